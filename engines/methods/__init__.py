@@ -1,0 +1,1 @@
+"""One engine a file; the file name is the engine's name."""

@@ -1,0 +1,1 @@
+"""Facts that engines must agree on: data, splits, batching, scoring, statistics."""

@@ -1,0 +1,1 @@
+"""The ground floor: the run folder, its events, states, processes and queue (stdlib and psutil only)."""

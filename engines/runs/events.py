@@ -1,0 +1,338 @@
+"""The events of a run: typed, append-only, one JSON object a line.
+
+Header of every line: `seq` (from 0, no gaps), `time` (Unix seconds), `kind`. Readers skip unknown kinds and
+keep unknown fields. A number that is not finite is written as null, and `not_finite` names its field.
+"""
+
+import json
+import math
+import os
+import time
+from collections import deque
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events. `kind` is the class name in lower case."""
+
+    kind: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        cls.kind = cls.__name__.lower()
+
+
+@dataclass(frozen=True)
+class Queued(Event):
+    devices: list[str]
+    ahead: int  # runs that go first on these devices
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    device: str  # "cpu" or a GPU UUID
+    seed: int
+    config_hash: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Resumed(Event):
+    step: int  # the step of the checkpoint; steps above it are repeated and the older ones dropped
+
+
+@dataclass(frozen=True)
+class Phase(Event):
+    name: str
+    total: int | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Memory(Event):
+    """Memory fields shared by `Step` and `Progress`; None where the device has no such figure."""
+
+    memory_allocated_bytes: int | None = field(default=None, kw_only=True)
+    memory_reserved_bytes: int | None = field(default=None, kw_only=True)
+    memory_peak_bytes: int | None = field(default=None, kw_only=True)
+    host_memory_bytes: int | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Progress(Memory):
+    phase: str
+    done: int
+    total: int | None = None
+    items_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Step(Memory):
+    step: int  # optimiser steps done
+    total: int
+    epoch: float
+    loss: float  # mean over the steps since the last event
+    learning_rate: float
+    grad_norm: float | None = None
+    examples_per_s: float | None = None
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Evaluated(Event):
+    split: str  # "validation" or "test"
+    items: int
+    scores: dict[str, Any]  # accuracy, macro_precision, macro_recall, macro_f1, per class recall, ...
+    labels: list[str]
+    confusion: list[list[int]]  # a row a true label, a column a predicted label, then invalid
+    loss: float | None = None
+    step: int | None = None
+    epoch: float | None = None
+
+
+@dataclass(frozen=True)
+class Repeat(Event):
+    index: int
+    varied: str
+    value: str
+    scores: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint(Event):
+    step: int
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    text: str
+    level: str = "info"  # or "warning"
+
+
+@dataclass(frozen=True)
+class Ended(Event):
+    """What every last event carries, so that a list of runs reads only the end of the file."""
+
+    model: str = field(default="", kw_only=True)
+    scores: dict[str, Any] = field(default_factory=dict, kw_only=True)  # of the test split, else validation
+    split: str = field(default="", kw_only=True)
+    items: int = field(default=0, kw_only=True)
+    labels: list[str] = field(default_factory=list, kw_only=True)
+    confusion: list[list[int]] = field(default_factory=list, kw_only=True)
+    step: int | None = field(default=None, kw_only=True)
+    total: int | None = field(default=None, kw_only=True)
+    seconds: float = field(default=0.0, kw_only=True)  # wall time of the worker since its turn came
+    training_seconds: float | None = field(default=None, kw_only=True)  # inside the phase "train"
+    items_per_s: float | None = field(default=None, kw_only=True)  # of the phase "test"
+    memory_peak_bytes: int | None = field(default=None, kw_only=True)  # on the device
+    host_memory_peak_bytes: int | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Finished(Ended):
+    pass
+
+
+@dataclass(frozen=True)
+class Failed(Ended):
+    type: str
+    message: str
+    traceback: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Stopped(Ended):
+    reason: str = "asked"
+
+
+KINDS: dict[str, type[Event]] = {
+    c.kind: c
+    for c in (Queued, Started, Resumed, Phase, Progress, Step, Evaluated, Repeat, Checkpoint, Note,
+              Finished, Failed, Stopped)
+}
+STATE_CHANGES = (Queued, Started, Resumed, Evaluated, Repeat, Checkpoint, Ended)
+_FIELDS = {kind: frozenset(f.name for f in fields(c)) for kind, c in KINDS.items()}
+
+
+@dataclass(frozen=True)
+class Record:
+    """An event as read back: its header, and fields this version does not know."""
+
+    seq: int
+    time: float
+    event: Event
+    extra: dict[str, Any]
+
+
+def encode(event: Event, seq: int, at: float) -> bytes:
+    """One line, newline included. None fields are left out; numbers that are not finite are named."""
+    values: dict[str, Any] = {"seq": seq, "time": round(at, 3), "kind": event.kind}
+    lost: dict[str, str] = {}
+    for name in vars(event):
+        value = getattr(event, name)
+        if isinstance(value, float) and not math.isfinite(value):
+            values[name], lost[name] = None, str(value)
+        elif value is not None:
+            values[name] = value
+    if lost:
+        values["not_finite"] = lost
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
+        "utf-8", "backslashreplace") + b"\n"
+
+
+def decode(line: bytes) -> Record | None:
+    """The record of one line, or None for an unknown kind. Raises `ValueError` on a line that is no event."""
+    values = json.loads(line)
+    try:
+        seq, at, kind = values.pop("seq"), values.pop("time"), values.pop("kind")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"not an event: {line[:80]!r}") from error
+    known = _FIELDS.get(kind)
+    if known is None:
+        return None
+    for name, value in values.pop("not_finite", {}).items():
+        values[name] = float(value)
+    extra = {}
+    if not known.issuperset(values):
+        extra = {k: values.pop(k) for k in list(values) if k not in known}
+    try:
+        return Record(seq, at, KINDS[kind](**values), extra)
+    except TypeError as error:
+        raise ValueError(f"{kind} event lacks a field: {error}") from None
+
+
+class EventWriter:
+    """The only writer of a run's `events.jsonl`.
+
+    On opening, a torn last line is cut off and `seq` goes on from the last whole one. A write that the disk
+    takes only in part is cut back; the event waits in memory and is written, in order, as soon as space allows.
+    """
+
+    SYNC_EVERY_S = 5.0
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._waiting: deque[bytes] = deque()
+        self._synced = time.monotonic()
+        self.seq = self._repair()
+
+    def _repair(self) -> int:
+        size = os.fstat(self._fd).st_size
+        tail = b""
+        start = size
+        while start > 0:
+            start = max(0, start - 65536)
+            tail = os.pread(self._fd, size - start, start)
+            if tail.count(b"\n") >= 2:
+                break
+        end = tail.rfind(b"\n") + 1
+        os.ftruncate(self._fd, start + end)
+        for line in reversed(tail[:end].splitlines()):
+            try:
+                return int(json.loads(line)["seq"]) + 1
+            except (ValueError, KeyError, TypeError):
+                continue
+        return 0
+
+    def write(self, event: Event) -> None:
+        """Append one event; on a full disk it is kept and written later, nothing is raised."""
+        self._waiting.append(encode(event, self.seq, time.time()))
+        self.seq += 1
+        self.flush()
+        now = time.monotonic()
+        if isinstance(event, STATE_CHANGES) or now - self._synced > self.SYNC_EVERY_S:
+            self._synced = now
+            try:
+                os.fdatasync(self._fd)
+            except OSError:
+                self._synced = 0.0  # the disk is ill: try again with the next event
+
+    def flush(self) -> bool:
+        """Write what waits; False while the disk does not take it."""
+        while self._waiting:
+            line = self._waiting[0]
+            size = os.fstat(self._fd).st_size
+            try:
+                written = os.write(self._fd, line)
+            except OSError:
+                return False
+            if written < len(line):
+                os.ftruncate(self._fd, size)
+                return False
+            self._waiting.popleft()
+        return True
+
+    def close(self, patience_s: float = 30.0) -> None:
+        """Write what waits, for at most `patience_s` seconds, and close the file."""
+        deadline = time.monotonic() + patience_s
+        while not self.flush() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        os.close(self._fd)
+
+
+class EventReader:
+    """Follows one `events.jsonl`: each `read` returns the records appended since the last.
+
+    A torn last line waits for its newline; a line that is no event is skipped and counted in `bad_lines`.
+    When the file has shrunk it is read again from the start and `restarted` is True for that read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bad_lines = 0
+        self.restarted = False
+        self._offset = 0
+        self._torn = b""
+
+    def read(self, limit_bytes: int = 1 << 24) -> list[Record]:
+        """New records, from at most `limit_bytes` of the file; an empty list when there are none."""
+        self.restarted = False
+        try:
+            with open(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < self._offset + len(self._torn):
+                    self._offset, self._torn, self.restarted, self.bad_lines = 0, b"", True, 0
+                file.seek(self._offset + len(self._torn))
+                data = self._torn + file.read(limit_bytes)
+        except FileNotFoundError:
+            return []
+        end = data.rfind(b"\n") + 1
+        self._torn = data[end:]
+        self._offset += end
+        records = []
+        for line in data[:end].splitlines():
+            try:
+                record = decode(line)
+            except (ValueError, TypeError):
+                self.bad_lines += 1
+                continue
+            if record is not None:
+                records.append(record)
+        return records
+
+
+def read_last(path: Path, most_bytes: int = 65536) -> list[Record]:
+    """The records of the last `most_bytes` of a file, oldest first; a cut first line is left out."""
+    try:
+        with open(path, "rb") as file:
+            start = max(0, os.fstat(file.fileno()).st_size - most_bytes)
+            file.seek(start)
+            data = file.read(most_bytes)
+    except FileNotFoundError:
+        return []
+    if start:
+        data = data[data.find(b"\n") + 1:]
+    records = []
+    for line in data[: data.rfind(b"\n") + 1].splitlines():
+        try:
+            record = decode(line)
+        except (ValueError, TypeError):
+            continue
+        if record is not None:
+            records.append(record)
+    return records

@@ -1,0 +1,140 @@
+"""The run folder: one class owns every file name in it."""
+
+import json
+import os
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from engines.runs.home import Home
+
+
+@dataclass(frozen=True)
+class Launch:
+    """`launch.json`: how the worker was started, enough to find and signal it safely."""
+
+    argv: list[str]
+    host: str
+    boot_id: str
+    launched: float  # Unix seconds; the order of the queue
+    devices: list[str]  # device ids the run accepts: "cpu" or GPU UUIDs
+    pid: int = 0
+    pid_start_ticks: int = 0  # /proc/PID/stat field 22: a reused pid has other ticks
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+class RunFolder:
+    """Names and small files of one run. Reading never creates anything."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).absolute()
+
+    @classmethod
+    def create(cls, home: Home, document: dict[str, Any]) -> "RunFolder":
+        """Make a new run folder with its resolved config frozen in it."""
+        while True:
+            path = home.runs / home.new_run_name(document["experiment"])
+            try:
+                path.mkdir(mode=0o700)
+                break
+            except FileExistsError:
+                continue
+        folder = cls(path)
+        folder.requests.mkdir(mode=0o700)
+        write_atomic(folder.config, tomli_w.dumps(document).encode())
+        return folder
+
+    def __repr__(self) -> str:
+        return f"RunFolder({self.path})"
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def home(self) -> Home:
+        return Home(self.path.parent.parent)
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def launch(self) -> Path:
+        return self.path / "launch.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "worker.log"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "alive.lock"
+
+    @property
+    def requests(self) -> Path:
+        return self.path / "requests"
+
+    @property
+    def items(self) -> Path:
+        return self.path / "items.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The finished model: weights as safetensors, the rest JSON."""
+        return self.path / "model"
+
+    def read_document(self) -> dict[str, Any]:
+        """The frozen config as a TOML document."""
+        return tomllib.loads(self.config.read_text(encoding="utf-8"))
+
+    def read_launch(self) -> Launch | None:
+        """How the worker was last launched; None before the first launch or when the file is unreadable."""
+        try:
+            values = json.loads(self.launch.read_bytes())
+            return Launch(**{k: v for k, v in values.items() if k in Launch.__dataclass_fields__})
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_launch(self, launch: Launch) -> None:
+        write_atomic(self.launch, json.dumps(asdict(launch), indent=1).encode())
+
+    def request(self, what: str) -> None:
+        """Ask the worker for something ("stop") by leaving a file; asking twice is asking once."""
+        self.requests.mkdir(mode=0o700, exist_ok=True)
+        (self.requests / what).touch()
+
+    def requested(self, what: str) -> bool:
+        return (self.requests / what).exists()
+
+    def clear_request(self, what: str) -> None:
+        (self.requests / what).unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a small file whole or not at all: temporary name, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view):]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.replace(temporary, path)

@@ -1,0 +1,40 @@
+"""Open-file-description locks: the sign of life of a worker and the places of the queue.
+
+Unlike a pid, such a lock dies with its last holder, on `kill -9` too; unlike `flock`, it can be probed without
+being taken, and forked children (data loaders, which hold device memory) keep it.
+"""
+
+import contextlib
+import fcntl
+import os
+import struct
+from pathlib import Path
+
+_LAYOUT = "hhqqi4x"  # struct flock on Linux, 64 bit
+_WHOLE_FILE = struct.pack(_LAYOUT, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+
+def try_lock(path: Path) -> int | None:
+    """Take the lock and return its descriptor (inheritable only if passed on), or None when it is held."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+    except (BlockingIOError, PermissionError):
+        os.close(fd)
+        return None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock. Takes nothing; a missing file is not locked."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    with contextlib.closing(os.fdopen(fd, "rb+", buffering=0)):
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+    kind = struct.unpack(_LAYOUT, answer)[0]
+    return bool(kind != fcntl.F_UNLCK)

@@ -1,0 +1,161 @@
+"""Starting a detached worker, telling whether it lives, and the three rungs of stopping it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from engines.runs import locks, queue
+from engines.runs.folder import Launch, RunFolder
+
+MARK = "LABTUI_WORKER"  # in the environment of a worker and all its descendants: the folder it works in
+LOCK_FD = "LABTUI_LOCK_FD"  # the inherited descriptor of alive.lock
+
+
+class AlreadyRunning(RuntimeError):
+    """The run has a living worker."""
+
+
+def boot_id() -> str:
+    """An id that changes at every boot, so that a pid of an earlier boot is never signalled."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def start_ticks(pid: int) -> int:
+    """Start time of a process in clock ticks since boot; 0 when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def launch(folder: RunFolder, devices: list[str]) -> None:
+    """Start the run's worker, detached; it waits its turn on one of `devices` by itself.
+
+    The worker inherits the held `alive.lock`, so that the run counts as alive from this moment without a gap.
+    Raises `AlreadyRunning` when a worker lives.
+    """
+    fd = locks.try_lock(folder.lock)
+    if fd is None:
+        raise AlreadyRunning(f"{folder.name} is running already; `labtui stop {folder.name}` ends it")
+    try:
+        folder.clear_request("stop")
+        argv = [sys.executable, "-m", "engines.worker", str(folder.path)]
+        launch = Launch(argv, socket.gethostname(), boot_id(), time.time(), devices)
+        folder.write_launch(launch)
+        queue.join(folder, launch)
+        spawn(argv, folder.path, folder.log, fd)
+    finally:
+        os.close(fd)
+
+
+def spawn(argv: list[str], folder: Path, log: Path, lock_fd: int) -> None:
+    """Start a detached process that holds `lock_fd` and writes to `log`; it outlives its parent and terminal."""
+    environment = {**os.environ, MARK: str(folder), LOCK_FD: str(lock_fd), "PYTHONUNBUFFERED": "1"}
+    root = Path(__file__).parent.parent.parent  # so that `-m` finds these very packages
+    with open(log, "ab") as output:
+        process = subprocess.Popen(
+            argv, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True, pass_fds=[lock_fd],
+        )
+    threading.Thread(target=process.wait, name="reaper", daemon=True).start()
+
+
+def hold_alive(lock: Path) -> int:
+    """Called first by a worker: the descriptor of its held lock, inherited from `launch` or taken now.
+
+    Raises `AlreadyRunning` when another worker holds it.
+    """
+    inherited = os.environ.pop(LOCK_FD, "")
+    if inherited:
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samestat(os.fstat(int(inherited)), os.stat(lock)):
+                return int(inherited)
+    fd = locks.try_lock(lock)
+    if fd is None:
+        raise AlreadyRunning(f"{lock.parent} has a living worker")
+    return fd
+
+
+def sign(folder: RunFolder) -> Launch:
+    """Called by a worker: write its own pid into `launch.json` (making one when started by hand)."""
+    found = folder.read_launch() or Launch(sys.argv, "", "", time.time(), ["cpu"])
+    signed = replace(found, pid=os.getpid(), pid_start_ticks=start_ticks(os.getpid()),
+                     host=socket.gethostname(), boot_id=boot_id())
+    folder.write_launch(signed)
+    return signed
+
+
+def is_alive(folder: RunFolder) -> bool:
+    """Whether the run has a living worker or a living child of one."""
+    return locks.is_locked(folder.lock)
+
+
+def signal_tree(folder: RunFolder, number: int) -> int:
+    """Send a signal to the worker and every descendant; the count of processes reached.
+
+    Never reaches a reused pid: pid, start ticks and boot id are compared before and after the process is
+    pinned by a pidfd. Descendants with sessions of their own are found by the mark in their environment.
+    """
+    reached = 0
+    launch = folder.read_launch()
+    known: dict[int, int] = {}
+    if launch and launch.pid and launch.boot_id == boot_id() and launch.host == socket.gethostname():
+        known[launch.pid] = launch.pid_start_ticks
+    for pid in _marked(str(folder.path)):
+        known.setdefault(pid, start_ticks(pid))
+    for pid, ticks in known.items():
+        if not ticks or start_ticks(pid) != ticks or pid == os.getpid():
+            continue
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            continue
+        try:
+            if start_ticks(pid) == ticks:
+                signal.pidfd_send_signal(pidfd, number)
+                reached += 1
+        except OSError:
+            pass  # it ended by itself in between
+        finally:
+            os.close(pidfd)
+    return reached
+
+
+def _marked(folder: str) -> Iterator[int]:
+    mark = f"{MARK}={folder}".encode()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                environment = Path(f"/proc/{entry}/environ").read_bytes()
+            except OSError:
+                continue
+            if mark in environment.split(b"\0"):
+                yield int(entry)
+
+
+def stop(folder: RunFolder, rung: str = "ask") -> str:
+    """One rung of the ladder, as a sentence of what was done.
+
+    "ask": save a checkpoint and stop at the next step; "terminate": SIGTERM to the whole process tree;
+    "kill": SIGKILL.
+    """
+    if not is_alive(folder):
+        return f"{folder.name} is not running"
+    if rung == "ask":
+        folder.request("stop")
+        return f"asked {folder.name} to save a checkpoint and stop"
+    number = {"terminate": signal.SIGTERM, "kill": signal.SIGKILL}[rung]
+    count = signal_tree(folder, number)
+    return f"sent {number.name} to {count} process{'es' if count != 1 else ''} of {folder.name}"

@@ -1,0 +1,78 @@
+"""Waiting for a device without a scheduler: tickets for the order, file locks for the turn.
+
+A launched run leaves a ticket (a file naming the devices it accepts); tickets sort by launch time. A run whose
+ticket has no living earlier rival for a free device takes that device's lock, removes its ticket and starts.
+Locks and the sign of life die with their process, so nothing has to be cleaned up after a crash.
+"""
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.runs import locks
+from engines.runs.folder import Launch, RunFolder
+from engines.runs.home import Home
+
+POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A device that is ours for as long as the descriptor stays open."""
+
+    device: str
+    lock_fd: int
+
+
+def _ticket(folder: RunFolder, launch: Launch) -> Path:
+    return folder.home.queue / f"{int(launch.launched * 1e6):017d}-{folder.name}"
+
+
+def device_lock(home: Home, device: str) -> Path:
+    return home.queue / f"{re.sub(r'[^A-Za-z0-9-]', '_', device)}.lock"
+
+
+def join(folder: RunFolder, launch: Launch) -> None:
+    """Leave the ticket. The run's `alive.lock` must be held already: a ticket without life is removed."""
+    _ticket(folder, launch).write_text(json.dumps(launch.devices), encoding="utf-8")
+
+
+def rivals(folder: RunFolder, launch: Launch) -> list[set[str]]:
+    """The devices accepted by each living run that was launched earlier and still waits, in order."""
+    mine = _ticket(folder, launch)
+    earlier = []
+    for ticket in sorted(p for p in mine.parent.iterdir() if p.name < mine.name and p.suffix != ".lock"):
+        run = RunFolder(folder.home.runs / ticket.name.partition("-")[2])
+        if not locks.is_locked(run.lock):
+            ticket.unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            earlier.append(set(json.loads(ticket.read_text(encoding="utf-8"))))
+    return earlier
+
+
+def wait_turn(folder: RunFolder, launch: Launch, waiting: Callable[[int], None]) -> Turn:
+    """Block until one of the launch's devices is ours.
+
+    `waiting(ahead)` is called at every poll with the number of runs that go first; it may raise to give up.
+    """
+    mine = _ticket(folder, launch)
+    if not mine.exists():
+        join(folder, launch)
+    try:
+        while True:
+            earlier = [r for r in rivals(folder, launch) if r & set(launch.devices)]
+            for device in launch.devices:
+                if any(device in r for r in earlier):
+                    continue
+                fd = locks.try_lock(device_lock(folder.home, device))
+                if fd is not None:
+                    return Turn(device, fd)
+            waiting(len(earlier) + 1)
+            time.sleep(POLL_S)
+    finally:
+        mine.unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engines.runs import events as ev
+from engines.runs import locks, processes
+from engines.runs.folder import Launch, RunFolder
+from engines.runs.summary import FAILED, FINISHED, LOST, RUNNING, STOPPED, list_runs, summarize
+from tests.support import wait_until
+
+Scripted = Callable[..., RunFolder]
+
+
+def state(folder: RunFolder) -> str:
+    return summarize(folder).state
+
+
+def gapless(folder: RunFolder) -> list[ev.Event]:
+    reader = ev.EventReader(folder.events)
+    records = reader.read()
+    assert [r.seq for r in records] == list(range(len(records))) and reader.bad_lines == 0
+    return [r.event for r in records]
+
+
+def test_a_run_is_alive_from_the_moment_of_launch(scripted: Scripted) -> None:
+    folder = scripted(steps=1)
+    assert processes.is_alive(folder) or state(folder) == FINISHED
+    wait_until(lambda: state(folder) == FINISHED)
+    wait_until(lambda: not processes.is_alive(folder))
+    kinds = [e.kind for e in gapless(folder)]
+    assert kinds[0] == "started" and kinds[-1] == "finished"
+
+
+def test_probing_life_takes_nothing(tmp_path: Path) -> None:
+    lock = tmp_path / "alive.lock"
+    assert not locks.is_locked(lock) and not lock.exists()
+    fd = locks.try_lock(lock)
+    assert fd is not None and locks.is_locked(lock) and locks.try_lock(lock) is None
+    os.close(fd)
+    assert not locks.is_locked(lock)
+
+
+def test_a_second_worker_on_the_same_run_is_refused(scripted: Scripted) -> None:
+    folder = scripted(steps=1000, pause_s=0.02)
+    wait_until(lambda: state(folder) == RUNNING)
+    with pytest.raises(processes.AlreadyRunning):
+        processes.launch(folder, ["cpu"])
+    by_hand = subprocess.run([sys.executable, "-m", "engines.worker", str(folder.path)], capture_output=True, text=True)
+    assert by_hand.returncode == 2 and "living worker" in by_hand.stderr
+
+
+def test_a_worker_killed_mid_write_loses_no_event_and_the_run_is_lost(scripted: Scripted) -> None:
+    folder = scripted(steps=100000)
+    wait_until(lambda: folder.events.exists() and folder.events.stat().st_size > 20000)
+    assert processes.signal_tree(folder, signal.SIGKILL) == 1
+    wait_until(lambda: state(folder) == LOST)
+    steps = [e.step for e in gapless(folder) if isinstance(e, ev.Step)]
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) > 50
+
+
+def test_asking_stops_at_the_next_step_and_resume_goes_on_without_double_steps(scripted: Scripted) -> None:
+    folder = scripted(steps=60, pause_s=0.02)
+    wait_until(lambda: state(folder) == RUNNING and summarize(folder).done > 3)
+    processes.stop(folder)
+    wait_until(lambda: state(folder) == STOPPED and not processes.is_alive(folder))
+    done = summarize(folder).end
+    assert done is not None and done.step is not None and done.step < 60
+    processes.launch(folder, ["cpu"])
+    wait_until(lambda: state(folder) == FINISHED)
+    events = gapless(folder)
+    assert [e.step for e in events if isinstance(e, ev.Resumed)] == [done.step]
+    assert [e.step for e in events if isinstance(e, ev.Step)] == list(range(1, 61))
+
+
+def test_sigterm_ends_the_whole_tree_even_sessions_of_their_own(scripted: Scripted) -> None:
+    folder = scripted(steps=1000, pause_s=0.02, grandchild=True, ignore_requests=True)
+    pid_file = folder.path / "grandchild.pid"
+    wait_until(lambda: pid_file.exists() and pid_file.read_text() and state(folder) == RUNNING)
+    processes.stop(folder)  # the engine does not listen
+    said = processes.stop(folder, "terminate")
+    assert "SIGTERM to 2 processes" in said
+    wait_until(lambda: state(folder) == STOPPED)
+    grandchild = int(pid_file.read_text())
+    wait_until(lambda: processes.start_ticks(grandchild) == 0 or _is_zombie(grandchild))
+
+
+def _is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_reused_pid_is_never_signalled(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        launch = Launch([], os.uname().nodename, processes.boot_id(), 0.0, ["cpu"], bystander.pid,
+                        processes.start_ticks(bystander.pid) - 1)
+        folder.write_launch(launch)
+        assert processes.signal_tree(folder, signal.SIGKILL) == 0
+        folder.write_launch(dataclasses.replace(
+            launch, pid_start_ticks=processes.start_ticks(bystander.pid), boot_id="another boot"))
+        assert processes.signal_tree(folder, signal.SIGKILL) == 0
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_failing_engine_is_failed_with_type_message_and_traceback(scripted: Scripted) -> None:
+    folder = scripted(steps=1, fail="the roof is on fire")
+    wait_until(lambda: state(folder) == FAILED)
+    last = gapless(folder)[-1]
+    assert isinstance(last, ev.Failed)
+    assert last.type == "RuntimeError" and last.message == "the roof is on fire" and "scripted.py" in last.traceback
+
+
+def test_a_config_that_does_not_resolve_fails_with_a_sentence_and_no_traceback(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    folder.config.write_text('engine = "scripted"\nstepz = 3\n')
+    processes.launch(folder, ["cpu"])
+    wait_until(lambda: state(folder) == FAILED)
+    last = gapless(folder)[-1]
+    assert isinstance(last, ev.Failed) and 'did you mean "steps"?' in last.message and not last.traceback
+
+
+def test_the_worker_survives_the_death_of_the_process_that_launched_it(scripted: Scripted) -> None:
+    folder = scripted(start=False, steps=40, pause_s=0.02)
+    code = ("import sys, time; from engines.runs import processes; from engines.runs.folder import RunFolder;"
+            "processes.launch(RunFolder(sys.argv[1]), ['cpu']); print('up', flush=True); time.sleep(60)")
+    console = subprocess.Popen([sys.executable, "-c", code, str(folder.path)], stdout=subprocess.PIPE)
+    assert console.stdout is not None and console.stdout.readline() == b"up\n"
+    console.kill()
+    console.wait()
+    console.stdout.close()
+    wait_until(lambda: state(folder) == FINISHED)
+    assert [f.name for f in list_runs(folder.home)] == [folder.name]

@@ -1,0 +1,67 @@
+import os
+from collections.abc import Callable
+
+from engines.runs import events as ev
+from engines.runs import processes
+from engines.runs.folder import RunFolder
+from engines.runs.summary import FINISHED, LOST, QUEUED, RUNNING, STOPPED, summarize
+from tests.support import wait_until
+
+Scripted = Callable[..., RunFolder]
+
+
+def state(folder: RunFolder) -> str:
+    return summarize(folder).state
+
+
+def started_at(folder: RunFolder) -> float:
+    return next(r.time for r in ev.EventReader(folder.events).read() if isinstance(r.event, ev.Started))
+
+
+def test_one_run_a_device_and_the_rest_wait_in_order_of_launch(scripted: Scripted) -> None:
+    first = scripted("first", steps=1000, pause_s=0.01)
+    wait_until(lambda: state(first) == RUNNING)
+    second, third = scripted("second", steps=1), scripted("third", steps=1)
+    wait_until(lambda: summarize(second).ahead == 1 and summarize(third).ahead == 2, what="both say who goes first")
+    assert state(second) == state(third) == QUEUED
+    processes.stop(first)
+    wait_until(lambda: state(third) == FINISHED)
+    assert state(first) == STOPPED and state(second) == FINISHED
+    assert started_at(second) < started_at(third)
+
+
+def test_runs_on_different_devices_do_not_wait_for_each_other(scripted: Scripted) -> None:
+    runs = [scripted(f"d{n}", devices=[f"GPU-{n}"], steps=1000, pause_s=0.02) for n in range(2)]
+    wait_until(lambda: all(state(r) == RUNNING for r in runs))
+
+
+def test_a_run_that_accepts_several_devices_takes_the_first_to_come_free(scripted: Scripted) -> None:
+    holder = scripted("holder", devices=["GPU-a"], steps=1000, pause_s=0.02)
+    wait_until(lambda: state(holder) == RUNNING)
+    either = scripted("either", devices=["GPU-a", "GPU-b"], steps=1)
+    wait_until(lambda: state(either) == FINISHED)
+    assert summarize(holder).state == RUNNING
+    events = [r.event for r in ev.EventReader(either.events).read()]
+    assert [e.device for e in events if isinstance(e, ev.Started)] == ["GPU-b"]
+
+
+def test_a_killed_run_frees_its_device_and_its_place(scripted: Scripted) -> None:
+    first = scripted("first", steps=1000, pause_s=0.02)
+    wait_until(lambda: state(first) == RUNNING)
+    waiting, last = scripted("waiting", steps=1), scripted("last", steps=1)
+    wait_until(lambda: state(waiting) == state(last) == QUEUED and summarize(last).ahead == 2)
+    processes.stop(waiting, "kill")
+    wait_until(lambda: state(waiting) == LOST)
+    processes.stop(first, "kill")
+    wait_until(lambda: state(last) == FINISHED)
+    left = [p for p in os.listdir(first.home.queue) if not p.endswith(".lock")]
+    assert left == []
+
+
+def test_a_waiting_run_can_be_stopped(scripted: Scripted) -> None:
+    first = scripted("first", steps=1000, pause_s=0.02)
+    wait_until(lambda: state(first) == RUNNING)
+    waiting = scripted("waiting", steps=1)
+    wait_until(lambda: state(waiting) == QUEUED)
+    processes.stop(waiting)
+    wait_until(lambda: state(waiting) == STOPPED)

@@ -1,0 +1,89 @@
+import os
+from collections.abc import Callable
+
+import pytest
+
+from engines.reporter import Reporter
+from engines.runs import locks
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.runs.summary import FINISHED, LOST, QUEUED, RUNNING, find_run, list_runs, open_summary, summarize
+
+Scripted = Callable[..., RunFolder]
+
+
+def test_a_run_without_events_and_without_life_is_lost(scripted: Scripted) -> None:
+    assert summarize(scripted(start=False)).state == LOST
+
+
+def test_state_follows_the_last_event_while_the_lock_is_held(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    fd = locks.try_lock(folder.lock)
+    assert fd is not None
+    assert summarize(folder).state == QUEUED
+    report = Reporter(folder)
+    report.queued(["cpu"], 3)
+    assert (summarize(folder).state, summarize(folder).ahead) == (QUEUED, 3)
+    report.started("cpu", 0, "", {})
+    report.phase("train", 100, "steps")
+    for step in range(1, 21):
+        report.step(step, 100, step / 100, 0.5, 1e-4)
+    running = summarize(folder)
+    assert (running.state, running.phase, running.done, running.total, running.loss) == (RUNNING, "train", 20, 100, 0.5)
+    assert running.progress == pytest.approx(0.2)
+    report.evaluated("validation", {"accuracy": 0.9}, ["a", "b"], [[9, 1, 0], [1, 9, 0]])
+    assert summarize(folder).accuracy == 0.9
+    os.close(fd)
+    assert summarize(folder).state == LOST
+
+
+def test_an_ended_run_is_read_from_the_end_of_its_file_alone(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    report = Reporter(folder)
+    report.model = "tiny"
+    report.started("cpu", 0, "", {})
+    report.phase("train", 3000, "steps")
+    for step in range(1, 3001):
+        report.step(step, 3000, 1.0, 0.1, 1e-4)
+    report.phase("test", 4)
+    report.progress(4)
+    report.evaluated("test", {"accuracy": 0.75}, ["a", "b"], [[2, 0, 0], [1, 1, 0]])
+    report.finished()
+    report.close()
+    with folder.events.open("r+b") as file:
+        file.write(b"X" * 1000)  # the start is unreadable, and not read
+    summary = summarize(folder)
+    assert (summary.state, summary.accuracy, summary.model) == (FINISHED, 0.75, "tiny")
+    assert summary.end is not None and summary.end.items == 4 and summary.end.confusion == [[2, 0, 0], [1, 1, 0]]
+    assert summary.end.training_seconds is not None and summary.end.items_per_s is not None
+
+
+def test_folding_piece_by_piece_gives_the_same_as_at_once(scripted: Scripted) -> None:
+    from engines.runs.events import EventReader
+
+    folder = scripted(steps=0, start=False)
+    report = Reporter(folder)
+    report.started("cpu", 0, "", {})
+    report.step(1, 2, 0.5, 0.3, 1e-4)
+    reader, summary = EventReader(folder.events), open_summary(folder)
+    summary.apply(reader.read())
+    report.step(2, 2, 1.0, 0.2, 1e-4)
+    summary.apply(reader.read())
+    assert summary.settle().as_dict() == summarize(folder).as_dict()
+
+
+def test_runs_are_found_by_their_last_digits_or_a_unique_part(home: Home, scripted: Scripted) -> None:
+    alpha, beta = scripted("alpha", start=False), scripted("beta", start=False)
+    assert find_run(home, alpha.name[-4:]).name == alpha.name
+    assert find_run(home, "beta").name == beta.name
+    assert {f.name for f in list_runs(home)} == {alpha.name, beta.name}
+    with pytest.raises(LookupError, match="matches 2 runs"):
+        find_run(home, "a-")
+    with pytest.raises(LookupError, match="no run matches"):
+        find_run(home, "gamma")
+
+
+def test_an_unreadable_config_does_not_hide_the_run(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    folder.config.write_bytes(b"\xff = ")
+    assert summarize(folder).experiment == folder.name

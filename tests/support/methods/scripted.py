@@ -1,0 +1,46 @@
+"""An engine without a model: it steps until told to stop, so that tests can kill, queue and resume it."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from engines.reporter import Reporter, Stop
+from engines.settings import option
+
+TITLE = "Scripted steps"
+USES_GPU = False
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings."""
+
+    steps: int = option(5, "How many steps to report.", unit="steps", minimum=0)
+    pause_s: float = option(0.0, "How long a step takes.", unit="seconds", minimum=0)
+    fail: str = option("", "Raise an error with this message at the end.")
+    grandchild: bool = option(False, "Start a sleeping process in a session of its own.")
+    ignore_requests: bool = option(False, "Do not look for requests.")
+    seed: int = option(0, "Seed.")
+
+
+def run(config: Config, report: Reporter) -> None:
+    if config.grandchild:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"], start_new_session=True)
+        (report.folder.path / "grandchild.pid").write_text(str(child.pid))
+    checkpoint = report.folder.path / "step.txt"
+    first = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    if first:
+        report.resumed(first)
+    report.phase("train", config.steps, "steps")
+    for step in range(first + 1, config.steps + 1):
+        time.sleep(config.pause_s)
+        report.step(step, config.steps, step / config.steps, 1.0 / step, 1e-4, grad_norm=float("nan"))
+        if not config.ignore_requests and report.should_stop():
+            checkpoint.write_text(str(step))
+            raise Stop("asked")
+    if config.fail:
+        raise RuntimeError(config.fail)
+    report.evaluated("test", {"accuracy": 0.75}, ["negative", "positive"], [[30, 10, 0], [10, 30, 0]])
+    (report.folder.path / "pid.txt").write_text(str(os.getpid()))

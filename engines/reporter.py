@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psutil
 
@@ -20,6 +20,12 @@ REQUESTS_EVERY_S = 0.2
 
 class Stop(BaseException):
     """The run was asked to stop. Not an `Exception`, so that no library takes it for a fault of its own."""
+
+
+class Notes(Protocol):
+    """Whoever takes sentences: a run's reporter, or the narration of a command."""
+
+    def note(self, text: str, level: str = "info") -> None: ...
 
 
 class Reporter:
@@ -107,18 +113,34 @@ class Reporter:
             self.progress((n + 1) * size)
 
     def step(
-        self, step: int, total: int, epoch: float, loss: float, learning_rate: float, *,
-        grad_norm: float | None = None, examples_per_s: float | None = None, tokens_per_s: float | None = None,
+        self,
+        step: int,
+        total: int,
+        epoch: float,
+        loss: float,
+        learning_rate: float,
+        *,
+        grad_norm: float | None = None,
+        examples_per_s: float | None = None,
+        tokens_per_s: float | None = None,
     ) -> None:
         """An optimiser step (or the mean over the steps since the last call). `step` counts from 1."""
         self._phase_done = step
-        self._step = ev.Step(step, total, epoch, loss, learning_rate, grad_norm, examples_per_s, tokens_per_s,
-                             **self._memory())
+        self._step = ev.Step(
+            step, total, epoch, loss, learning_rate, grad_norm, examples_per_s, tokens_per_s, **self._memory()
+        )
         self._emit(self._step)
 
     def evaluated(
-        self, split: str, scores: dict[str, Any], labels: list[str], confusion: list[list[int]], *,
-        loss: float | None = None, step: int | None = None, epoch: float | None = None,
+        self,
+        split: str,
+        scores: dict[str, Any],
+        labels: list[str],
+        confusion: list[list[int]],
+        *,
+        loss: float | None = None,
+        step: int | None = None,
+        epoch: float | None = None,
     ) -> None:
         """Scores of a split; `confusion` has a row a true label, a column a predicted label, then *invalid*."""
         items = sum(map(sum, confusion))
@@ -171,12 +193,17 @@ class Reporter:
         last = self._last
         return {
             "model": self.model,
-            "scores": last.scores if last else {}, "split": last.split if last else "",
-            "items": last.items if last else 0, "labels": last.labels if last else [],
+            "scores": last.scores if last else {},
+            "split": last.split if last else "",
+            "items": last.items if last else 0,
+            "labels": last.labels if last else [],
             "confusion": last.confusion if last else [],
-            "step": self._step.step if self._step else None, "total": self._step.total if self._step else None,
-            "seconds": time.monotonic() - self._began, "training_seconds": self._training_s,
-            "items_per_s": self._test_items_per_s, "memory_peak_bytes": memory.get("memory_peak_bytes"),
+            "step": self._step.step if self._step else None,
+            "total": self._step.total if self._step else None,
+            "seconds": time.monotonic() - self._began,
+            "training_seconds": self._training_s,
+            "items_per_s": self._test_items_per_s,
+            "memory_peak_bytes": memory.get("memory_peak_bytes"),
             "host_memory_peak_bytes": self._host_peak,
         }
 

@@ -82,13 +82,16 @@ class Setting:
         if float in self.types and int not in self.types and type(value) is int:
             value = float(value)
         if type(value) not in self.types:
-            wanted = " or ".join({int: "a whole number", float: "a number", bool: "true or false", str: "text"}[t]
-                                 for t in self.types)
+            wanted = " or ".join(
+                {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[t] for t in self.types
+            )
             raise ConfigError(f"{self.name} = {value!r} is not {wanted}")
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{self.name} = {value} is not a finite number")
         if self.choices and value not in self.choices:
-            raise ConfigError(f"{self.name} = {value!r} is none of {', '.join(self.choices)}{nearest(value, self.choices)}")
+            raise ConfigError(
+                f"{self.name} = {value!r} is none of {', '.join(self.choices)}{nearest(value, self.choices)}"
+            )
         unit = f" {self.unit}" if self.unit else ""
         if self.minimum is not None and value < self.minimum:
             raise ConfigError(f"{self.name} = {value} is below the least, {self.minimum:g}{unit}")
@@ -134,12 +137,12 @@ def resolve(config_class: type, values: Mapping[str, Any], place: str) -> Any:
         except ConfigError as error:
             raise ConfigError(f"{place}: {error}") from None
     config = _build(config_class, config_class(), given, "")
-    check = getattr(config, "check", None)  # a config may relate its settings to each other
-    if check is not None:
-        try:
-            check()
-        except ConfigError as error:
-            raise ConfigError(f"{place}: {error}") from None
+    for part in (config, *(getattr(config, f.name) for f in dataclasses.fields(config))):
+        if hasattr(part, "check"):  # settings may have to fit each other
+            try:
+                part.check()
+            except ConfigError as error:
+                raise ConfigError(f"{place}: {error}") from None
     return config
 
 

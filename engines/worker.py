@@ -83,6 +83,7 @@ def _versions() -> dict[str, str]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not cut the last words short
     raise Stop(signal.Signals(number).name)
 
 

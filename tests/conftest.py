@@ -36,7 +36,9 @@ def scripted(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunFo
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.setattr(engines.methods, "__path__", [*engines.methods.__path__, str(SUPPORT / "methods")])
 
-    def make(name: str = "scripted", devices: list[str] | None = None, start: bool = True, **settings: Any) -> RunFolder:
+    def make(
+        name: str = "scripted", devices: list[str] | None = None, start: bool = True, **settings: Any
+    ) -> RunFolder:
         experiment = catalog.from_document({"engine": "scripted", **settings}, place="test", name=name)
         folder = RunFolder.create(home, experiment.document())
         if start:

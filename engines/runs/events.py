@@ -7,6 +7,7 @@ keep unknown fields. A number that is not finite is written as null, and `not_fi
 import json
 import math
 import os
+import signal
 import time
 from collections import deque
 from dataclasses import dataclass, field, fields
@@ -152,8 +153,8 @@ class Stopped(Ended):
 
 KINDS: dict[str, type[Event]] = {
     c.kind: c
-    for c in (Queued, Started, Resumed, Phase, Progress, Step, Evaluated, Repeat, Checkpoint, Note,
-              Finished, Failed, Stopped)
+    for c in (Queued, Started, Resumed, Phase, Progress, Step, Evaluated, Repeat, Checkpoint, Note)
+    + (Finished, Failed, Stopped)
 }
 STATE_CHANGES = (Queued, Started, Resumed, Evaluated, Repeat, Checkpoint, Ended)
 _FIELDS = {kind: frozenset(f.name for f in fields(c)) for kind, c in KINDS.items()}
@@ -181,8 +182,8 @@ def encode(event: Event, seq: int, at: float) -> bytes:
             values[name] = value
     if lost:
         values["not_finite"] = lost
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
-        "utf-8", "backslashreplace") + b"\n"
+    line = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return line.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def decode(line: bytes) -> Record | None:
@@ -241,6 +242,14 @@ class EventWriter:
 
     def write(self, event: Event) -> None:
         """Append one event; on a full disk it is kept and written later, nothing is raised."""
+        # a handler that raises between the write and its bookkeeping would write the line twice
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+        try:
+            self._write(event)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _write(self, event: Event) -> None:
         self._waiting.append(encode(event, self.seq, time.time()))
         self.seq += 1
         self.flush()
@@ -326,7 +335,7 @@ def read_last(path: Path, most_bytes: int = 65536) -> list[Record]:
     except FileNotFoundError:
         return []
     if start:
-        data = data[data.find(b"\n") + 1:]
+        data = data[data.find(b"\n") + 1 :]
     records = []
     for line in data[: data.rfind(b"\n") + 1].splitlines():
         try:

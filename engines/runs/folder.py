@@ -87,6 +87,11 @@ class RunFolder:
         return self.path / "items.jsonl"
 
     @property
+    def splits(self) -> Path:
+        """Which item went to which split: one line an item, its hash, row and split."""
+        return self.path / "splits.jsonl"
+
+    @property
     def predictions(self) -> Path:
         return self.path / "predictions.jsonl"
 
@@ -133,7 +138,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         view = memoryview(data)
         while view:
-            view = view[os.write(fd, view):]
+            view = view[os.write(fd, view) :]
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -66,8 +66,14 @@ def spawn(argv: list[str], folder: Path, log: Path, lock_fd: int) -> None:
     root = Path(__file__).parent.parent.parent  # so that `-m` finds these very packages
     with open(log, "ab") as output:
         process = subprocess.Popen(
-            argv, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            start_new_session=True, pass_fds=[lock_fd],
+            argv,
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            pass_fds=[lock_fd],
         )
     threading.Thread(target=process.wait, name="reaper", daemon=True).start()
 
@@ -91,8 +97,9 @@ def hold_alive(lock: Path) -> int:
 def sign(folder: RunFolder) -> Launch:
     """Called by a worker: write its own pid into `launch.json` (making one when started by hand)."""
     found = folder.read_launch() or Launch(sys.argv, "", "", time.time(), ["cpu"])
-    signed = replace(found, pid=os.getpid(), pid_start_ticks=start_ticks(os.getpid()),
-                     host=socket.gethostname(), boot_id=boot_id())
+    signed = replace(
+        found, pid=os.getpid(), pid_start_ticks=start_ticks(os.getpid()), host=socket.gethostname(), boot_id=boot_id()
+    )
     folder.write_launch(signed)
     return signed
 

@@ -147,11 +147,22 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
         return {
-            "run": self.name, "config": self.experiment, "engine": self.engine, "model": self.model,
-            "state": self.state, "phase": self.phase, "done": self.done, "total": self.total,
-            "epoch": self.epoch, "loss": self.loss, "eta_s": self.eta_s, "accuracy": self.accuracy,
+            "run": self.name,
+            "config": self.experiment,
+            "engine": self.engine,
+            "model": self.model,
+            "state": self.state,
+            "phase": self.phase,
+            "done": self.done,
+            "total": self.total,
+            "epoch": self.epoch,
+            "loss": self.loss,
+            "eta_s": self.eta_s,
+            "accuracy": self.accuracy,
             "items": self.end.items if self.end else (self.evaluated.items if self.evaluated else 0),
-            "device": self.device, "started": self.started, "changed": self.changed,
+            "device": self.device,
+            "started": self.started,
+            "changed": self.changed,
             "message": self.end.message if isinstance(self.end, ev.Failed) else "",
         }
 

@@ -33,7 +33,14 @@ def of(name: str) -> Setting:
 
 
 def test_settings_are_listed_in_order_with_dotted_names_units_and_help() -> None:
-    assert [s.name for s in settings(Config)] == ["training.epochs", "training.learning_rate", "share", "order", "fast", "seed"]
+    assert [s.name for s in settings(Config)] == [
+        "training.epochs",
+        "training.learning_rate",
+        "share",
+        "order",
+        "fast",
+        "seed",
+    ]
     assert of("training.epochs").unit == "epochs" and of("training.epochs").help.endswith(".")
 
 
@@ -42,33 +49,53 @@ def test_defaults_are_kept_and_tables_laid_over_them() -> None:
     assert (config.training.epochs, config.training.learning_rate, config.seed) == (5, 5e-5, 7)
 
 
-@pytest.mark.parametrize(("values", "sentence"), [
-    ({"training": {"epoch": 5}}, 'x.toml: training.epoch: no such setting; did you mean "training.epochs"?'),
-    ({"training": {"epochs": 0}}, "x.toml: training.epochs = 0 is below the least, 1 epochs"),
-    ({"training": {"epochs": "3"}}, "x.toml: training.epochs = '3' is not a whole number"),
-    ({"training": {"epochs": True}}, "x.toml: training.epochs = True is not a whole number"),
-    ({"training": {"learning_rate": 2.0}}, "x.toml: training.learning_rate = 2.0 is above the most, 1"),
-    ({"order": "shufled"}, 'x.toml: order = \'shufled\' is none of shuffled, in_order; did you mean "shuffled"?'),
-    ({"training": {"epochs": 101}}, "x.toml: training.epochs above 100 is not fast; lower it or set fast = false"),
-])
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"training": {"epoch": 5}}, 'x.toml: training.epoch: no such setting; did you mean "training.epochs"?'),
+        ({"training": {"epochs": 0}}, "x.toml: training.epochs = 0 is below the least, 1 epochs"),
+        ({"training": {"epochs": "3"}}, "x.toml: training.epochs = '3' is not a whole number"),
+        ({"training": {"epochs": True}}, "x.toml: training.epochs = True is not a whole number"),
+        ({"training": {"learning_rate": 2.0}}, "x.toml: training.learning_rate = 2.0 is above the most, 1"),
+        ({"order": "shufled"}, "x.toml: order = 'shufled' is none of shuffled, in_order; did you mean \"shuffled\"?"),
+        ({"training": {"epochs": 101}}, "x.toml: training.epochs above 100 is not fast; lower it or set fast = false"),
+    ],
+)
 def test_a_wrong_value_is_named_with_place_value_and_remedy(values: dict, sentence: str) -> None:
     with pytest.raises(ConfigError) as error:
         resolve(Config, values, "x.toml")
     assert str(error.value) == sentence
 
 
-@pytest.mark.parametrize(("name", "text", "value"), [
-    ("training.epochs", " 3 ", 3), ("training.epochs", "1,000", 1000), ("training.learning_rate", "5e-5", 5e-5),
-    ("training.learning_rate", "1", 1.0), ("share", "2500", 2500), ("share", "0.2", 0.2), ("share", "1.0", 1.0),
-    ("fast", "no", False), ("order", "in_order", "in_order"),
-])
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("training.epochs", " 3 ", 3),
+        ("training.epochs", "1,000", 1000),
+        ("training.learning_rate", "5e-5", 5e-5),
+        ("training.learning_rate", "1", 1.0),
+        ("share", "2500", 2500),
+        ("share", "0.2", 0.2),
+        ("share", "1.0", 1.0),
+        ("fast", "no", False),
+        ("order", "in_order", "in_order"),
+    ],
+)
 def test_typed_text_becomes_a_value_of_the_right_type(name: str, text: str, value: object) -> None:
     parsed = of(name).parse(text)
     assert parsed == value and type(parsed) is type(value)
 
 
-@pytest.mark.parametrize(("name", "text"), [("training.epochs", "2.5"), ("training.epochs", ""), ("fast", "perhaps"),
-                                            ("training.learning_rate", "nan"), ("share", "half")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("training.epochs", "2.5"),
+        ("training.epochs", ""),
+        ("fast", "perhaps"),
+        ("training.learning_rate", "nan"),
+        ("share", "half"),
+    ],
+)
 def test_text_that_does_not_fit_is_refused(name: str, text: str) -> None:
     with pytest.raises(ConfigError, match=name):
         of(name).parse(text)

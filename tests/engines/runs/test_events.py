@@ -18,12 +18,19 @@ def read(path: Path) -> list[ev.Record]:
 
 def test_every_kind_survives_a_round_trip() -> None:
     examples: list[ev.Event] = [
-        ev.Queued(["cpu"], 2), ev.Started("cpu", 7, "ab", {"python": "3"}), ev.Resumed(4), ev.Phase("train", 9, "steps"),
-        ev.Progress("test", 3, 9, 1.5, host_memory_bytes=5), STEP,
+        ev.Queued(["cpu"], 2),
+        ev.Started("cpu", 7, "ab", {"python": "3"}),
+        ev.Resumed(4),
+        ev.Phase("train", 9, "steps"),
+        ev.Progress("test", 3, 9, 1.5, host_memory_bytes=5),
+        STEP,
         ev.Evaluated("test", 2, {"accuracy": 0.5}, ["a", "b"], [[1, 0, 0], [0, 1, 0]], loss=0.1, step=3, epoch=1.0),
-        ev.Repeat(0, "template", "plain", {"accuracy": 1.0}), ev.Checkpoint(3, "checkpoints/3", 99),
-        ev.Note("héllo\u2028", "warning"), ev.Finished(model="m", scores={"accuracy": 1.0}, seconds=2.0),
-        ev.Failed("ValueError", "no", "trace", "hint"), ev.Stopped("asked", step=3),
+        ev.Repeat(0, "template", "plain", {"accuracy": 1.0}),
+        ev.Checkpoint(3, "checkpoints/3", 99),
+        ev.Note("héllo\u2028", "warning"),
+        ev.Finished(model="m", scores={"accuracy": 1.0}, seconds=2.0),
+        ev.Failed("ValueError", "no", "trace", "hint"),
+        ev.Stopped("asked", step=3),
     ]
     assert {e.kind for e in examples} == set(ev.KINDS)
     for seq, event in enumerate(examples):
@@ -48,7 +55,9 @@ def test_nan_is_written_as_null_with_its_field_named() -> None:
 
 def test_unknown_kinds_are_skipped_and_unknown_fields_kept(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    path.write_bytes(b'{"seq":0,"time":1,"kind":"telepathy","x":1}\n{"seq":1,"time":2,"kind":"note","text":"a","mood":"b"}\n')
+    path.write_bytes(
+        b'{"seq":0,"time":1,"kind":"telepathy","x":1}\n{"seq":1,"time":2,"kind":"note","text":"a","mood":"b"}\n'
+    )
     (record,) = read(path)
     assert record.event == ev.Note("a") and record.extra == {"mood": "b"}
 
@@ -122,7 +131,10 @@ def test_a_short_write_is_cut_back_and_the_event_written_later(tmp_path: Path, m
     writer.write(ev.Note("after"))
     writer.close()
     assert [(r.seq, r.event) for r in read(path)] == [
-        (0, ev.Note("before")), (1, ev.Note("during")), (2, ev.Note("after"))]
+        (0, ev.Note("before")),
+        (1, ev.Note("during")),
+        (2, ev.Note("after")),
+    ]
 
 
 def test_a_full_disk_raises_nothing_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,12 +98,20 @@ def test_a_reused_pid_is_never_signalled(scripted: Scripted) -> None:
     folder = scripted(start=False)
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        launch = Launch([], os.uname().nodename, processes.boot_id(), 0.0, ["cpu"], bystander.pid,
-                        processes.start_ticks(bystander.pid) - 1)
+        launch = Launch(
+            [],
+            os.uname().nodename,
+            processes.boot_id(),
+            0.0,
+            ["cpu"],
+            bystander.pid,
+            processes.start_ticks(bystander.pid) - 1,
+        )
         folder.write_launch(launch)
         assert processes.signal_tree(folder, signal.SIGKILL) == 0
-        folder.write_launch(dataclasses.replace(
-            launch, pid_start_ticks=processes.start_ticks(bystander.pid), boot_id="another boot"))
+        folder.write_launch(
+            dataclasses.replace(launch, pid_start_ticks=processes.start_ticks(bystander.pid), boot_id="another boot")
+        )
         assert processes.signal_tree(folder, signal.SIGKILL) == 0
         assert bystander.poll() is None
     finally:
@@ -130,8 +138,10 @@ def test_a_config_that_does_not_resolve_fails_with_a_sentence_and_no_traceback(s
 
 def test_the_worker_survives_the_death_of_the_process_that_launched_it(scripted: Scripted) -> None:
     folder = scripted(start=False, steps=40, pause_s=0.02)
-    code = ("import sys, time; from engines.runs import processes; from engines.runs.folder import RunFolder;"
-            "processes.launch(RunFolder(sys.argv[1]), ['cpu']); print('up', flush=True); time.sleep(60)")
+    code = (
+        "import sys, time; from engines.runs import processes; from engines.runs.folder import RunFolder;"
+        "processes.launch(RunFolder(sys.argv[1]), ['cpu']); print('up', flush=True); time.sleep(60)"
+    )
     console = subprocess.Popen([sys.executable, "-c", code, str(folder.path)], stdout=subprocess.PIPE)
     assert console.stdout is not None and console.stdout.readline() == b"up\n"
     console.kill()

@@ -1,0 +1,1 @@
+"""Benchmarks: one command each, figures to docs/benchmarks/."""

@@ -1,0 +1,148 @@
+"""TF-IDF of words and word pairs with logistic regression: the floor that every table shows."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engines.parts import data, scoring
+from engines.parts.classifier import Answer, LinearHead, answers, classify_reported
+from engines.parts.data import Data
+from engines.reporter import Reporter
+from engines.runs.folder import RunFolder, write_atomic
+from engines.settings import ConfigError, UserError, group, option
+
+if TYPE_CHECKING:
+    import numpy
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+TITLE = "Bag of words"
+USES_GPU = False
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is counted of a text."""
+
+    ngrams: int = option(2, "Longest run of words counted as one feature.", unit="words", minimum=1, maximum=5)
+    max_features: int = option(200_000, "Most features kept, the most frequent ones.", unit="features", minimum=1)
+    min_document_count: int = option(
+        2, "A feature counts only if so many training texts hold it.", unit="texts", minimum=1
+    )
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Logistic regression."""
+
+    inverse_regularisation: float = option(
+        10.0, "Inverse strength of the L2 penalty; lower generalises more, higher fits more.", minimum=1e-6
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of `bag_of_words`."""
+
+    data: Data = group(Data)
+    features: Features = group(Features)
+    classifier: Regression = group(Regression)
+    seed: int = option(0, "Seed of the data split; nothing else here is random.", minimum=0)
+
+
+def run(config: Config, report: Reporter) -> None:
+    report.model = "bag of words"
+    for split in ("train", "test"):
+        if not getattr(config.data, split):
+            raise ConfigError(f"data.{split} = 0 leaves nothing to {split} on; raise it")
+    splits = data.load(config.data, config.seed, report)
+    data.write_items(report.folder, splits.test, splits.labels)
+
+    report.phase("features", len(splits.train), "texts")
+    vectorizer = _vectorizer(config.features.ngrams, min_df=config.features.min_document_count,
+                             max_features=config.features.max_features)  # fmt: skip
+    try:
+        features = vectorizer.fit_transform(report.track(e.text for e in splits.train))
+    except ValueError as error:  # "empty vocabulary", "no terms remain"
+        raise UserError(
+            f"features.min_document_count = {config.features.min_document_count} leaves no feature of "
+            f"{len(splits.train)} training texts; lower it"
+        ) from error
+    report.note(f"{features.shape[1]:,} features of {features.shape[0]:,} texts")
+
+    report.phase("train")
+    head, converged = LinearHead.fit(
+        features, [e.label for e in splits.train], len(splits.labels), config.classifier.inverse_regularisation
+    )
+    if not converged:
+        report.note("logistic regression did not converge; lower classifier.inverse_regularisation", "warning")
+    model = Model(tuple(splits.labels), config.features.ngrams, vectorizer, head)
+    model.save(report.folder)
+
+    if splits.validation:
+        report.phase("validate", len(splits.validation), "texts")
+        found = classify_reported(model, [e.text for e in splits.validation], report)
+        probabilities = [a.probabilities for a in found]
+        scoring.report_validation(report, [e.label for e in splits.validation], splits.labels, probabilities)
+    report.phase("test", len(splits.test), "texts")
+    found = classify_reported(model, [e.text for e in splits.test], report)
+    scoring.conclude(
+        report, splits.test, splits.labels, [a.probabilities for a in found], tokens_read=[a.tokens_read for a in found]
+    )
+
+
+def load(folder: RunFolder, device: str) -> "Model":
+    """The finished model of a run; it computes on the CPU whatever `device` says."""
+    return Model.load(folder)
+
+
+class Model:
+    """The fitted vectorizer and its linear head. Tokens are words; all of them are read."""
+
+    def __init__(self, labels: tuple[str, ...], ngrams: int, vectorizer: "TfidfVectorizer", head: LinearHead) -> None:
+        self.labels = labels
+        self._ngrams = ngrams
+        self._vectorizer = vectorizer
+        self._words = vectorizer.build_tokenizer()
+        self._head = head
+
+    def classify(self, texts: Sequence[str]) -> list[Answer]:
+        if not texts:
+            return []
+        words = [len(self._words(text)) for text in texts]
+        return answers(self.labels, self._head.probabilities(self._vectorizer.transform(texts)).tolist(), words, words)
+
+    def save(self, folder: RunFolder) -> None:
+        """Write vocabulary and settings as JSON, all numbers as safetensors."""
+        from safetensors.numpy import save_file
+
+        folder.model.mkdir(mode=0o700, exist_ok=True)
+        save_file(
+            {
+                "inverse_document_frequency": self._vectorizer.idf_,
+                "coefficients": self._head.coefficients,
+                "intercepts": self._head.intercepts,
+            },
+            folder.model / "model.safetensors",
+        )
+        words = sorted(self._vectorizer.vocabulary_.items(), key=lambda item: item[1])
+        document = {"labels": self.labels, "ngrams": self._ngrams, "vocabulary": [word for word, _ in words]}
+        write_atomic(folder.model / "model.json", json.dumps(document).encode())
+
+    @classmethod
+    def load(cls, folder: RunFolder) -> "Model":
+        from safetensors.numpy import load_file
+
+        document = json.loads((folder.model / "model.json").read_bytes())
+        arrays: dict[str, numpy.ndarray] = load_file(folder.model / "model.safetensors")
+        vectorizer = _vectorizer(document["ngrams"], vocabulary=document["vocabulary"])
+        vectorizer.idf_ = arrays["inverse_document_frequency"]
+        head = LinearHead(arrays["coefficients"], arrays["intercepts"])
+        return cls(tuple(document["labels"]), document["ngrams"], vectorizer, head)
+
+
+def _vectorizer(ngrams: int, **settings: Any) -> "TfidfVectorizer":
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    # one-letter words and sublinear counts: 0.9219 against 0.9180 on 10,000 IMDB reviews
+    return TfidfVectorizer(ngram_range=(1, ngrams), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", **settings)

@@ -1,0 +1,31 @@
+"""Fine-tuning of a pretrained encoder as a classifier, by a plain torch loop."""
+
+from engines.parts import finetuning
+from engines.parts.finetuning import Config, FineTuning
+from engines.reporter import Reporter
+
+TITLE = "Fine-tuning, a plain torch loop"
+USES_GPU = True
+load = finetuning.load
+
+
+def run(config: Config, report: Reporter) -> None:
+    from torch.nn.utils import clip_grad_norm_
+
+    task = FineTuning(config, report)  # data, tokens, model, optimiser; or all of it from a checkpoint
+    model, optimizer, schedule = task.model, task.optimizer, task.schedule
+    parameters = list(model.parameters())
+
+    task.begin()
+    for epoch in range(config.training.epochs):
+        for batch in task.batches(epoch):
+            with task.autocast:
+                loss = model(**batch).loss
+            loss.backward()
+            grad_norm = clip_grad_norm_(parameters, config.training.clip_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            task.stepped(loss, grad_norm)  # reports, saves, and stops when asked
+        task.end_epoch()  # validates and saves
+    task.conclude()  # the best model, saved and scored on the test split

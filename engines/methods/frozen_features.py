@@ -1,0 +1,186 @@
+"""Logistic regression on the features of a frozen encoder: what pretraining alone knows."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engines.parts import data, models, scoring
+from engines.parts.batching import tokenize
+from engines.parts.classifier import Answer, LinearHead, answers, classify_reported, forward, tokenized
+from engines.parts.data import Data
+from engines.parts.models import Model
+from engines.reporter import Reporter
+from engines.runs.folder import RunFolder, write_atomic
+from engines.settings import ConfigError, group, option
+
+if TYPE_CHECKING:
+    import numpy
+    import torch
+
+TITLE = "Frozen encoder features with logistic regression"
+USES_GPU = True
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the encoder gives of a text."""
+
+    max_length: int = option(512, "Longer texts are cut to so many tokens.", unit="tokens", minimum=4)
+    pooling: str = option(
+        "mean", "One vector a text: the first token's, or the mean over its tokens.", choices=("cls", "mean")
+    )
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Logistic regression."""
+
+    inverse_regularisation: float = option(
+        0.1, "Inverse strength of the L2 penalty; lower generalises more, higher fits more.", minimum=1e-6
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of `frozen_features`."""
+
+    data: Data = group(Data)
+    model: Model = group(Model)
+    features: Features = group(Features)
+    classifier: Regression = group(Regression)
+    seed: int = option(0, "Seed of the data split; nothing else here is random.", minimum=0)
+
+
+def run(config: Config, report: Reporter) -> None:
+    for split in ("train", "test"):
+        if not getattr(config.data, split):
+            raise ConfigError(f"data.{split} = 0 leaves nothing to {split} on; raise it")
+    splits = data.load(config.data, config.seed, report)
+    data.write_items(report.folder, splits.test, splits.labels)
+    path = models.locate(config.model, report)
+    report.phase("load")
+    encoder = Encoder(path, config.features.max_length, config.features.pooling, report.device)
+
+    def done(texts: int) -> None:
+        report.check_stop()
+        report.progress(texts)
+
+    texts = [e.text for e in splits.train]
+    report.phase("tokenize", len(texts), "texts")
+    table = tokenize(encoder.tokenizer, path, texts, encoder.max_length, report.folder.home.cache / "tokens", done)
+    if table.cut:
+        longer = f"longer than {encoder.max_length} tokens"
+        report.note(f"{table.cut:,} of {len(texts):,} train texts are {longer} and cut")
+    report.phase("features", len(texts), "texts")
+    features = encoder.features(table, done)
+
+    report.phase("train")
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale == 0] = 1
+    head, converged = LinearHead.fit(
+        (features - mean) / scale,
+        [e.label for e in splits.train],
+        len(splits.labels),
+        config.classifier.inverse_regularisation,
+    )
+    if not converged:
+        report.note("logistic regression did not converge; lower classifier.inverse_regularisation", "warning")
+    # the standardisation becomes part of the weights
+    coefficients = head.coefficients / scale
+    head = LinearHead(coefficients, head.intercepts - coefficients @ mean)
+    model = FrozenClassifier(tuple(splits.labels), encoder, head)
+    model.save(report.folder.model)
+
+    if splits.validation:
+        report.phase("validate", len(splits.validation), "texts")
+        found = classify_reported(model, [e.text for e in splits.validation], report)
+        probabilities = [a.probabilities for a in found]
+        scoring.report_validation(report, [e.label for e in splits.validation], splits.labels, probabilities)
+    report.phase("test", len(splits.test), "texts")
+    found = classify_reported(model, [e.text for e in splits.test], report)
+    scoring.conclude(
+        report, splits.test, splits.labels, [a.probabilities for a in found], tokens_read=[a.tokens_read for a in found]
+    )
+
+
+def load(folder: RunFolder, device: str) -> "FrozenClassifier":
+    """The finished model of a run, on `device`."""
+    return FrozenClassifier.load(folder.model, device)
+
+
+class Encoder:
+    """A pretrained encoder that turns a text into one vector."""
+
+    def __init__(self, path: Path, max_length: int, pooling: str, device: str) -> None:
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        self.max_length = max_length
+        self.pooling = pooling
+        self.tokenizer = AutoTokenizer.from_pretrained(path)
+        self.model = AutoModel.from_pretrained(path, dtype=torch.float32).to(device).eval()
+        self._device = device
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        if positions and max_length > positions:
+            raise ConfigError(
+                f"features.max_length = {max_length} is more than the {positions} positions of {path.name}; lower it"
+            )
+
+    def features(
+        self, ids: Sequence[Sequence[int]], done: Callable[[int], None] = lambda texts: None
+    ) -> "numpy.ndarray":
+        """(texts, width) float64 of tokenised texts; `done` is told how many are ready."""
+        return forward(ids, self.tokenizer.pad_token_id or 0, self._device, self._pooled, done).double().numpy()
+
+    def _pooled(self, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
+        states = self.model(**batch).last_hidden_state.float()
+        if self.pooling == "cls":
+            return states[:, 0]
+        mask = batch["attention_mask"].unsqueeze(-1)
+        return (states * mask).sum(1) / mask.sum(1)
+
+
+class FrozenClassifier:
+    """The encoder with its fitted linear head."""
+
+    def __init__(self, labels: tuple[str, ...], encoder: Encoder, head: LinearHead) -> None:
+        self.labels = labels
+        self._encoder = encoder
+        self._head = head
+
+    def classify(self, texts: Sequence[str]) -> list[Answer]:
+        if not texts:
+            return []
+        ids, total = tokenized(self._encoder.tokenizer, texts, self._encoder.max_length)
+        probabilities = self._head.probabilities(self._encoder.features(ids))
+        return answers(self.labels, probabilities.tolist(), [len(row) for row in ids], total)
+
+    def save(self, path: Path) -> None:
+        """Write a folder that stands alone: the encoder as `save_pretrained` does, the head as safetensors."""
+        from safetensors.numpy import save_file
+
+        path.mkdir(mode=0o700, exist_ok=True)
+        self._encoder.model.save_pretrained(path / "encoder")
+        self._encoder.tokenizer.save_pretrained(path / "encoder")
+        save_file(
+            {"coefficients": self._head.coefficients, "intercepts": self._head.intercepts}, path / "head.safetensors"
+        )
+        document = {
+            "labels": self.labels,
+            "max_length": self._encoder.max_length,
+            "pooling": self._encoder.pooling,
+        }
+        write_atomic(path / "model.json", json.dumps(document).encode())
+
+    @classmethod
+    def load(cls, path: Path, device: str) -> "FrozenClassifier":
+        from safetensors.numpy import load_file
+
+        document: dict[str, Any] = json.loads((path / "model.json").read_bytes())
+        arrays = load_file(path / "head.safetensors")
+        encoder = Encoder(path / "encoder", document["max_length"], document["pooling"], device)
+        return cls(tuple(document["labels"]), encoder, LinearHead(arrays["coefficients"], arrays["intercepts"]))

@@ -1,0 +1,116 @@
+"""Checkpoints that are whole or not there: a folder of files, and a manifest, written last, that vouches for them.
+
+`checkpoints/000003-step-250/`: the number in front grows with every checkpoint written.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+KEPT = 2
+"""Newest checkpoints that stay: were one found damaged, there is another."""
+_NAME = re.compile(r"(\d+)-step-(\d+)")
+
+
+def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
+    """Make the folder `target` appear whole: `fill` writes files into a folder beside it, which is synced and renamed.
+
+    An older `target` is replaced. Nothing is left behind when `fill` raises.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o700, parents=True)
+    try:
+        fill(partial)
+        for path in (*partial.iterdir(), partial):
+            _sync(path)
+        if target.exists():
+            shutil.rmtree(target)
+        os.rename(partial, target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _sync(target.parent)
+
+
+def write(folder: Path, step: int, fill: Callable[[Path], None]) -> Path:
+    """Write a checkpoint of `step` into `folder`, its files made by `fill`, and return where it is."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    serial = 1 + max((serial for serial, _, _ in _found(folder)), default=0)
+    target = folder / f"{serial:06d}-step-{step}"
+
+    def with_manifest(partial: Path) -> None:
+        fill(partial)
+        files = {file.name: {"size_bytes": file.stat().st_size, "sha256": _digest(file)} for file in partial.iterdir()}
+        for file in partial.iterdir():
+            _sync(file)
+        (partial / MANIFEST).write_text(json.dumps({"step": step, "files": files}, indent=1))
+
+    write_folder(target, with_manifest)
+    return target
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether every file that the manifest names is there with its size and content."""
+    try:
+        files = json.loads((checkpoint / MANIFEST).read_bytes())["files"]
+        return all(
+            (checkpoint / name).stat().st_size == said["size_bytes"] and _digest(checkpoint / name) == said["sha256"]
+            for name, said in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def newest_complete(folder: Path, damaged: Callable[[Path], None] = lambda checkpoint: None) -> Path | None:
+    """The newest complete checkpoint, None without one; `damaged` is told of every newer one that is not."""
+    for _, _, checkpoint in sorted(_found(folder), reverse=True):
+        if is_complete(checkpoint):
+            return checkpoint
+        damaged(checkpoint)
+    return None
+
+
+def of_step(folder: Path, step: int) -> Path | None:
+    """A complete checkpoint of `step`, None without one."""
+    return next((path for _, s, path in sorted(_found(folder), reverse=True) if s == step and is_complete(path)), None)
+
+
+def prune(folder: Path, best_step: int) -> None:
+    """Remove all but the newest `KEPT` checkpoints and the newest one of `best_step`."""
+    found = sorted(_found(folder), reverse=True)
+    best = [path for _, step, path in found if step == best_step][:1]
+    for _, _, path in found[KEPT:]:
+        if path not in best:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def size_bytes(checkpoint: Path) -> int:
+    """What a checkpoint takes on the disk."""
+    return sum(file.stat().st_size for file in checkpoint.iterdir())
+
+
+def _found(folder: Path) -> list[tuple[int, int, Path]]:
+    """Serial, step and path of every checkpoint, complete or not."""
+    if not folder.is_dir():
+        return []
+    named = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir() if path.is_dir())
+    return [(int(match[1]), int(match[2]), path) for match, path in named if match]
+
+
+def _digest(file: Path) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,1 @@
+"""The console: a Textual app and a command line over run folders."""

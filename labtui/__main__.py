@@ -1,0 +1,7 @@
+"""`python -m labtui` is `labtui`."""
+
+import sys
+
+from labtui.cli import main
+
+sys.exit(main())

@@ -1,0 +1,117 @@
+"""What the screens and the command line do. Both call these; nothing here imports Textual."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from engines import catalog
+from engines.catalog import Experiment
+from engines.parts import files
+from engines.runs import processes
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.runs.summary import FINISHED, list_runs, summarize
+from engines.settings import ConfigError, UserError, nearest
+from labtui.devices import DeviceSampler
+
+QUICKSTART = "quickstart/"
+FIRST = "quickstart/distilbert-loop"  # its curves are what a newcomer sees first
+
+
+def accepted_devices(experiment_engine: str, device: str) -> list[str]:
+    """Device ids a run accepts: "cpu" or GPU UUIDs.
+
+    `device` is "auto" (the first GPU to come free, the CPU where there is none or the engine uses none), an id,
+    a UUID or a label's first word ("gpu0"). Raises `ConfigError` when there is no such device.
+    """
+    devices = DeviceSampler().list_devices()
+    if device == "auto":
+        gpus = [d.id for d in devices if d.id != "cpu"]
+        return gpus if gpus and catalog.engine(experiment_engine).USES_GPU else ["cpu"]
+    for found in devices:
+        if device in (found.id, found.label.split()[0]):
+            return [found.id]
+    names = [d.label.split()[0] for d in devices]
+    raise ConfigError(f'no device "{device}"; there is {", ".join(names)}{nearest(device, names)}')
+
+
+def launch(home: Home, experiment: Experiment, device: str = "auto") -> RunFolder:
+    """Freeze the config in a new run folder and start its worker, which waits its turn by itself."""
+    devices = accepted_devices(experiment.engine, device)
+    folder = RunFolder.create(home, _with_absolute_paths(experiment.document()))
+    processes.launch(folder, devices)
+    return folder
+
+
+def _with_absolute_paths(document: dict[str, Any]) -> dict[str, Any]:
+    """Local files and folders named relative to the caller's directory mean the same to the worker."""
+    for table, key in (("data", "source"), ("model", "name")):
+        if table in document and document[table][key] != "quickstart":
+            document[table] = {**document[table], key: files.absolute(document[table][key])}
+    return document
+
+
+def resume(home: Home, folder: RunFolder) -> RunFolder:
+    """Start a worker again on a run that stopped, failed or was lost; it goes on from its newest checkpoint."""
+    summary = summarize(folder)
+    if summary.state == FINISHED:
+        raise UserError(f"{folder.name} has finished; `labtui run {summary.experiment}` starts a new run")
+    launched = folder.read_launch()
+    devices = launched.devices if launched else accepted_devices(summary.engine, "auto")
+    processes.launch(folder, devices)
+    return folder
+
+
+def stop(folder: RunFolder, rung: str = "ask") -> str:
+    """One rung of the stop ladder ("ask", "terminate", "kill"), as a sentence of what was done."""
+    return processes.stop(folder, rung)
+
+
+def evaluate(home: Home, run: RunFolder, overrides: Mapping[str, Any], device: str = "auto") -> RunFolder:
+    """Score a finished run on other data: a new run without training."""
+    summary = summarize(run)
+    if summary.state != FINISHED:
+        raise UserError(f"{run.name} is {summary.state}; only a finished run can be scored")
+    document = {
+        "engine": "evaluate",
+        "run": run.name,
+        "family": summary.document.get("family", ""),
+        "title": f"{summary.document.get('title', summary.experiment)}, other data",
+    }
+    experiment = catalog.from_document(
+        document, place="labtui evaluate", name=f"{summary.experiment}-evaluate", overrides=overrides
+    )
+    return launch(home, experiment, device)
+
+
+def quickstart(home: Home, *, again: bool = False) -> list[RunFolder]:
+    """The runs of the quickstart study, the missing ones launched (all of them with `again`), watched one first."""
+    names = sorted((n for n in catalog.experiments() if n.startswith(QUICKSTART)), key=lambda n: (n != FIRST, n))
+    existing: dict[str, RunFolder] = {}
+    if not again:
+        for folder in list_runs(home):  # newest first
+            name = _experiment_of(folder)
+            if name in names:
+                existing.setdefault(name, folder)
+    runs = []
+    for name in names:
+        runs.append(existing.get(name) or launch(home, catalog.read(name)))
+    return runs
+
+
+def _experiment_of(folder: RunFolder) -> str:
+    try:
+        return str(folder.read_document().get("experiment", ""))
+    except (OSError, ValueError):
+        return ""
+
+
+def wait(folder: RunFolder, timeout_s: float) -> str:
+    """Block until a run has ended; its state."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        summary = summarize(folder)
+        if summary.state not in ("queued", "running"):
+            return summary.state
+        time.sleep(0.1)
+    return summarize(folder).state

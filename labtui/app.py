@@ -1,0 +1,240 @@
+"""The console: screens, global keys, theme, and what reaches them from the background."""
+
+import asyncio
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar, TypeVar, cast
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.filter import LineFilter
+from textual.message import Message
+from textual.screen import Screen
+from textual.theme import Theme
+
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.runs.processes import AlreadyRunning
+from engines.settings import UserError
+from labtui.feed import Feed
+from labtui.sanitize import clean
+from labtui.screens.lab import LabScreen
+from labtui.terminal import TERMINATED_CODE, AsciiFilter, Rescue, wants_ascii
+from labtui.widgets.bars import KeyBar, TopBar
+
+T = TypeVar("T")
+
+# Colours that stay apart on a terminal of 16; the backgrounds all become black there.
+THEME = Theme(
+    name="lab",
+    primary="#4ea1ff",
+    secondary="#22b8cf",
+    accent="#ffb000",
+    warning="#ffb000",
+    error="#ff5f5f",
+    success="#3ddc84",
+    foreground="#d7dae0",
+    background="#0e1014",
+    surface="#14171c",
+    panel="#1c2027",
+    dark=True,
+)
+
+
+def _results() -> Screen[Any]:
+    from labtui.screens.results import ResultsScreen
+
+    return ResultsScreen()
+
+
+def _classify() -> Screen[Any]:
+    from labtui.screens.classify import ClassifyScreen
+
+    return ClassifyScreen()
+
+
+def _commands() -> type[Provider]:
+    from labtui.commands import LabCommands
+
+    return LabCommands
+
+
+class LabApp(App[None]):
+    """The lab console on one home folder. Reading and starting runs happens in threads; leaving stops none of them."""
+
+    TITLE = "labtui"
+    CSS_PATH = "app.tcss"
+    COMMANDS = {_commands}
+    ENABLE_COMMAND_PALETTE = True
+    DEFAULT_MODE = "lab"
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "lab": LabScreen,
+        "results": _results,
+        "classify": _classify,
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "mode('lab')", "Lab", show=False, tooltip="Experiments, runs and the live view"),
+        Binding("2", "mode('results')", "Results", show=False, tooltip="Compare finished runs"),
+        Binding("3", "mode('classify')", "Classify", show=False, tooltip="Classify a review with finished runs"),
+        Binding("question_mark", "help", "help", key_display="?", tooltip="The keys of this screen"),
+        Binding("q", "quit", "leave", tooltip="Leave the console; runs go on by themselves"),
+        Binding("ctrl+q", "quit", "leave", show=False, priority=True),
+        Binding("ctrl+c", "quit", "leave", show=False),  # a text area keeps it for copying
+    ]
+
+    class Arrived(Message):
+        """The feed has mail."""
+
+    def __init__(self, home: Home, *, start: str = "lab", highlight: Sequence[str] = ()) -> None:
+        """`start`: "lab", "results" or "classify". `highlight`: names of runs that the user came to see; the view
+        follows the one that runs, and when all have ended the results open."""
+        super().__init__()
+        self.home = home
+        self.highlight = tuple(highlight)
+        self.animation_level = "none"
+        self.ascii_only = wants_ascii(os.environ)
+        self.feed = Feed(home, self._has_mail, self.report)
+        self._start = start
+        self._ascii_filters = [AsciiFilter()] if self.ascii_only else []
+        self._rescue = Rescue()
+        self._alive = 0
+        self._takes_mail = False
+        self._previous_excepthook = threading.excepthook
+        self.register_theme(THEME)
+        self.theme = "lab"
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *self._ascii_filters]
+
+    # -- life -----------------------------------------------------------------------------------------------
+
+    def on_load(self) -> None:
+        self.feed.start()
+
+    async def on_mount(self) -> None:
+        if not self.is_headless:
+            in_loop = asyncio.get_running_loop().call_soon_threadsafe
+            self._rescue.install(lambda: in_loop(partial(self.exit, return_code=TERMINATED_CODE)))
+        threading.excepthook = self._thread_failed
+        if self.ascii_only:
+            self.add_class("-ascii")
+        if self._start != "lab":
+            await self.action_mode(self._start)
+
+    def on_unmount(self) -> None:
+        self.feed.stop()
+        threading.excepthook = self._previous_excepthook
+
+    # -- from the background --------------------------------------------------------------------------------
+
+    def take_mail(self) -> None:
+        """From now on the Lab screen can show what arrives."""
+        self._takes_mail = True
+        self._deliver()
+
+    def _has_mail(self) -> None:
+        if self._takes_mail:
+            self.post_message(self.Arrived())
+
+    def on_lab_app_arrived(self) -> None:
+        self._deliver()
+
+    def _deliver(self) -> None:
+        mail = self.feed.collect()
+        self.lab.show(mail)
+        self._alive = sum(run.alive for run in self.lab.runs)
+        for screen in self.screen_stack:
+            for bar in screen.query(KeyBar):
+                bar.show_alive(self._alive)
+            if mail.sample:
+                for top in screen.query(TopBar):
+                    top.show(mail.sample)
+
+    def in_background(self, work: Callable[[], T], done: Callable[[T], object] = lambda _: None) -> None:
+        """Do something slow in a thread, then `done(result)` in the app; an error becomes a notification."""
+
+        def run() -> None:
+            try:
+                result = work()
+            except (UserError, LookupError, AlreadyRunning, OSError) as error:
+                self.call_later(self.complain, str(error.args[0] if error.args else error))
+            except Exception as error:
+                self.report(error)
+            else:
+                self.call_later(done, result)
+
+        self.run_worker(run, thread=True, exit_on_error=False)
+
+    def complain(self, sentence: str) -> None:
+        """Say what could not be done."""
+        self.notify(clean(sentence), severity="error", markup=False, timeout=8)
+
+    def report(self, error: BaseException) -> None:
+        """An exception that nobody expected: into `<home>/console.log` and onto the screen. From any thread."""
+        try:
+            with open(self.home.path / "console.log", "a", encoding="utf-8") as log:
+                log.write(time.strftime("%Y-%m-%d %H:%M:%S\n") + "".join(traceback.format_exception(error)))
+        except OSError:
+            pass  # the notification is left
+        self.call_later(self.complain, f"{type(error).__name__}: {error} (see {self.home.path / 'console.log'})")
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        if failure.exc_value is not None:
+            self.report(failure.exc_value)
+
+    # -- screens --------------------------------------------------------------------------------------------
+
+    @property
+    def lab(self) -> LabScreen:
+        """The first screen, which exists from the start."""
+        return cast(LabScreen, self._screen_stacks["lab"][0])
+
+    async def action_mode(self, mode: str) -> None:
+        """Go to the screen `mode`, from wherever one is."""
+        if len(self.screen_stack) > 1:
+            return  # a form or a question is open: it is answered or left first
+        await self.switch_mode(mode)
+        if not self.screen.query(TopBar):
+            await self.screen.mount(TopBar(mode), before=0)
+        for bar in self.screen.query(KeyBar):
+            bar.show_alive(self._alive)
+
+    def action_help(self) -> None:
+        """The keys of the screen, read from its bindings."""
+        from labtui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen())
+
+    async def action_quit(self) -> None:
+        """Leave; runs go on."""
+        self.exit()
+
+    def show_run(self, run: str) -> None:
+        """Show a run live."""
+        self.call_next(self._go, "lab", lambda screen: screen.watch_run(run))
+
+    def classify_with(self, run: str) -> None:
+        """Open Classify with this run chosen."""
+        self.call_next(self._go, "classify", lambda screen: screen.choose([run]))
+
+    async def _go(self, mode: str, then: Callable[[Any], object]) -> None:
+        await self.action_mode(mode)
+        if self.current_mode == mode:
+            then(self.screen)
+
+    def open_launch(self, experiment: str) -> None:
+        """The form of an experiment; what it starts is shown live."""
+        from labtui.screens.launch import LaunchScreen
+
+        self.push_screen(LaunchScreen(experiment), self._launched)
+
+    def _launched(self, folder: RunFolder | None) -> None:
+        self.feed.poke()
+        if folder is not None:
+            self.lab.watch_run(folder.name)

@@ -1,0 +1,116 @@
+"""A run in words: narration of its events as they come, and a description of where it stands."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.runs.summary import ALIVE, Summary, open_summary
+from engines.settings import flatten
+from labtui import format
+from labtui.sanitize import clean
+
+STEP_EVERY_S = 2.0
+
+
+def narrate(folder: RunFolder, say: Callable[[str], None]) -> str:
+    """Say what happens in a run until it has ended; returns its last state."""
+    summary = open_summary(folder)
+    reader = ev.EventReader(folder.events)
+    said_step = 0.0
+    while True:
+        alive_before = summary.settle().state in ALIVE  # read once more after the end, or the last words are missed
+        for record in reader.read():
+            summary.apply([record])
+            if isinstance(record.event, ev.Step | ev.Progress):
+                if time.monotonic() - said_step < STEP_EVERY_S:
+                    continue
+                said_step = time.monotonic()
+            line = sentence(record.event)
+            if line:
+                say(f"{time.strftime('%H:%M:%S', time.localtime(record.time))}  {line}")
+        if not alive_before:
+            state = summary.settle().state
+            if state == "lost":
+                say(f"{folder.name}: the worker is gone without a last word; see {folder.log}")
+            return state
+        time.sleep(0.1)
+
+
+def sentence(event: ev.Event) -> str:
+    """One line of plain, cleaned text for an event; empty for one that needs no words."""
+    return clean(_sentence(event))
+
+
+def _sentence(event: ev.Event) -> str:
+    match event:
+        case ev.Queued():
+            return f"queued: {event.ahead} ahead on {', '.join(event.devices)}"
+        case ev.Started():
+            return f"started on {event.device}, seed {event.seed}"
+        case ev.Resumed():
+            return f"resumed from step {event.step}"
+        case ev.Phase():
+            unit = event.unit
+            total = format.bytes_text(event.total) if unit == "bytes" else f"{format.count(event.total)} {unit}"
+            return f"{event.name}: {total}" if event.total else event.name
+        case ev.Progress():
+            of = f" of {format.count(event.total)}" if event.total else ""
+            return f"{event.phase} {format.count(event.done)}{of}"
+        case ev.Step():
+            return (
+                f"step {event.step}/{event.total}  epoch {event.epoch:.2f}  loss {event.loss:.4f}  "
+                f"{format.rate(event.examples_per_s, 'items')}"
+            )
+        case ev.Evaluated():
+            loss = f", loss {event.loss:.4f}" if event.loss is not None else ""
+            return (
+                f"{event.split}: accuracy {format.score(event.scores.get('accuracy'))}{loss} on "
+                f"{format.count(event.items)} items"
+            )
+        case ev.Repeat():
+            return (
+                f"repeat {event.index} ({event.varied} {event.value}): accuracy "
+                f"{format.score(event.scores.get('accuracy'))}"
+            )
+        case ev.Checkpoint():
+            return f"checkpoint at step {event.step} complete ({format.bytes_text(event.size_bytes)})"
+        case ev.Note():
+            return f"warning: {event.text}" if event.level == "warning" else event.text
+        case ev.Finished():
+            return f"finished after {format.duration(event.seconds)}"
+        case ev.Failed():
+            return f"failed: {event.message}" + (f" ({event.hint})" if event.hint else "")
+        case ev.Stopped():
+            return f"stopped ({event.reason})"
+    return ""
+
+
+def describe(summary: Summary) -> Iterator[str]:
+    """The lines of `labtui show`."""
+    yield f"run       {summary.name}"
+    yield f"config    {summary.experiment} ({summary.engine})"
+    where = f", {summary.phase} {summary.done}/{summary.total}" if summary.state == "running" and summary.total else ""
+    eta = f", {format.duration(summary.eta_s)} to go" if summary.eta_s is not None else ""
+    yield f"state     {summary.state}{where}{eta}"
+    yield f"folder    {summary.folder.path}"
+    for name, value in flatten(summary.scores):
+        if isinstance(value, float):
+            yield f"{name:<24} {value:.4f}"
+    if summary.end:
+        yield f"seconds   {summary.end.seconds:.1f}, training {format.duration(summary.end.training_seconds)}"
+    yield "settings"
+    for name, value in flatten(summary.document):
+        yield f"  {clean(str(name)):<24} {clean(str(value))}"
+    yield "events"
+    lines = [
+        (r.time, sentence(r.event))
+        for r in ev.read_last(summary.folder.events)
+        if not isinstance(r.event, ev.Step | ev.Progress)
+    ]
+    for at, line in lines[-12:]:
+        yield f"  {time.strftime('%H:%M:%S', time.localtime(at))}  {line}"
+    if isinstance(summary.end, ev.Failed) and summary.end.traceback:
+        yield "traceback"
+        for line in summary.end.traceback.splitlines():
+            yield "  " + clean(line)

@@ -1,0 +1,62 @@
+"""`labtui predict`: label a file of reviews with the warm worker of a finished run."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from engines.parts import files
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.runs.serving import Client
+from labtui import format
+
+CHUNK = 64  # reviews a request: large enough to batch, small enough to narrate
+TIMEOUT_S = 600.0
+
+
+class _Narrator:
+    """What reading a file says, as narration."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def note(self, text: str, level: str = "info") -> None:
+        self._say(text)
+
+
+def predict(
+    home: Home, run: RunFolder, file: Path, text: str, form: str, output: TextIO, say: Callable[[str], None]
+) -> int:
+    """Write one labelled row a review of `file` to `output`, in the order of the file; the count of reviews.
+
+    `text` names the column of the texts ("" finds it by name), `form` is "csv" or "jsonl". `row` counts from 0 as
+    in `items.jsonl`. Raises `DataError` for an unreadable file and `ServingError` when the worker gives up.
+    """
+    found = files.read(file, text, "", _Narrator(say), labelled=False)
+    client = Client(home, run)
+    client.start()
+    writer: Any = None
+    for start in range(0, len(found.texts), CHUNK):
+        reply = client.classify(found.texts[start : start + CHUNK], timeout_s=TIMEOUT_S)
+        labels = client.status().labels
+        for row, answer in enumerate(reply.answers, start):
+            values = {
+                "row": row,
+                "label": answer["label"],
+                **{f"p_{name}": round(p, 6) for name, p in zip(labels, answer["probabilities"], strict=True)},
+                "tokens_read": answer["tokens_read"],
+                "tokens_total": answer["tokens_total"],
+            }
+            if form == "jsonl":
+                output.write(json.dumps(values, ensure_ascii=False) + "\n")
+                continue
+            if writer is None:
+                writer = csv.DictWriter(output, values)
+                writer.writeheader()
+            writer.writerow(values)
+        done = start + len(reply.answers)
+        if start:
+            say(f"{format.count(done)} of {format.count(len(found.texts))} reviews")
+    return len(found.texts)

@@ -1,0 +1,293 @@
+import shlex
+import threading
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+import engines.methods
+from engines import catalog
+from engines.runs import locks, queue
+from engines.runs.folder import Launch, RunFolder
+from engines.runs.home import Home
+from labtui import cli
+from labtui.devices import Device, DeviceSampler
+from labtui.screens import launch
+from labtui.screens.form import Choice
+from labtui.screens.launch import LaunchScreen, NameScreen, command_text, runs_ahead
+from tests.labtui.screens.conftest import Host, until
+
+ENGINE = '''
+from dataclasses import dataclass
+from engines.settings import ConfigError, group, option
+
+TITLE = "An engine to fill a form"
+USES_GPU = True
+
+@dataclass(frozen=True)
+class Training:
+    """Training."""
+    epochs: int = option(3, "Passes over the data.", unit="epochs", minimum=1, maximum=10)
+    learning_rate: float = option(5e-5, "Peak learning rate.", minimum=0)
+    schedule: str = option("linear", "How it decays.", choices=("linear", "cosine"))
+    shuffle: bool = option(True, "Shuffle each epoch.")
+
+@dataclass(frozen=True)
+class Config:
+    """Settings."""
+    training: Training = group(Training)
+    text: str = option("", "Any text.")
+    seed: int = option(0, "Seed.")
+
+    def check(self) -> None:
+        if self.training.epochs == 7 and self.seed == 7:
+            raise ConfigError("training.epochs = 7 does not go with seed = 7; change one")
+'''
+
+
+@pytest.fixture(autouse=True)
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The engine "formed" and the experiment "mine/formed"."""
+    methods = tmp_path / "methods"
+    methods.mkdir()
+    (methods / "formed.py").write_text(ENGINE)
+    monkeypatch.setattr(engines.methods, "__path__", [*engines.methods.__path__, str(methods)])
+    path = catalog.user_configs() / "mine" / "formed.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text('engine = "formed"\n[training]\nepochs = 2\n')
+    devices = [Device("GPU-1", "gpu0 H100", 2**30), Device("cpu", "cpu", 2**31)]
+    monkeypatch.setattr(DeviceSampler, "list_devices", lambda self: devices)
+    return path
+
+
+async def opened(host: Host, pilot: Pilot[None], name: str = "mine/formed") -> LaunchScreen:
+    screen = LaunchScreen(name)
+    await host.push_screen(screen, host.dismissed.append)
+    await pilot.pause()
+    return screen
+
+
+def fill(screen: LaunchScreen, name: str, text: str) -> None:
+    editor = screen.form.field(name).editor
+    assert isinstance(editor, Input | Choice)
+    editor.value = text
+
+
+def command(screen: LaunchScreen) -> str:
+    return str(screen.query_one(".command").render())
+
+
+def said(screen: LaunchScreen, name: str) -> str:
+    field = screen.form.field(name)
+    return str(field.query_one(".error").render()) if field.has_class("-wrong") else ""
+
+
+async def test_every_setting_has_a_field_with_its_value_help_and_unit(host: Host) -> None:
+    async with host.run_test(size=(140, 40)) as pilot:
+        screen = await opened(host, pilot)
+        assert [f.setting.name for f in screen.form.fields] == [
+            "training.epochs", "training.learning_rate", "training.schedule", "training.shuffle", "text", "seed"]
+        epochs = screen.form.field("training.epochs")
+        assert isinstance(epochs.editor, Input) and epochs.editor.value == "2"
+        assert str(epochs.query_one(".help").render()) == "epochs · Passes over the data. Default 3."
+        assert str(epochs.query_one(".name").render()).split() == ["○", "epochs"]  # the file sets it
+        assert isinstance(screen.form.field("training.shuffle").editor, Choice)
+
+
+async def test_a_wrong_value_is_named_under_its_field_and_nothing_starts(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[Any] = []
+    monkeypatch.setattr(launch.actions, "launch", lambda *a: launched.append(a))
+    async with host.run_test(size=(140, 40)) as pilot:
+        screen = await opened(host, pilot)
+        for text, error in (("many", "training.epochs = 'many' is not a whole number"),
+                            ("99", "training.epochs = 99 is above the most, 10 epochs")):
+            fill(screen, "training.epochs", text)
+            await until(pilot, lambda error=error: said(screen, "training.epochs") == error)  # type: ignore[misc]
+        assert command(screen) == "1 setting to mend before there is a command"
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert launched == [] and host.screen is screen
+        assert host.focused is screen.form.field("training.epochs").editor
+        fill(screen, "training.epochs", "4")
+        await until(pilot, lambda: not said(screen, "training.epochs"))
+        assert "--set training.epochs=4" in command(screen)
+
+
+async def test_settings_that_do_not_go_together_are_named_under_the_first_of_them(host: Host) -> None:
+    async with host.run_test(size=(140, 40)) as pilot:
+        screen = await opened(host, pilot)
+        fill(screen, "training.epochs", "7")
+        fill(screen, "seed", "7")
+        await until(pilot, lambda: said(screen, "training.epochs"))
+        assert said(screen, "training.epochs") == "training.epochs = 7 does not go with seed = 7; change one"
+        await pilot.press("ctrl+s")
+        assert host.screen is screen
+        fill(screen, "seed", "8")
+        await until(pilot, lambda: not said(screen, "training.epochs"))
+
+
+async def test_the_command_holds_what_was_changed_and_reads_back_the_same(host: Host) -> None:
+    async with host.run_test(size=(140, 40)) as pilot:
+        screen = await opened(host, pilot)
+        await until(pilot, lambda: command(screen) == "labtui run mine/formed --device auto")
+        fill(screen, "training.learning_rate", "3e-6")
+        fill(screen, "training.shuffle", "false")
+        text = "it's a $HOME of its own"
+        fill(screen, "text", text)
+        await until(pilot, lambda: "text=" in command(screen))
+        words = shlex.split(command(screen))
+        arguments = cli._parser().parse_args(words[1:])
+        config_class = type(catalog.read("mine/formed").config)
+        overrides = catalog.parse_overrides(arguments.settings, config_class)
+        assert overrides == {"training.learning_rate": 3e-6, "training.shuffle": False, "text": text}
+        assert catalog.read("mine/formed", overrides).config == screen.resolved().config
+        fill(screen, "text", "")
+        await until(pilot, lambda: "text=" not in command(screen))
+
+
+async def test_ctrl_s_starts_the_run_in_a_thread_and_dismisses_with_it(
+    host: Host, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(home.runs / "new")
+    seen: list[Any] = []
+
+    def start(home: Home, experiment: catalog.Experiment, device: str) -> RunFolder:
+        seen.append((experiment.config.training.epochs, experiment.name, device, threading.current_thread()))
+        return folder
+
+    monkeypatch.setattr(launch.actions, "launch", start)
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        fill(screen, "training.epochs", "5")
+        await until(pilot, lambda: screen.form.overrides)
+        await until(pilot, lambda: len(screen.query_one("#device", Choice)._options) == 3)
+        screen.query_one("#device", Choice).value = "gpu0"
+        await until(pilot, lambda: command(screen).endswith("--device gpu0"))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: host.dismissed)
+    assert host.dismissed == [folder]
+    assert seen[0][:3] == (5, "mine/formed", "gpu0") and seen[0][3] is not threading.main_thread()
+
+
+async def test_enter_in_a_field_starts_too_and_a_refusal_is_shown(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> RunFolder:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(launch.actions, "launch", refuse)
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        screen.form.focus_field("training.epochs")
+        await pilot.press("enter")
+        await until(pilot, lambda: "No space left" in str(screen.query_one(".problem").render()))
+        assert host.screen is screen and host.dismissed == []
+        await pilot.press("escape")
+        await until(pilot, lambda: host.dismissed == [None])
+
+
+async def test_a_broken_experiment_shows_why_and_can_only_be_left(host: Host, experiment: Path) -> None:
+    experiment.write_text('engine = "formd"\n')
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        sentence = str(screen.query_one(".broken").render())
+        assert 'engine = "formd": no such engine; did you mean "formed"?' in sentence.replace("\n", " ")
+        await pilot.press("ctrl+s", "w", "escape")
+        await until(pilot, lambda: host.dismissed == [None])
+
+
+async def test_saving_writes_only_the_differences_and_asks_before_writing_over(host: Host, experiment: Path) -> None:
+    async with host.run_test(size=(140, 40)) as pilot:
+        screen = await opened(host, pilot)
+        fill(screen, "seed", "3")
+        await until(pilot, lambda: screen.form.overrides)
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(host.screen, NameScreen))
+        asked = host.screen.query_one(Input)
+        assert asked.value == "mine/formed"
+        await pilot.press("enter")
+        await until(pilot, lambda: "writes over it" in str(host.screen.query_one(".said").render()))
+        asked.value = "../escape"
+        await pilot.press("enter")
+        await until(pilot, lambda: "small letters" in str(host.screen.query_one(".said").render()))
+        asked.value = "mine/other"
+        await pilot.press("enter")
+        saved = catalog.user_configs() / "mine" / "other.toml"
+        await until(pilot, saved.exists)
+    assert tomllib.loads(saved.read_text()) == {
+        "engine": "formed", "title": "An engine to fill a form", "training": {"epochs": 2}, "seed": 3}
+    assert catalog.read("mine/other").config.seed == 3
+    assert not (catalog.user_configs().parent / "escape.toml").exists()
+
+
+async def test_an_engine_without_gpu_can_be_sent_to_the_cpu_only(host: Host, experiment: Path) -> None:
+    experiment.write_text('engine = "bag_of_words"\n')
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        assert [value for _, value in screen.query_one("#device", Choice)._options] == ["cpu"]
+        assert command(screen) == "labtui run mine/formed --device cpu"
+
+
+async def test_leaving_while_a_thread_still_asks_does_no_harm(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, answered = threading.Event(), threading.Event()
+
+    def slow(home: Home, devices: list[str]) -> int:
+        held.wait(10)
+        answered.set()
+        return 3
+
+    monkeypatch.setattr(launch, "runs_ahead", slow)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await opened(host, pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: host.dismissed == [None])
+        held.set()
+        await until(pilot, answered.is_set)
+        await host.workers.wait_for_complete()
+        await pilot.pause()
+        assert host.is_running
+
+
+async def test_a_pasted_value_is_cleaned(host: Host) -> None:
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        screen.form.focus_field("text")
+        await pilot.pause()
+        host.post_message(events.Paste("\x1b]0;title\x07reviews.csv\n"))
+        await until(pilot, lambda: screen.form.overrides == {"text": "reviews.csv"})
+
+
+async def test_up_and_down_walk_through_the_fields(host: Host) -> None:
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        screen.form.focus_field("training.epochs")
+        await pilot.press("down", "down", "down")
+        assert host.focused is screen.form.field("training.shuffle").editor
+        assert "Shuffle each epoch" in str(screen.query_one(".asked").render())
+        await pilot.press("up", "up")
+        assert host.focused is screen.form.field("training.learning_rate").editor
+
+
+def test_runs_ahead_counts_the_holder_of_the_device_and_everyone_who_waits(
+    home: Home, scripted: Callable[..., RunFolder]
+) -> None:
+    assert runs_ahead(home, ["cpu"]) == 0
+    held = locks.try_lock(queue.device_lock(home, "cpu"))
+    assert held is not None
+    assert runs_ahead(home, ["cpu"]) == 1
+    waiting = scripted(start=False)
+    alive = locks.try_lock(waiting.lock)
+    assert alive is not None
+    queue.join(waiting, Launch([], "", "", 1.0, ["cpu"]))
+    assert runs_ahead(home, ["cpu"]) == 2
+    assert runs_ahead(home, ["cpu", "GPU-1"]) == 0
+
+
+def test_the_command_is_quoted_for_a_shell() -> None:
+    text = command_text(["run", "mine/a b"], {"data.source": "/x y/z.csv", "flag": True}, "gpu0")
+    assert text == "labtui run 'mine/a b' --set 'data.source=/x y/z.csv' --set flag=true --device gpu0"

@@ -1,0 +1,144 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.runs.summary import FINISHED, RUNNING, list_runs, summarize
+from labtui import cli
+from tests.support import wait_until
+
+Scripted = Callable[..., RunFolder]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def config(scripted: Scripted, tmp_path: Path) -> str:
+    path = tmp_path / "mine.toml"
+    path.write_text('engine = "scripted"\nsteps = 3\n')
+    return str(path)
+
+
+def test_run_follow_prints_the_run_on_stdout_narrates_on_stderr_and_exits_0(config: str, capsys: Captured) -> None:
+    assert cli.main(["run", config, "--follow"]) == cli.OK
+    out, err = capsys.readouterr()
+    (name,) = out.split()
+    assert "-mine-" in name and "started on cpu" in err and "finished" in err
+
+
+def test_run_follow_exits_1_when_the_run_fails(config: str, capsys: Captured) -> None:
+    assert cli.main(["run", config, "--set", "fail=no luck today", "--follow"]) == cli.FAILURE
+    assert "no luck today" in capsys.readouterr().err
+
+
+def test_follow_exits_3_when_the_run_is_stopped_and_4_when_it_is_lost(scripted: Scripted, capsys: Captured) -> None:
+    for flags, code in (([], cli.STOPPED_CODE), (["--kill"], cli.LOST_CODE)):
+        folder = scripted(steps=2000, pause_s=0.02)
+        wait_until(lambda run=folder: summarize(run).state == RUNNING)
+        assert cli.main(["stop", folder.name, *flags]) == cli.OK
+        assert cli.main(["follow", folder.name]) == code
+    assert "SIGKILL to 1 process" in capsys.readouterr().err
+
+
+def test_a_stopped_run_resumes_and_finishes(scripted: Scripted) -> None:
+    folder = scripted(steps=100, pause_s=0.02)
+    wait_until(lambda: summarize(folder).done > 2)
+    cli.main(["stop", folder.name])
+    assert cli.main(["follow", folder.name]) == cli.STOPPED_CODE
+    assert cli.main(["resume", folder.name[-4:], "--follow"]) == cli.OK
+    assert cli.main(["resume", folder.name]) == cli.USAGE
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["run", "distilbert-lop"], 'did you mean "distilbert-loop"?'),
+        (["run", "distilbert-loop", "--set", "training.epoch=2"], 'did you mean "training.epochs"?'),
+        (["run", "distilbert-loop", "--set", "training.epochs=two"], "is not a whole number"),
+        (["run", "distilbert-loop", "--device", "gpu99"], 'no device "gpu99"'),
+        (["show", "nothing"], "no run matches"),
+        (["classify", "  ", "--run", "x"], "the review is empty"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_2(argv: list[str], sentence: str, capsys: Captured) -> None:
+    assert cli.main(argv) == cli.USAGE
+    out, err = capsys.readouterr()
+    assert out == "" and sentence in err and len(err.splitlines()) == 1
+
+
+def test_list_json_is_one_object_a_run_with_the_promised_keys(config: str, capsys: Captured) -> None:
+    assert cli.main(["list", "--json"]) == cli.OK
+    assert json.loads(capsys.readouterr().out) == []
+    cli.main(["run", config, "--follow"])
+    capsys.readouterr()
+    cli.main(["list", "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert {"run", "config", "engine", "state"} <= row.keys()
+    assert (row["config"], row["engine"], row["state"]) == ("mine", "scripted", "finished")
+
+
+def test_results_json_has_the_promised_keys_and_published_rows_only_when_asked(config: str, capsys: Captured) -> None:
+    cli.main(["run", config, "--follow"])
+    capsys.readouterr()
+    assert cli.main(["results", "--format", "json"]) == cli.OK
+    (row,) = json.loads(capsys.readouterr().out)
+    assert {"run", "config", "engine", "state", "model", "accuracy", "items"} <= row.keys()
+    assert row["accuracy"] == 0.75 and row["items"] == 80
+    cli.main(["results", "--format", "json", "--published"])
+    rows = json.loads(capsys.readouterr().out)
+    published = [r for r in rows if r["accuracy"] in (0.9382, 0.9356, 0.63, 0.96)]
+    assert len(rows) > 5 and len(published) == 4
+
+
+def test_show_describes_a_run(config: str, capsys: Captured) -> None:
+    cli.main(["run", config, "--follow"])
+    name = capsys.readouterr().out.strip()
+    cli.main(["show", name])
+    text = capsys.readouterr().out
+    assert "finished" in text and "steps" in text and "accuracy" in text
+    cli.main(["show", name, "--json"])
+    assert json.loads(capsys.readouterr().out)["settings"]["steps"] == 3
+
+
+@pytest.mark.parametrize(("argv", "instead"), [([], "labtui list"), (["quickstart"], "labtui quickstart --follow")])
+def test_without_a_terminal_the_message_names_the_command_to_use(argv: list[str], instead: str, home: Home) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "labtui", *argv], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == cli.NO_TERMINAL and done.stdout == "" and instead in done.stderr
+    assert list_runs(home) == []
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m labtui experiments | head -n 1", shell=True, capture_output=True, text=True
+    )
+    assert done.stderr == "" and done.stdout.count("\n") == 1
+
+
+def test_relative_paths_in_a_config_mean_the_callers_directory(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    (tmp_path / "reviews.csv").write_text("review,label\n")
+    monkeypatch.chdir(tmp_path)
+    code = cli.main(["run", "bag-of-words", "--set", "data.source=reviews.csv", "--follow"])
+    err = capsys.readouterr().err
+    assert code == cli.FAILURE and "reviews.csv holds no rows" in err and "Traceback" not in err
+    (folder,) = list_runs(home)
+    assert folder.read_document()["data"]["source"] == str(tmp_path / "reviews.csv")
+
+
+def test_doctor_answers_in_json_and_finds_the_home(home: Home, capsys: Captured) -> None:
+    code = cli.main(["doctor", "--json"])
+    findings = {f["name"]: f for f in json.loads(capsys.readouterr().out)}
+    assert code == cli.OK
+    assert findings["torch"]["ok"] and findings["home"]["text"] == str(home.path)
+    assert {"python", "hub", "hub token", "disk"} <= findings.keys()
+
+
+def test_the_state_of_every_run_maps_to_an_exit_code() -> None:
+    assert cli.STATE_CODES[FINISHED] == 0 and len(set(cli.STATE_CODES.values())) == 4

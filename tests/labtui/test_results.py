@@ -1,0 +1,119 @@
+import csv
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+
+from engines.parts.statistics import wilson_interval
+from engines.reporter import Reporter
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.settings import UserError
+from labtui import results
+
+Finished = Callable[..., RunFolder]
+
+
+def test_a_finished_run_gives_accuracy_interval_and_recall_of_each_class(home: Home, finished: Finished) -> None:
+    folder = finished("quickstart/loop", [[40, 5, 5], [10, 40, 0]], engine="finetune_loop")
+    (row,) = results.collect(home)
+    assert (row.run, row.experiment, row.engine) == (folder.name, "quickstart/loop", "finetune_loop")
+    assert (row.accuracy, row.items, row.invalid) == (0.8, 100, 5)
+    assert row.interval == pytest.approx(wilson_interval(80, 100))
+    assert row.recall == {"negative": 0.8, "positive": 0.8}
+    assert row.macro_f1 is not None and row.training_seconds is not None and row.items_per_s is not None
+    assert row.memory_peak_bytes and row.memory_on_host
+
+
+def test_only_finished_runs_with_a_test_split_are_compared(home: Home, finished: Finished) -> None:
+    finished("validated", [[4, 1, 0], [1, 4, 0]], split="validation")
+    running = RunFolder.create(home, {"experiment": "running", "engine": "x"})
+    report = Reporter(running)
+    report.evaluated("test", {"accuracy": 1.0}, ["a", "b"], [[1, 0, 0], [0, 1, 0]])
+    report.close()
+    assert results.collect(home) == []
+    assert [row.experiment for row in results.Follower(home).finished()] == ["validated"]
+
+
+def test_a_finished_run_is_read_once_and_a_new_one_is_seen(
+    home: Home, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished("a", [[1, 0, 0], [0, 1, 0]])
+    follower = results.Follower(home)
+    assert len(follower.scored()) == 1
+    read: list[str] = []
+    original = results.result_of
+    monkeypatch.setattr(results, "result_of", lambda folder: read.append(folder.name) or original(folder))
+    assert len(follower.scored()) == 1 and read == []
+    new = finished("b", [[1, 0, 0], [0, 1, 0]])
+    assert len(follower.scored()) == 2 and read == [new.name]
+
+
+def test_published_figures_are_marked_and_come_only_when_asked_for(home: Home, finished: Finished) -> None:
+    finished("a", [[9, 1, 0], [0, 10, 0]])
+    assert [row.published for row in results.collect(home)] == [False]
+    published = [row for row in results.collect(home, published=True) if row.published]
+    figures = {row.title: (row.accuracy, row.items) for row in published}
+    assert figures["DistilBERT loop"] == (0.9382, 10_000)
+    assert figures["Mistral-7B before tuning"] == (0.63, 100)
+    assert [figures[f"Gemma-2b zero-shot {n}/3"][0] for n in (1, 2, 3)] == [0.4936, 0.6216, 0.5996]
+    for row in published:
+        assert row.note.startswith("Source: ") and results.name_of(row).startswith("published: ")
+        assert "untrained head" in row.note or not row.title.startswith("Gemma")
+
+
+def test_rows_sort_by_every_column_with_the_unknown_last_both_ways(home: Home, finished: Finished) -> None:
+    finished("a", [[9, 1, 0], [0, 10, 0]])
+    finished("b", [[5, 5, 0], [0, 10, 0]])
+    rows = results.collect(home, published=True)
+    for column in results.columns(rows):
+        for descending in (True, False):
+            values = [column.value(row) for row in results.sort(rows, column.key, descending)]
+            known = [v for v in values if v not in (None, "")]
+            assert known == sorted(known, reverse=descending) and known == values[: len(known)]
+    assert [r.experiment for r in results.sort(rows, "accuracy") if not r.published] == ["a", "b"]
+    assert results.sort(rows, "items")[0].items == 10_000
+    with pytest.raises(UserError, match='no column "acuracy"; did you mean "accuracy"'):
+        results.sort(rows, "acuracy")
+
+
+def test_json_is_an_array_of_objects_in_full_precision(home: Home, finished: Finished) -> None:
+    folder = finished("quickstart/loop", [[1, 2, 0], [0, 3, 0]])
+    (found,) = json.loads(results.to_json(results.collect(home)))
+    assert (found["run"], found["config"], found["engine"]) == (folder.name, "quickstart/loop", "bag_of_words")
+    assert (found["state"], found["model"], found["items"]) == ("finished", "tiny", 6)
+    assert found["accuracy"] == 4 / 6 and found["recall"]["negative"] == 1 / 3
+    assert json.loads(results.to_json([])) == []
+
+
+def test_csv_has_a_line_a_run_and_a_column_a_class(home: Home, finished: Finished) -> None:
+    finished("two", [[1, 2, 0], [0, 3, 0]])
+    finished("three", [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]], labels=["a", "b", 'c, "quoted"'])
+    lines = list(csv.DictReader(io.StringIO(results.to_csv(results.collect(home, published=True)))))
+    by_name = {line["config"]: line for line in lines if line["state"] == "finished"}
+    assert float(by_name["two"]["accuracy"]) == 4 / 6 and by_name["two"]["recall.a"] == ""
+    assert by_name["three"]['recall.c, "quoted"'] == "0.0" and by_name["three"]["invalid"] == "1"
+    assert sum(line["state"] == "published" for line in lines) == 7
+    assert results.to_csv([]).splitlines() == ["run,config,engine,state,model,accuracy,items"]
+
+
+def test_table_and_markdown_name_the_published_rows_and_keep_their_columns(home: Home, finished: Finished) -> None:
+    finished("quickstart/a|b", [[9, 1, 0], [0, 10, 0]])
+    rows = results.collect(home, published=True)
+    table = results.to_table(rows).splitlines()
+    assert table[0].split()[:2] == ["run", "accuracy"]
+    assert table[1].startswith("quickstart/a|b") and " 0.950 " in table[1]
+    assert sum(line.startswith("published: ") for line in table[1:9]) == 7
+    markdown = results.to_markdown(rows).splitlines()
+    bars = {line.replace("\\|", "").count("|") for line in markdown if line.startswith("|")}
+    assert len(bars) == 1
+    assert any("untrained head" in line for line in markdown)
+    assert results.to_table([]) == ""
+
+
+def test_escape_sequences_of_a_run_reach_no_export(home: Home, finished: Finished) -> None:
+    finished("evil\x1b]52;c;aGk=\x07[/i]", [[9, 1, 0], [0, 10, 0]], labels=["neg\x1b[31m", "pos"], model="m\x9b2J")
+    rows = results.collect(home)
+    for text in (results.to_table(rows), results.to_markdown(rows), results.to_csv(rows)):
+        assert "\x1b" not in text and "\x9b" not in text

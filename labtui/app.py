@@ -1,6 +1,7 @@
 """The console: screens, global keys, theme, and what reaches them from the background."""
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -114,6 +115,7 @@ class LabApp(App[None]):
     # -- life -----------------------------------------------------------------------------------------------
 
     def on_load(self) -> None:
+        gc.disable()  # until the first paint, which would spend a seventh of its time on it
         self.feed.start()
 
     async def on_mount(self) -> None:
@@ -127,6 +129,7 @@ class LabApp(App[None]):
             await self.action_mode(self._start)
 
     def on_unmount(self) -> None:
+        gc.enable()
         self.feed.stop()
         threading.excepthook = self._previous_excepthook
 
@@ -136,6 +139,7 @@ class LabApp(App[None]):
         """From now on the Lab screen can show what arrives."""
         self._takes_mail = True
         self._deliver()
+        self.call_after_refresh(gc.enable)
 
     def _has_mail(self) -> None:
         if self._takes_mail:

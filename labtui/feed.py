@@ -17,7 +17,7 @@ from engines import catalog
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import ALIVE, LOST, Summary, list_runs, open_summary
+from engines.runs.summary import ALIVE, LOST, Summary, last_words, list_runs, open_summary
 from engines.settings import UserError
 from labtui import narrate
 from labtui.devices import DeviceSampler, Sample
@@ -197,9 +197,9 @@ class _Listed:
             return False
         if changed and self._reader is None:
             self.reread()
-            tail = self._last_words()
-            if tail:
-                self.summary.apply(tail)
+            last = self._last_words()
+            if last:
+                self.summary.apply([last])
             else:
                 self._reader, self._unread_bytes = ev.EventReader(self.folder.events), size
         self._size, self._mtime_ns = size, mtime_ns
@@ -213,13 +213,9 @@ class _Listed:
         self.view = RunView.of(self.summary)
         return self._unread_bytes > 0
 
-    def _last_words(self) -> list[ev.Record]:
-        """The record of the run's end, if that is the last one."""
-        for most_bytes in (4096, 65536):
-            tail = ev.read_last(self.folder.events, most_bytes)
-            if tail and isinstance(tail[-1].event, ev.Ended):
-                return tail[-1:]
-        return []
+    def _last_words(self) -> ev.Record | None:
+        """The record of the run's end, where that is all that a list needs."""
+        return last_words(self.folder)
 
     def _read(self) -> None:
         if self._reader is None:
@@ -266,8 +262,8 @@ class _Followed(_Listed):
         self.news = self.news or self.view != before
         return more
 
-    def _last_words(self) -> list[ev.Record]:
-        return []
+    def _last_words(self) -> ev.Record | None:
+        return None
 
     def _fold(self, records: list[ev.Record]) -> None:
         super()._fold(records)

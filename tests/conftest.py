@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 import engines.methods
@@ -12,6 +13,10 @@ from engines import catalog
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 SUPPORT = Path(__file__).parent / "support"
 

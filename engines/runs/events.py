@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -323,6 +324,13 @@ class EventReader:
             if record is not None:
                 records.append(record)
         return records
+
+
+def read_all(path: Path) -> Iterator[Record]:
+    """Every record of a file, from its start."""
+    reader = EventReader(path)
+    while records := reader.read():
+        yield from records
 
 
 def read_last(path: Path, most_bytes: int = 65536) -> list[Record]:

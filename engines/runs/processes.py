@@ -63,6 +63,7 @@ def launch(folder: RunFolder, devices: list[str]) -> None:
 def spawn(argv: list[str], folder: Path, log: Path, lock_fd: int) -> None:
     """Start a detached process that holds `lock_fd` and writes to `log`; it outlives its parent and terminal."""
     environment = {**os.environ, MARK: str(folder), LOCK_FD: str(lock_fd), "PYTHONUNBUFFERED": "1"}
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow a shared machine down tenfold
     root = Path(__file__).parent.parent.parent  # so that `-m` finds these very packages
     with open(log, "ab") as output:
         process = subprocess.Popen(

@@ -176,16 +176,22 @@ def open_summary(folder: RunFolder) -> Summary:
     return Summary(folder, document)
 
 
+def last_words(folder: RunFolder) -> ev.Record | None:
+    """The record of a run's end, if that is the last one of its file."""
+    for most_bytes in (4096, 65536):  # an end is short, unless it carries a long traceback
+        tail = ev.read_last(folder.events, most_bytes)
+        if tail and isinstance(tail[-1].event, ev.Ended):
+            return tail[-1]
+    return None
+
+
 def summarize(folder: RunFolder) -> Summary:
     """The summary of a run. An ended run is read from the end of its file alone, whatever its length."""
     summary = open_summary(folder)
-    tail = ev.read_last(folder.events)
-    if tail and isinstance(tail[-1].event, ev.Ended):
-        summary.apply(tail[-1:])
+    if last := last_words(folder):
+        summary.apply([last])
     else:
-        reader = ev.EventReader(folder.events)
-        while records := reader.read():
-            summary.apply(records)
+        summary.apply(ev.read_all(folder.events))
     return summary.settle()
 
 

@@ -37,7 +37,8 @@ def outcome(run: RunView) -> str:
         kind = str(getattr(run.end, "type", ""))
         return "out of memory" if "OutOfMemory" in kind or kind == "MemoryError" else ""
     if run.accuracy is not None:
-        return format.score(run.accuracy)
+        tested = run.end is not None and run.end.split == "test"
+        return ("" if tested else "val ") + format.score(run.accuracy)
     return format.MISSING if run.state == FINISHED else ""
 
 

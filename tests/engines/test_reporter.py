@@ -76,3 +76,19 @@ def test_training_time_is_the_sum_of_the_train_phases(folder: RunFolder) -> None
     report.finished()
     end = events(folder)[-1]
     assert isinstance(end, ev.Finished) and end.training_seconds is not None and end.training_seconds >= 0
+
+
+def test_training_time_of_earlier_workers_counts_after_a_resume(folder: RunFolder) -> None:
+    lines = [
+        (0.0, ev.Phase("train", 9, "steps")),
+        (5.0, ev.Phase("validate", 9)),
+        (6.0, ev.Phase("train", 9, "steps")),
+        (8.0, ev.Step(3, 9, 0.3, 0.5, 1e-4)),  # the worker is killed here
+        (60.0, ev.Started("cpu", 0, "", {})),
+    ]
+    folder.events.write_bytes(b"".join(ev.encode(event, n, at) for n, (at, event) in enumerate(lines)))
+    report = Reporter(folder)
+    report.resumed(2)
+    report.finished()
+    end = events(folder)[-1]
+    assert isinstance(end, ev.Finished) and end.training_seconds == pytest.approx(7.0)

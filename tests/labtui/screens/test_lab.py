@@ -1,10 +1,12 @@
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from engines.catalog import Experiment
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -12,6 +14,7 @@ from labtui.app import LabApp
 from labtui.screens.lab import LabScreen
 from labtui.widgets.chart import Chart
 from labtui.widgets.rows import Rows
+from labtui.widgets.run_table import ExperimentList
 from tests.labtui.fabric import append, finished, living, make_run, started, steps, validated
 
 WIDE, SMALL = (140, 40), (80, 24)
@@ -270,3 +273,31 @@ async def test_ascii_only_sends_no_other_character(home: Home, monkeypatch: pyte
         await until(pilot, lambda: "+ finished" in screen_text(app) and xs(app, "loss", "train"))
         await until(pilot, lambda: "na?ve ????" in screen_text(app))
         assert screen_text(app).isascii()
+
+
+async def test_n_starts_the_experiment_under_the_cursor_and_a_broken_one_says_why_not(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = tmp_path / "configs" / "quickstart"
+    configs.mkdir(parents=True)
+    (configs / "aaa.toml").write_text('engine = "bag_of_word"')
+    run = make_run(home, *started(), *steps(1, 3), experiment="launched")
+    hidden = run.path.rename(tmp_path / run.name)
+
+    def launch(home: Home, experiment: Experiment) -> RunFolder:
+        assert experiment.name == "quickstart/bag-of-words"
+        hidden.rename(run.path)
+        return run
+
+    monkeypatch.setattr("labtui.actions.launch", launch)
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        experiments = app.lab.query_one("#experiments", ExperimentList)
+        await until(pilot, lambda: "✗" in screen_text(app) and experiments.has_focus)
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: "no such engine" in screen_text(app))
+        while experiments.key != "quickstart/bag-of-words":
+            await pilot.press("down")
+        await pilot.press("n")
+        await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == run.name)
+        await until(pilot, lambda: xs(app, "loss", "train") == [1, 2, 3])

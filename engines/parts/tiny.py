@@ -38,9 +38,9 @@ _VOCABULARY_MAX = 2500
 _LENGTH_MAX = 512
 _OPINIONS = 60_000
 _REVIEWS = 60_000
-_OPINION_STEPS = 600
+_OPINION_STEPS = 800
 """The first steps see opinions alone; from then on batches of opinions and of reviews take turns."""
-_STEPS = 2600
+_STEPS = 5000
 _BATCH_SIZE = 32
 _LEARNING_RATE = 1e-3
 _WARMUP_STEPS = 200

@@ -8,7 +8,7 @@ import pytest
 
 from engines.parts import corpus
 
-FIRST_50_SHA256 = "2d3053a46beb9efd64c2fd14c18f29775bca494c45a485bf2312e56ce5f8c88b"
+FIRST_50_SHA256 = "bd5f60ecb232dfdb141dd194ea3ec0a8ee6877803dfac489737e2c47040d39ed"
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ from engines.runs.home import Home
 from engines.runs.summary import FINISHED, Summary, summarize
 from labtui import actions
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both sides alike: spinning threads would blur every ratio
+
 DOCS = Path(__file__).parent.parent / "docs" / "benchmarks"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 

@@ -1,19 +1,18 @@
 """Which engines and experiments exist. Nothing heavy is imported to answer."""
 
-import importlib
 import os
-import pkgutil
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import platformdirs
 
-from engines import methods
-from engines.settings import ConfigError, flatten, nearest, nest, resolve, settings
+from engines.methods import engine, engine_names
+from engines.settings import ConfigError, flatten, nearest, resolve, settings
+
+__all__ = ["Experiment", "engine", "engine_names", "experiments", "from_document", "parse_overrides", "read"]
 
 SHIPPED_CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -22,18 +21,6 @@ def user_configs() -> Path:
     """The user's own config folder: $LABTUI_CONFIGS, else the platform's place."""
     given = os.environ.get("LABTUI_CONFIGS")
     return Path(given) if given else platformdirs.user_config_path("labtui") / "configs"
-
-
-def engine_names() -> list[str]:
-    """Names of all engines: the modules of `engines.methods`."""
-    return sorted(m.name for m in pkgutil.iter_modules(methods.__path__))
-
-
-def engine(name: str) -> ModuleType:
-    """The engine's module, with `TITLE`, `Config`, `run` and `load`. `ConfigError` on an unknown name."""
-    if name not in engine_names():
-        raise ConfigError(f'engine = "{name}": no such engine{nearest(name, engine_names())}')
-    return importlib.import_module(f"engines.methods.{name}")
 
 
 @dataclass(frozen=True)
@@ -97,7 +84,7 @@ def from_document(
         module = engine(head["engine"])
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from None
-    config = resolve(module.Config, nest({**dict(flatten(rest)), **(overrides or {})}), place)
+    config = resolve(module.Config, {**dict(flatten(rest)), **(overrides or {})}, place)
     defaults = {s.name: s.default for s in settings(module.Config)}
     changed = frozenset(key for key, value in flatten(asdict(config)) if value != defaults[key])
     return Experiment(

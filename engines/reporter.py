@@ -1,5 +1,6 @@
 """What an engine speaks to: progress out, requests in. The only writer of `events.jsonl`."""
 
+import errno
 import os
 import sys
 import time
@@ -106,12 +107,12 @@ class Reporter:
         rate = done / elapsed if elapsed > 0 else None
         self._emit(ev.Progress(self._phase.name, done, self._phase.total, rate, **self._memory()))
 
-    def track(self, items: Iterable[T], *, size: int = 1) -> Iterator[T]:
-        """Yield `items`, each worth `size` units of the current phase, reporting progress and minding stops."""
-        for n, item in enumerate(items):
+    def track(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield `items`, each one unit of the current phase, reporting progress and minding stops."""
+        for done, item in enumerate(items, 1):
             self.check_stop()
             yield item
-            self.progress((n + 1) * size)
+            self.progress(done)
 
     def step(
         self,
@@ -148,6 +149,12 @@ class Reporter:
         self._last = ev.Evaluated(split, items, scores, labels, confusion, loss, step, epoch)
         self._emit(self._last)
 
+    def repeat(
+        self, index: int, varied: str, value: str, scores: dict[str, Any], labels: list[str], confusion: list[list[int]]
+    ) -> None:
+        """One repeat of the test; `value` is what the `varied` thing was."""
+        self._emit(ev.Repeat(index, varied, value, scores, labels, confusion))
+
     def checkpoint(self, step: int, path: str, size_bytes: int) -> None:
         self._emit(ev.Checkpoint(step, path, size_bytes))
 
@@ -158,11 +165,11 @@ class Reporter:
     # -- what engines ask ---------------------------------------------------------------------------------
 
     def should_stop(self) -> bool:
-        """Whether somebody asked the run to stop; cheap enough for every step."""
+        """Whether somebody asked the run to stop, or removed its folder; cheap enough for every step."""
         now = time.monotonic()
         if not self._stop and now - self._asked_at >= REQUESTS_EVERY_S:
             self._asked_at = now
-            self._stop = self.folder.requested("stop")
+            self._stop = self.folder.requested("stop") or not self.folder.path.exists()
         return self._stop
 
     def check_stop(self) -> None:
@@ -240,9 +247,10 @@ def _device_memory() -> dict[str, int | None]:
 
 def _hint(error: BaseException) -> str:
     if "OutOfMemory" in type(error).__name__:
-        return "lower training.batch_size or training.max_length, or choose a device with more free memory"
+        return "lower the batch size or max_length, choose lower precision or a device with more free memory"
     if isinstance(error, MemoryError):
         return "the host ran out of memory: lower data.train or training.batch_size"
-    if isinstance(error, OSError) and error.errno == 28:
-        return f"the disk that holds {os.path.dirname(error.filename or '') or 'the home folder'} is full"
+    if os.strerror(errno.ENOSPC) in str(error):  # also of libraries that raise something else than OSError
+        place = os.path.dirname(getattr(error, "filename", None) or "")
+        return f"the disk that holds {place or 'the home folder'} is full; make room, then resume the run"
     return ""

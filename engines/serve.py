@@ -17,8 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from engines import catalog
-from engines.parts import classifier
+from engines.methods import engine
+from engines.methods.evaluate import open_classifier, source_run
+from engines.parts.classifier import Classifier
 from engines.runs import processes, serving
 from engines.runs.folder import RunFolder, write_atomic
 from engines.settings import UserError
@@ -61,12 +62,12 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _load(run: RunFolder, status: serving.Status) -> tuple[serving.Status, classifier.Classifier]:
+def _load(run: RunFolder, status: serving.Status) -> tuple[serving.Status, Classifier]:
     # a running training keeps half of the cores: read by torch and scikit-learn when they are imported
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // 2)))
-    source = classifier.source_run(run)
+    source = source_run(run)
     device, name, reason = _choose_device(source)
-    model = classifier.open_classifier(source, device)
+    model = open_classifier(source, device)
     model.classify(["warm up"])  # the first forward pass pays for kernels and buffers
     return (
         replace(
@@ -78,14 +79,16 @@ def _load(run: RunFolder, status: serving.Status) -> tuple[serving.Status, class
 
 def _choose_device(run: RunFolder) -> tuple[str, str, str]:
     """Torch's device, its name for people, and why: the visible GPU with most free memory if the model fits."""
-    if not catalog.engine(str(run.read_document().get("engine"))).USES_GPU:
+    module = engine(str(run.read_document().get("engine")))
+    if not module.USES_GPU:
         return "cpu", "cpu", "this model needs no GPU"
     import torch
 
     if not torch.cuda.is_available():
         return "cpu", "cpu", "no GPU is visible"
-    weights = sum(file.stat().st_size for file in run.model.rglob("*.safetensors"))
-    needed = weights * 3 // 2 + (1 << 30)
+    own = run.model.rglob("*.safetensors")
+    files = module.weights(run) if hasattr(module, "weights") else own  # a model that was only asked lies elsewhere
+    needed = sum(file.stat().st_size for file in files) * 3 // 2 + (1 << 30)
     free, best = max((_free_bytes(n), -n) for n in range(torch.cuda.device_count()))
     said = f"{free / 2**30:.1f} GiB free, {needed / 2**30:.1f} GiB needed"
     if free < needed:
@@ -106,7 +109,7 @@ def _free_bytes(index: int) -> int:
     return int(torch.cuda.mem_get_info(index)[0])
 
 
-def _serve(folder: serving.ServingFolder, model: classifier.Classifier, status: serving.Status) -> None:
+def _serve(folder: serving.ServingFolder, model: Classifier, status: serving.Status) -> None:
     last = time.monotonic()
     while time.monotonic() - last < status.idle_timeout_s:
         waiting = _waiting(folder)
@@ -126,7 +129,7 @@ def _waiting(folder: serving.ServingFolder) -> list[Path]:
     return [folder.requests / name for name in sorted(names) if name.endswith(".json")] if names else []
 
 
-def _answer(folder: serving.ServingFolder, request: Path, model: classifier.Classifier, device: str) -> None:
+def _answer(folder: serving.ServingFolder, request: Path, model: Classifier, device: str) -> None:
     try:
         texts = json.loads(request.read_bytes())["texts"]
         began = time.perf_counter()

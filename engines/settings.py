@@ -8,6 +8,7 @@ anything heavy.
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -67,7 +68,7 @@ class Setting:
             words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
             value = words.get(text.lower(), text)
         elif int in self.types or float in self.types:
-            plain = text.replace(",", "").replace("_", "")
+            plain = text.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", text) else text
             try:
                 value = int(plain)
             except ValueError:
@@ -123,7 +124,7 @@ def _walk(cls: type, defaults: Any, prefix: str) -> Iterator[Setting]:
 
 
 def resolve(config_class: type, values: Mapping[str, Any], place: str) -> Any:
-    """Build a config from its defaults and a nested mapping (a parsed TOML document).
+    """Build a config from its defaults and a mapping, nested (a parsed TOML document) or with dotted names.
 
     Raises `ConfigError` naming `place`, the dotted setting, the value and, on a typo, the nearest name.
     """

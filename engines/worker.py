@@ -7,15 +7,18 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import shutil
 import signal
 import sys
 from types import FrameType
 from typing import Any, NoReturn
 
 from engines import catalog
+from engines.parts import history, memory
 from engines.reporter import Reporter, Stop
 from engines.runs import processes, queue
 from engines.runs.folder import RunFolder
+from engines.settings import UserError
 
 PACKAGES = ("torch", "transformers", "datasets", "scikit-learn", "accelerate", "peft", "trl", "bitsandbytes")
 
@@ -35,8 +38,12 @@ def main(argv: list[str]) -> int:
     os.chdir(folder.path)  # whatever a library writes to its working directory stays with the run
     report = Reporter(folder)
     try:
-        _run(folder, report)
+        try:
+            _run(folder, report)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a run has one end: too late to stop, or to stop twice
         report.finished()
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)  # nothing is left to resume
         return 0
     except (Stop, KeyboardInterrupt) as stop:
         report.stopped(str(stop) or "interrupted")
@@ -63,7 +70,18 @@ def _run(folder: RunFolder, report: Reporter) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "" if turn.device == "cpu" else turn.device  # before torch is imported
     report.model = getattr(getattr(experiment.config, "model", None), "name", "")
     report.started(turn.device, experiment.config.seed, config_hash(experiment.document()), _versions())
+    _estimate(experiment, turn.device, report)
     catalog.engine(experiment.engine).run(experiment.config, report)
+
+
+def _estimate(experiment: catalog.Experiment, device: str, report: Reporter) -> None:
+    """Leave the estimated peak memory in the folder, for later estimates to learn from."""
+    try:
+        found = memory.estimate(experiment, device="cpu" if device == "cpu" else "cuda")
+    except UserError:
+        return  # the model is not on this machine yet, or of a kind without formulae
+    history.record(report.folder, found.family, found.device, found.uncorrected_bytes)
+    report.note(f"estimated peak memory: {memory.gib(found.total_bytes)}")
 
 
 def config_hash(document: dict[str, Any]) -> str:

@@ -71,7 +71,7 @@ def evaluate(home: Home, run: RunFolder, overrides: Mapping[str, Any], device: s
     """Score a finished run on other data: a new run without training."""
     summary = summarize(run)
     if summary.state != FINISHED:
-        raise UserError(f"{run.name} is {summary.state}; only a finished run can be scored")
+        raise UserError(f"{run.name} is not finished (it is {summary.state}); only a finished run can be scored")
     document = {
         "engine": "evaluate",
         "run": run.name,

@@ -22,6 +22,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.processes import AlreadyRunning
 from engines.settings import UserError
+from labtui.devices import Sample
 from labtui.feed import Feed
 from labtui.sanitize import clean
 from labtui.screens.lab import LabScreen
@@ -82,10 +83,12 @@ class LabApp(App[None]):
         Binding("1", "mode('lab')", "Lab", show=False, tooltip="Experiments, runs and the live view"),
         Binding("2", "mode('results')", "Results", show=False, tooltip="Compare finished runs"),
         Binding("3", "mode('classify')", "Classify", show=False, tooltip="Classify a review with finished runs"),
-        Binding("question_mark", "help", "help", key_display="?", tooltip="The keys of this screen"),
-        Binding("q", "quit", "leave", tooltip="Leave the console; runs go on by themselves"),
-        Binding("ctrl+q", "quit", "leave", show=False, priority=True),
-        Binding("ctrl+c", "quit", "leave", show=False),  # a text area keeps it for copying
+        Binding("question_mark", "help", "help", key_display="?", tooltip="The keys of this screen (F1 too)"),
+        Binding("q", "quit", "leave", 
+                tooltip="Leave the console; runs go on by themselves (ctrl+q and ctrl+c too)"),
+        Binding("f1", "help", show=False),  # where ? is typed as text
+        Binding("ctrl+q", "quit", show=False, priority=True),
+        Binding("ctrl+c", "quit", show=False),  # a text area keeps it for copying
     ]
 
     class Arrived(Message):
@@ -94,6 +97,8 @@ class LabApp(App[None]):
     def __init__(self, home: Home, *, start: str = "lab", highlight: Sequence[str] = ()) -> None:
         """`start`: "lab", "results" or "classify". `highlight`: names of runs that the user came to see; the view
         follows the one that runs, and when all have ended the results open."""
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)  # where exported, they would hide every resize of the terminal
         super().__init__()
         self.home = home
         self.highlight = tuple(highlight)
@@ -103,7 +108,8 @@ class LabApp(App[None]):
         self._start = start
         self._ascii_filters = [AsciiFilter()] if self.ascii_only else []
         self._rescue = Rescue()
-        self._alive = 0
+        self.alive_runs = 0
+        self._sample: Sample | None = None
         self._takes_mail = False
         self._previous_excepthook = threading.excepthook
         self.register_theme(THEME)
@@ -151,11 +157,12 @@ class LabApp(App[None]):
     def _deliver(self) -> None:
         mail = self.feed.collect()
         self.lab.show(mail)
-        self._alive = sum(run.alive for run in self.lab.runs)
+        self.alive_runs = sum(run.alive for run in self.lab.runs)
         for screen in self.screen_stack:
             for bar in screen.query(KeyBar):
-                bar.show_alive(self._alive)
+                bar.show_alive(self.alive_runs)
             if mail.sample:
+                self._sample = mail.sample
                 for top in screen.query(TopBar):
                     top.show(mail.sample)
 
@@ -191,6 +198,10 @@ class LabApp(App[None]):
         if failure.exc_value is not None:
             self.report(failure.exc_value)
 
+    def get_key_display(self, binding: Binding) -> str:
+        """How a key is written; its sign for enter is not in every font."""
+        return super().get_key_display(binding).replace("⏎", "enter")
+
     # -- screens --------------------------------------------------------------------------------------------
 
     @property
@@ -204,9 +215,12 @@ class LabApp(App[None]):
             return  # a form or a question is open: it is answered or left first
         await self.switch_mode(mode)
         if not self.screen.query(TopBar):
-            await self.screen.mount(TopBar(mode), before=0)
+            top = TopBar(mode)
+            await self.screen.mount(top, before=0)
+            if self._sample:
+                top.show(self._sample)
         for bar in self.screen.query(KeyBar):
-            bar.show_alive(self._alive)
+            bar.show_alive(self.alive_runs)
 
     def action_help(self) -> None:
         """The keys of the screen, read from its bindings."""

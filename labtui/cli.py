@@ -4,7 +4,9 @@ Standard output is data, standard error is narration.
 """
 
 import argparse
+import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,18 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.processes import AlreadyRunning
 from engines.runs.serving import Client, ServingError
-from engines.runs.summary import FAILED, FINISHED, LOST, STOPPED, Summary, find_run, list_runs, summarize
+from engines.runs.summary import (
+    FAILED,
+    FINISHED,
+    LOST,
+    QUEUED,
+    RUNNING,
+    STOPPED,
+    Summary,
+    find_run,
+    list_runs,
+    summarize,
+)
 from engines.settings import UserError
 
 OK, FAILURE, USAGE, STOPPED_CODE, LOST_CODE, NO_TERMINAL, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -37,6 +50,9 @@ def say(text: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a locale without a character is no reason to fail
     arguments = _parser().parse_args(argv)
     action: Callable[[argparse.Namespace], int] = arguments.action
     try:
@@ -55,16 +71,18 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="labtui",
-        epilog=EXIT_CODES,
+        usage="labtui [-h] [COMMAND ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="A lab console in the terminal: fine-tune, evaluate, watch and compare language models. "
+        description="A lab console in the terminal: fine-tune, evaluate, watch and compare language models.\n"
         "Without a command it opens the console.",
     )
     parser.set_defaults(action=_console)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(prog="labtui", metavar="COMMAND", help=argparse.SUPPRESS)
+    listed = []
 
     def command(name: str, action: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        listed.append(f"  {name:<12} {help}")
+        sub = commands.add_parser(name, description=help[0].upper() + help[1:] + ".")
         sub.set_defaults(action=action)
         return sub
 
@@ -76,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="print a JSON array")
 
     sub = command("run", _run, "launch an experiment")
-    sub.add_argument("config", help="an experiment's name or a TOML file")
-    _add_settings(sub)
+    sub.add_argument("config", help="an experiment's name (`labtui experiments` lists them) or a TOML file")
+    _add_settings(sub, "training.epochs=2")
     _add_device(sub)
     sub.add_argument("--follow", action="store_true", help="narrate until the run ends; the exit code tells how")
 
@@ -102,9 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--follow", action="store_true", help="narrate until the run ends")
 
     sub = command("results", _results, "compare finished runs")
-    sub.add_argument("--format", choices=("table", "json", "csv", "md"), default="table")
+    sub.add_argument("--format", choices=("table", "json", "csv", "md"), default="table",
+                     help="table (default; fitted to a terminal), or with all columns: json, csv, md")
     sub.add_argument("--published", action="store_true", help="add the published figures of the original study")
-    sub.add_argument("--sort", default="accuracy", metavar="COLUMN", help="column to sort by (default: accuracy)")
+    sub.add_argument("--sort", default="accuracy", metavar="COLUMN",
+                     help="accuracy (default), items, macro_f1, items_per_s, ...")
 
     sub = command("classify", _classify, "classify one review with finished runs")
     sub.add_argument("text", help="the review, or - for standard input")
@@ -113,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("evaluate", _evaluate, "score a finished run on other data, as a new run without training")
     _add_run(sub)
-    _add_settings(sub)
+    _add_settings(sub, "data.source=reviews.csv")
     _add_device(sub)
     sub.add_argument("--follow", action="store_true", help="narrate until the run ends")
 
@@ -121,11 +141,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(sub)
     sub.add_argument("file", help="CSV, TSV, JSONL or Parquet, also .gz")
     sub.add_argument("--text", default="", metavar="COLUMN", help="the column of the texts (default: found by name)")
-    sub.add_argument("--format", choices=("csv", "jsonl"), default="csv")
+    sub.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the output (default: csv)")
     sub.add_argument("--output", metavar="FILE", help="write here instead of standard output")
 
     sub = command("doctor", _doctor, "check Python, torch, CUDA, driver, hub, home folder and disk")
-    sub.add_argument("--json", action="store_true", help="print one JSON object")
+    sub.add_argument("--json", action="store_true", help="print a JSON array, one object a finding")
+    parser.epilog = "\n".join(["commands (`labtui COMMAND --help` says more):", *listed, "", EXIT_CODES])
     return parser
 
 
@@ -133,14 +154,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="a run's name, or a unique part of it such as its last four digits")
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
+def _add_settings(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         dest="settings",
-        help="override a setting, such as training.epochs=2; may be repeated",
+        help=f"override a setting, such as {example}; may be repeated",
     )
 
 
@@ -185,6 +206,8 @@ def _open_console(home: Home, instead: str, study: list[RunFolder] | None = None
 
     app = LabApp(home, highlight=[run.name for run in study or []])
     app.run()
+    if app.alive_runs:
+        say(f"{app.alive_runs} run{'s go' if app.alive_runs > 1 else ' goes'} on; `labtui` opens the console again")
     return app.return_code or OK
 
 
@@ -254,6 +277,7 @@ def _narrate(folder: RunFolder) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     from labtui import format
+    from labtui.sanitize import clean
 
     summaries = [summarize(folder) for folder in list_runs(Home())]
     if arguments.json:
@@ -261,12 +285,16 @@ def _list(arguments: argparse.Namespace) -> int:
         return OK
     if not summaries:
         say("no runs yet; `labtui quickstart` or `labtui run CONFIG` starts one, `labtui experiments` lists configs")
+    width = max((len(clean(s.name)) for s in summaries), default=0)
     for s in summaries:
-        share = format.percent(s.progress) if s.state == "running" and s.progress is not None else ""
-        print(
-            f"{s.name:<52} {s.state:<9} {s.phase if share else '':<9} {share:>5}  "
-            f"{format.score(s.accuracy) if s.accuracy is not None else '–':>6}"
-        )
+        where = ""
+        if s.state == RUNNING:
+            where = f"{clean(s.phase)} {format.percent(s.progress) if s.progress is not None else ''}"
+        elif s.state == QUEUED:
+            where = f"{s.ahead} ahead"
+        tested = s.end is not None and s.end.split == "test"
+        score = "" if s.accuracy is None else f"accuracy {format.score(s.accuracy)}{'' if tested else ' on validation'}"
+        print(f"{clean(s.name):<{width}}  {s.state:<8}  {where:<14}  {score}".rstrip())
     return OK
 
 
@@ -309,24 +337,28 @@ def _print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
     from labtui import results
 
     rows = results.sort(results.collect(home, published=published), sort)
-    writers = {"table": results.to_table, "json": results.to_json, "csv": results.to_csv, "md": results.to_markdown}
-    text = writers[form](rows)
-    if not rows and form == "table":
-        say("no finished runs yet; `labtui quickstart` makes some")
-        return OK
-    print(text.rstrip("\n"))
+    writers = {"json": results.to_json, "csv": results.to_csv, "md": results.to_markdown}
+    if form == "table":
+        if not rows:
+            say("no finished runs yet; `labtui quickstart` makes some")
+            return OK
+        text, dropped = results.to_table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    else:
+        text, dropped = writers[form](rows), []
+    print(text.rstrip("\n"), flush=True)
+    if dropped:
+        say(f"left out for want of width: {', '.join(dropped)}; --format csv has all columns")
     return OK
 
 
 def _finished_run(home: Home, name: str) -> Summary:
     summary = summarize(find_run(home, name))
     if summary.state != FINISHED:
-        raise UserError(f"{summary.name} is {summary.state}; only a finished run can classify")
+        raise UserError(f"{summary.name} is not finished (it is {summary.state}); only a finished run can classify")
     return summary
 
 
 def _classify(arguments: argparse.Namespace) -> int:
-
     from labtui import format
 
     home = Home()
@@ -378,7 +410,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
         _print_json([vars(f) for f in findings])
     else:
         for f in findings:
-            print(f"{'ok ' if f.ok else '!! '} {f.name:<14} {f.text}")
+            print(f"{'ok' if f.ok else '!!' if f.required else '- '} {f.name:<14} {f.text}")
+        missing = [f.name for f in findings if f.required and not f.ok]
+        say(f"to mend before runs work: {', '.join(missing)}" if missing else
+            "everything that runs need is here" + ("; - marks what only some need"
+                                                   if not all(f.ok for f in findings) else ""))
     return OK if all(f.ok for f in findings if f.required) else FAILURE
 
 

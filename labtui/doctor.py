@@ -26,7 +26,7 @@ FREE_BYTES_WANTED = 5 << 30
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: `ok`, or what is missing; `required` if nothing works without it."""
+    """One line: `ok`, or what is missing; `required` if runs do not work without it."""
 
     name: str
     ok: bool
@@ -111,7 +111,9 @@ def _hub() -> Iterator[Finding]:
         except urllib.error.HTTPError as error:
             yield Finding("hub", error.code < 500, f"{endpoint} answers {error.code}")
         except (OSError, ValueError) as error:
-            yield Finding("hub", False, f"{endpoint} cannot be reached ({error}); local models and data still work")
+            reason = getattr(error, "reason", error)
+            yield Finding("hub", False, f"{endpoint}: {getattr(reason, 'strerror', None) or reason}; "
+                                        "local models and data still work")
     token_file = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "token"
     token = bool(os.environ.get("HF_TOKEN")) or token_file.is_file()
     yield Finding("hub token", token, "found" if token else "none; gated models (Gemma, Mistral) need HF_TOKEN")

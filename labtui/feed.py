@@ -162,10 +162,15 @@ def log_lines(record: ev.Record) -> list[LogLine]:
         return [LogLine(record.time, text, level)] if text else []
     trace = clean(event.traceback, multiline=True).rstrip().splitlines()[-TRACEBACK_LINES:]
     lines = [LogLine(record.time, line, "faint") for line in trace]
-    lines.append(LogLine(record.time, clean(f"failed: {event.type}: {event.message}"), "error"))
+    lines.append(LogLine(record.time, clean(f"failed: {failure(event)}"), "error"))
     if event.hint:
         lines.append(LogLine(record.time, clean(f"hint: {event.hint}"), "warning"))
     return lines
+
+
+def failure(event: ev.Failed) -> str:
+    """Why a run failed, not yet cleaned; the kind of an exception is named only where nobody foresaw it."""
+    return f"{event.type}: {event.message}" if event.traceback else event.message
 
 
 class _Listed:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -86,23 +87,32 @@ def _sentence(event: ev.Event) -> str:
     return ""
 
 
+def _block(title: str, rows: list[tuple[str, Any]]) -> Iterator[str]:
+    """A heading, and under it names and values, the values in one column; nothing without rows."""
+    if rows:
+        yield title
+    width = max((len(clean(str(name))) for name, _ in rows), default=0)
+    for name, value in rows:
+        yield f"  {clean(str(name)):<{width}}  {clean(str(value))}"
+
+
 def describe(summary: Summary) -> Iterator[str]:
     """The lines of `labtui show`."""
-    yield f"run       {summary.name}"
-    yield f"config    {summary.experiment} ({summary.engine})"
+    yield f"run       {clean(summary.name)}"
+    yield f"config    {clean(summary.experiment)} ({clean(summary.engine)})"
+    for name, text in (("model", summary.model), ("device", summary.device)):
+        if text:
+            yield f"{name:<9} {clean(text)}"
     where = f", {summary.phase} {summary.done}/{summary.total}" if summary.state == "running" and summary.total else ""
     eta = f", {format.duration(summary.eta_s)} to go" if summary.eta_s is not None else ""
     yield f"state     {summary.state}{where}{eta}"
     yield f"folder    {summary.folder.path}"
-    for name, value in flatten(summary.scores):
-        if isinstance(value, float):
-            yield f"{name:<24} {value:.4f}"
     if summary.end:
-        yield f"seconds   {summary.end.seconds:.1f}, training {format.duration(summary.end.training_seconds)}"
-    yield "settings"
-    for name, value in flatten(summary.document):
-        yield f"  {clean(str(name)):<24} {clean(str(value))}"
-    yield "events"
+        trained = f", training {format.duration(end)}" if (end := summary.end.training_seconds) else ""
+        yield f"took      {format.duration(summary.end.seconds)}{trained}"
+    yield from _block("scores", [(n, f"{v:.4f}") for n, v in flatten(summary.scores) if isinstance(v, float)])
+    yield from _block("settings", [(n, v if v != "" else format.MISSING) for n, v in flatten(summary.document)])
+    yield "last events"
     lines = [
         (r.time, sentence(r.event))
         for r in ev.read_last(summary.folder.events)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import textwrap
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -49,6 +50,7 @@ class ResultRow:
     confusion: tuple[tuple[int, ...], ...] = ()  # a row a true label; a column a predicted one, then invalid
     published: bool = False
     note: str = ""
+    source: str = ""  # of a published figure
 
     @property
     def key(self) -> str:
@@ -104,12 +106,10 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("items", "items", _value("items"), lambda r: format.count(r.items)),
     Column("macro_f1", "macro F1", _value("macro_f1"), _score("macro_f1")),
-    Column("macro_precision", "macro precision", _value("macro_precision"), _score("macro_precision")),
-    Column("macro_recall", "macro recall", _value("macro_recall"), _score("macro_recall")),
+    Column("macro_precision", "macro prec.", _value("macro_precision"), _score("macro_precision")),
+    Column("macro_recall", "macro rec.", _value("macro_recall"), _score("macro_recall")),
     Column("invalid", "invalid", _value("invalid"), lambda r: format.count(r.invalid)),
-    Column(
-        "training_seconds", "train h:mm:ss", _value("training_seconds"), lambda r: format.duration(r.training_seconds)
-    ),
+    Column("training_seconds", "training", _value("training_seconds"), lambda r: format.duration(r.training_seconds)),
     Column(
         "items_per_s", "items/s", _value("items_per_s"), lambda r: format.rate(r.items_per_s, "").removesuffix(" /s")
     ),
@@ -117,6 +117,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("engine", "engine", _value("engine"), lambda r: r.engine or format.MISSING, right=False),
     Column("model", "model", _value("model"), lambda r: r.model or format.MISSING, right=False),
 )
+
+
+# On a terminal too narrow for all; the run, its accuracy and the interval always stay.
+LEFT_OUT_FIRST = ("invalid", "macro_recall", "macro_precision", "engine", "memory_peak_bytes", "items_per_s", "recall",
+                  "training_seconds", "model", "macro_f1", "items")
 
 
 def _recall(label: str) -> Column:
@@ -191,7 +196,8 @@ def published_rows() -> list[ResultRow]:
             recall=row.get("recall", {}),
             labels=tuple(row.get("recall", {})),
             published=True,
-            note=f"Source: {document['source']}; {row['note']}.",
+            note=row["note"],
+            source=document["source"],
         )
         for row in document["row"]
     ]
@@ -243,34 +249,54 @@ def sort(rows: Sequence[ResultRow], column: str, descending: bool | None = None)
     return [row for _, row in sorted(given, key=lambda pair: pair[0], reverse=reverse)] + lacking
 
 
-def _cells(rows: Sequence[ResultRow]) -> tuple[list[Column], list[list[str]]]:
-    shown = columns(rows)
-    return shown, [[c.text(row) for c in shown] for row in rows]
+def _notes(rows: Sequence[ResultRow]) -> list[str]:
+    """Every source once, and under it every note once, with the rows that it is about."""
+    lines = []
+    for source in dict.fromkeys(row.source for row in rows if row.source):
+        lines.append(f"published: not measured by this program. Source: {source}.")
+        about: dict[str, list[str]] = {}
+        for row in rows:
+            if row.source == source:
+                about.setdefault(row.note, []).append(row.title)
+        lines += [f"{', '.join(titles)}: {note}." for note, titles in about.items()]
+    return lines
 
 
-def to_table(rows: Sequence[ResultRow]) -> str:
-    """Aligned plain text, and under it the notes of published rows."""
+def to_table(rows: Sequence[ResultRow], width: int | None = None) -> tuple[str, list[str]]:
+    """Aligned plain text, under it the notes of published rows; and the headers of the columns left out.
+
+    With `width` (cells), the columns of least weight are left out until the lines fit, as far as that helps.
+    """
     if not rows:
-        return ""
-    shown, cells = _cells(rows)
-    widths = [max(map(len, column)) for column in zip([c.header for c in shown], *cells, strict=True)]
+        return "", []
+    shown = columns(rows)
+    widths = {c.key: max(len(c.header), *(len(c.text(row)) for row in rows)) for c in shown}
+    dropped = []
+    for key in LEFT_OUT_FIRST if width else ():
+        if sum(widths[c.key] + 2 for c in shown) - 2 <= (width or 0):
+            break
+        dropped += [c.header for c in shown if c.key.partition(".")[0] == key]
+        shown = [c for c in shown if c.key.partition(".")[0] != key]
 
-    def line(texts: list[str]) -> str:
-        padded = (t.rjust(w) if c.right else t.ljust(w) for t, w, c in zip(texts, widths, shown, strict=True))
+    def line(texts: Iterable[str]) -> str:
+        padded = (t.rjust(widths[c.key]) if c.right else t.ljust(widths[c.key])
+                  for t, c in zip(texts, shown, strict=True))
         return "  ".join(padded).rstrip()
 
-    notes = [f"{name_of(row)}. {row.note}" for row in rows if row.note]
-    return "\n".join([line([c.header for c in shown]), *map(line, cells), *([""] if notes else []), *notes]) + "\n"
+    notes = [part for note in _notes(rows) for part in (textwrap.wrap(note, width) if width else [note])]
+    lines = [line(c.header for c in shown), *(line(c.text(row) for c in shown) for row in rows)]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n", dropped
 
 
 def to_markdown(rows: Sequence[ResultRow]) -> str:
     """A Markdown table, and under it the notes of published rows."""
-    shown, cells = _cells(rows)
+    shown = columns(rows)
+    cells = [[c.text(row) for c in shown] for row in rows]
 
     def line(texts: Iterable[str]) -> str:
         return "| " + " | ".join(t.replace("\\", "\\\\").replace("|", "\\|") for t in texts) + " |"
 
-    notes = [f"- {name_of(row)}. {row.note}" for row in rows if row.note]
+    notes = [f"- {note}" for note in _notes(rows)]
     rule = "|" + "|".join("---:" if c.right else "---" for c in shown) + "|"
     return "\n".join([line(c.header for c in shown), rule, *map(line, cells), *([""] if notes else []), *notes]) + "\n"
 
@@ -302,6 +328,7 @@ def as_dict(row: ResultRow) -> dict[str, Any]:
         "labels": list(row.labels),
         "confusion": [list(r) for r in row.confusion],
         "note": row.note,
+        "source": row.source,
     }
 
 

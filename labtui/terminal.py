@@ -25,16 +25,21 @@ HANGUP_CODE, TERMINATED_CODE = 128 + signal.SIGHUP, 128 + signal.SIGTERM
 
 
 def wants_ascii(environment: Mapping[str, str]) -> bool:
-    """Whether the terminal is to get ASCII only: asked for, a Linux console, or a locale without UTF-8."""
-    if environment.get("LABTUI_ASCII", "") not in ("", "0") or environment.get("TERM") == "linux":
+    """Whether the terminal is to get ASCII only: as `LABTUI_ASCII` says (1, 0), a Linux console, no UTF-8 locale."""
+    if asked := environment.get("LABTUI_ASCII", ""):
+        return asked != "0"
+    if environment.get("TERM") == "linux":
         return True
+    if environment.get("LANG") in ("C", "POSIX") and environment.get("LC_CTYPE") == "C.UTF-8":
+        return not environment.get("LC_ALL")  # Python sets this LC_CTYPE by itself where LANG says C
     locale = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(name)), "")
     return bool(locale) and "utf8" not in locale.lower().replace("-", "")
 
 
 _ASCII = str.maketrans(
     {
-        "›": ">", "●": "*",
+        "›": ">",
+        "●": "*",
         "◌": "o",
         "✓": "+",
         "✗": "x",

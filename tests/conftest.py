@@ -15,7 +15,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads
-hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.register_profile("shared machine", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("shared machine")
 
 SUPPORT = Path(__file__).parent / "support"

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.parts import data, scoring
-from engines.parts.classifier import Answer, LinearHead, answers, classify_reported
+from engines.parts import checkpoints, data, scoring
+from engines.parts.classifier import Answer, LinearHead, Regression, answers, classify_reported
 from engines.parts.data import Data
 from engines.reporter import Reporter
-from engines.runs.folder import RunFolder, write_atomic
-from engines.settings import ConfigError, UserError, group, option
+from engines.runs.folder import RunFolder
+from engines.settings import UserError, group, option
 
 if TYPE_CHECKING:
     import numpy
@@ -32,31 +33,18 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Regression:
-    """Logistic regression."""
-
-    inverse_regularisation: float = option(
-        10.0, "Inverse strength of the L2 penalty; lower generalises more, higher fits more.", minimum=1e-6
-    )
-
-
-@dataclass(frozen=True)
 class Config:
     """Settings of `bag_of_words`."""
 
     data: Data = group(Data)
     features: Features = group(Features)
-    classifier: Regression = group(Regression)
+    classifier: Regression = group(lambda: Regression(inverse_regularisation=10.0))
     seed: int = option(0, "Seed of the data split; nothing else here is random.", minimum=0)
 
 
 def run(config: Config, report: Reporter) -> None:
     report.model = "bag of words"
-    for split in ("train", "test"):
-        if not getattr(config.data, split):
-            raise ConfigError(f"data.{split} = 0 leaves nothing to {split} on; raise it")
-    splits = data.load(config.data, config.seed, report)
-    data.write_items(report.folder, splits.test, splits.labels)
+    splits = data.load_for_training(config.data, config.seed, report)
 
     report.phase("features", len(splits.train), "texts")
     vectorizer = _vectorizer(config.features.ngrams, min_df=config.features.min_document_count,
@@ -71,13 +59,10 @@ def run(config: Config, report: Reporter) -> None:
     report.note(f"{features.shape[1]:,} features of {features.shape[0]:,} texts")
 
     report.phase("train")
-    head, converged = LinearHead.fit(
-        features, [e.label for e in splits.train], len(splits.labels), config.classifier.inverse_regularisation
-    )
-    if not converged:
-        report.note("logistic regression did not converge; lower classifier.inverse_regularisation", "warning")
+    true = [e.label for e in splits.train]
+    head = LinearHead.fit(features, true, len(splits.labels), config.classifier, report)
     model = Model(tuple(splits.labels), config.features.ngrams, vectorizer, head)
-    model.save(report.folder)
+    checkpoints.write_folder(report.folder.model, model.save)
 
     if splits.validation:
         report.phase("validate", len(splits.validation), "texts")
@@ -93,7 +78,7 @@ def run(config: Config, report: Reporter) -> None:
 
 def load(folder: RunFolder, device: str) -> "Model":
     """The finished model of a run; it computes on the CPU whatever `device` says."""
-    return Model.load(folder)
+    return Model.load(folder.model)
 
 
 class Model:
@@ -112,29 +97,28 @@ class Model:
         words = [len(self._words(text)) for text in texts]
         return answers(self.labels, self._head.probabilities(self._vectorizer.transform(texts)).tolist(), words, words)
 
-    def save(self, folder: RunFolder) -> None:
+    def save(self, path: Path) -> None:
         """Write vocabulary and settings as JSON, all numbers as safetensors."""
         from safetensors.numpy import save_file
 
-        folder.model.mkdir(mode=0o700, exist_ok=True)
         save_file(
             {
                 "inverse_document_frequency": self._vectorizer.idf_,
                 "coefficients": self._head.coefficients,
                 "intercepts": self._head.intercepts,
             },
-            folder.model / "model.safetensors",
+            path / "model.safetensors",
         )
         words = sorted(self._vectorizer.vocabulary_.items(), key=lambda item: item[1])
         document = {"labels": self.labels, "ngrams": self._ngrams, "vocabulary": [word for word, _ in words]}
-        write_atomic(folder.model / "model.json", json.dumps(document).encode())
+        (path / "model.json").write_text(json.dumps(document))
 
     @classmethod
-    def load(cls, folder: RunFolder) -> "Model":
+    def load(cls, path: Path) -> "Model":
         from safetensors.numpy import load_file
 
-        document = json.loads((folder.model / "model.json").read_bytes())
-        arrays: dict[str, numpy.ndarray] = load_file(folder.model / "model.safetensors")
+        document = json.loads((path / "model.json").read_bytes())
+        arrays: dict[str, numpy.ndarray] = load_file(path / "model.safetensors")
         vectorizer = _vectorizer(document["ngrams"], vocabulary=document["vocabulary"])
         vectorizer.idf_ = arrays["inverse_document_frequency"]
         head = LinearHead(arrays["coefficients"], arrays["intercepts"])

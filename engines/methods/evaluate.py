@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from engines.methods import engine
 from engines.parts import data, scoring
-from engines.parts.classifier import Classifier, classify_reported, open_classifier, source_run
+from engines.parts.classifier import Classifier, classify_reported
 from engines.parts.data import Data
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
@@ -26,14 +27,16 @@ class Config:
 def run(config: Config, report: Reporter) -> None:
     if not config.run:
         raise UserError("run is not set; set it to the name of a finished run (`labtui list` shows them)")
+    if not config.data.test:
+        raise UserError("data.test = 0 leaves nothing to score; raise it")
     source = source_run(RunFolder(report.folder.path.parent / config.run))
     report.model = summarize(source).model
     splits = data.load(config.data, config.seed, report)
+    splits = replace(splits, test=_apart_from_training(source, splits.test, config.data.overlap, report))
     report.phase("load")
     classifier = open_classifier(source, report.device)
     test = _in_classes_of(classifier, splits, source.name)
     data.write_items(report.folder, test, list(classifier.labels))
-    _warn_of_overlap(source, test, report)
 
     report.phase("test", len(test), "texts")
     found = classify_reported(classifier, [e.text for e in test], report)
@@ -47,10 +50,41 @@ def load(folder: RunFolder, device: str) -> Classifier:
     return open_classifier(folder, device)
 
 
-def _warn_of_overlap(source: RunFolder, test: list[data.Example], report: Reporter) -> None:
+def source_run(folder: RunFolder) -> RunFolder:
+    """The run whose model `folder` uses: itself, or the run that an `evaluate` run scored."""
+    if not folder.config.is_file():
+        raise UserError(f"no run {folder.name} in {folder.path.parent}; `labtui list` shows the runs")
+    document = folder.read_document()
+    if document.get("engine") != "evaluate":
+        return folder
+    return source_run(RunFolder(folder.path.parent / str(document.get("run", ""))))
+
+
+def open_classifier(folder: RunFolder, device: str) -> Classifier:
+    """Load the finished model of a run on `device` ("cpu", "cuda", "cuda:1"), by the engine that made it.
+
+    An `evaluate` run opens the model it scored. `UserError` when there is no finished model.
+    """
+    source = source_run(folder)
+    if not source.model.is_dir():
+        raise UserError(f"{source.name} has no finished model in {source.model}; wait for its end, or resume it")
+    classifier: Classifier = engine(str(source.read_document().get("engine"))).load(source, device)
+    return classifier
+
+
+def _apart_from_training(
+    source: RunFolder, test: list[data.Example], overlap: str, report: Reporter
+) -> list[data.Example]:
+    """The items to score. Those that the model was trained on are refused, left out or allowed, as `overlap` says."""
     trained = {hashed.partition("#")[0] for hashed in data.read_split(source, "train")}
-    if seen := sum(e.hash.partition("#")[0] in trained for e in test):
-        report.note(f"{seen:,} of the {len(test):,} items were training items of {source.name}", "warning")
+    unseen = [e for e in test if e.hash.partition("#")[0] not in trained]
+    if len(unseen) == len(test):
+        return test
+    said = f"{len(test) - len(unseen):,} of the {len(test):,} items were training items of {source.name}"
+    if overlap == "refuse" or (overlap == "drop" and not unseen):
+        raise UserError(f'{said}; set data.overlap = "drop" to leave them out, or "allow", or choose other data')
+    report.note(f"{said}, {'left out' if overlap == 'drop' else 'allowed'} by data.overlap", "warning")
+    return unseen if overlap == "drop" else test
 
 
 def _in_classes_of(classifier: Classifier, splits: data.Splits, name: str) -> list[data.Example]:

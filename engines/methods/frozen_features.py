@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.parts import data, models, scoring
-from engines.parts.batching import tokenize
-from engines.parts.classifier import Answer, LinearHead, answers, classify_reported, forward, tokenized
+from engines.parts import checkpoints, data, models, scoring
+from engines.parts.batching import tokenize_splits
+from engines.parts.classifier import Answer, LinearHead, Regression, answers, forward, tokenized
 from engines.parts.data import Data
 from engines.parts.models import Model
 from engines.reporter import Reporter
-from engines.runs.folder import RunFolder, write_atomic
+from engines.runs.folder import RunFolder
 from engines.settings import ConfigError, group, option
 
 if TYPE_CHECKING:
@@ -34,75 +34,47 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Regression:
-    """Logistic regression."""
-
-    inverse_regularisation: float = option(
-        0.1, "Inverse strength of the L2 penalty; lower generalises more, higher fits more.", minimum=1e-6
-    )
-
-
-@dataclass(frozen=True)
 class Config:
     """Settings of `frozen_features`."""
 
     data: Data = group(Data)
     model: Model = group(Model)
     features: Features = group(Features)
-    classifier: Regression = group(Regression)
+    classifier: Regression = group(lambda: Regression(inverse_regularisation=0.1))
     seed: int = option(0, "Seed of the data split; nothing else here is random.", minimum=0)
 
 
 def run(config: Config, report: Reporter) -> None:
-    for split in ("train", "test"):
-        if not getattr(config.data, split):
-            raise ConfigError(f"data.{split} = 0 leaves nothing to {split} on; raise it")
-    splits = data.load(config.data, config.seed, report)
-    data.write_items(report.folder, splits.test, splits.labels)
+    splits = data.load_for_training(config.data, config.seed, report)
     path = models.locate(config.model, report)
     report.phase("load")
     encoder = Encoder(path, config.features.max_length, config.features.pooling, report.device)
+    tables = tokenize_splits(encoder.tokenizer, path, splits, encoder.max_length, report)
 
     def done(texts: int) -> None:
-        report.check_stop()
         report.progress(texts)
+        report.check_stop()
 
-    texts = [e.text for e in splits.train]
-    report.phase("tokenize", len(texts), "texts")
-    table = tokenize(encoder.tokenizer, path, texts, encoder.max_length, report.folder.home.cache / "tokens", done)
-    if table.cut:
-        longer = f"longer than {encoder.max_length} tokens"
-        report.note(f"{table.cut:,} of {len(texts):,} train texts are {longer} and cut")
-    report.phase("features", len(texts), "texts")
-    features = encoder.features(table, done)
+    def features(split: str, phase: str) -> "numpy.ndarray":
+        report.phase(phase, len(tables[split]), "texts")
+        return encoder.features(tables[split], done)
 
+    train = features("train", "features")
     report.phase("train")
-    mean, scale = features.mean(axis=0), features.std(axis=0)
+    mean, scale = train.mean(axis=0), train.std(axis=0)
     scale[scale == 0] = 1
-    head, converged = LinearHead.fit(
-        (features - mean) / scale,
-        [e.label for e in splits.train],
-        len(splits.labels),
-        config.classifier.inverse_regularisation,
-    )
-    if not converged:
-        report.note("logistic regression did not converge; lower classifier.inverse_regularisation", "warning")
+    true = [e.label for e in splits.train]
+    head = LinearHead.fit((train - mean) / scale, true, len(splits.labels), config.classifier, report)
     # the standardisation becomes part of the weights
     coefficients = head.coefficients / scale
     head = LinearHead(coefficients, head.intercepts - coefficients @ mean)
-    model = FrozenClassifier(tuple(splits.labels), encoder, head)
-    model.save(report.folder.model)
+    checkpoints.write_folder(report.folder.model, FrozenClassifier(splits.labels, encoder, head).save)
 
     if splits.validation:
-        report.phase("validate", len(splits.validation), "texts")
-        found = classify_reported(model, [e.text for e in splits.validation], report)
-        probabilities = [a.probabilities for a in found]
+        probabilities = head.probabilities(features("validation", "validate")).tolist()
         scoring.report_validation(report, [e.label for e in splits.validation], splits.labels, probabilities)
-    report.phase("test", len(splits.test), "texts")
-    found = classify_reported(model, [e.text for e in splits.test], report)
-    scoring.conclude(
-        report, splits.test, splits.labels, [a.probabilities for a in found], tokens_read=[a.tokens_read for a in found]
-    )
+    probabilities = head.probabilities(features("test", "test")).tolist()
+    scoring.conclude(report, splits.test, splits.labels, probabilities, tokens_read=tables["test"].lengths)
 
 
 def load(folder: RunFolder, device: str) -> "FrozenClassifier":
@@ -163,7 +135,6 @@ class FrozenClassifier:
         """Write a folder that stands alone: the encoder as `save_pretrained` does, the head as safetensors."""
         from safetensors.numpy import save_file
 
-        path.mkdir(mode=0o700, exist_ok=True)
         self._encoder.model.save_pretrained(path / "encoder")
         self._encoder.tokenizer.save_pretrained(path / "encoder")
         save_file(
@@ -174,7 +145,7 @@ class FrozenClassifier:
             "max_length": self._encoder.max_length,
             "pooling": self._encoder.pooling,
         }
-        write_atomic(path / "model.json", json.dumps(document).encode())
+        (path / "model.json").write_text(json.dumps(document))
 
     @classmethod
     def load(cls, path: Path, device: str) -> "FrozenClassifier":

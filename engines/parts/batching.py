@@ -4,11 +4,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from engines.parts.classifier import tokenized
+from engines.parts.classifier import padded, tokenized
+from engines.parts.data import SPLITS, Splits
+from engines.reporter import Reporter
 
 if TYPE_CHECKING:
     import numpy
@@ -20,8 +23,8 @@ _CHUNK = 1000
 _TOKENIZER_FILES = ("config.json", "tokenizer*", "vocab*", "merges*", "special_tokens*", "added_tokens*", "*.model")
 
 
-class TokenTable(Sequence[list[int]]):
-    """The token ids of many texts in one flat array; `table[n]` is text n."""
+class TokenTable(Sequence[Any]):
+    """The token ids of many texts in one flat array; `table[n]` is text n, an array of int32."""
 
     def __init__(self, ids: "numpy.ndarray", ends: "numpy.ndarray", full_lengths: "numpy.ndarray") -> None:
         self.ids = ids  # (tokens,), int32
@@ -33,10 +36,6 @@ class TokenTable(Sequence[list[int]]):
         return len(self.lengths)
 
     def __getitem__(self, n: Any) -> Any:
-        return self.row(n).tolist()
-
-    def row(self, n: int) -> "numpy.ndarray":
-        """Text n as an array, int32."""
         return self.ids[self.ends[n] - self.lengths[n] : self.ends[n]]
 
     @property
@@ -64,20 +63,43 @@ def tokenize(
     path = cache / f"{_key(folder, texts, max_length)}.safetensors"
     table = _read(path)
     if table is None:
-        rows: list[list[int]] = []
+        parts = [numpy.empty(0, numpy.int32)]  # a list of lists would take three times the memory
+        lengths: list[int] = []
         full: list[int] = []
         for start in range(0, len(texts), _CHUNK):
-            chunk, lengths = tokenized(tokenizer, texts[start : start + _CHUNK], max_length)
-            rows += chunk
-            full += lengths
-            done(len(rows))
-        ids = numpy.fromiter((token for row in rows for token in row), numpy.int32)
-        ends = numpy.cumsum([len(row) for row in rows], dtype=numpy.int64)
-        table = TokenTable(ids, ends, numpy.array(full, numpy.int64))
+            rows, total = tokenized(tokenizer, texts[start : start + _CHUNK], max_length)
+            parts.append(numpy.fromiter(chain.from_iterable(rows), numpy.int32))
+            lengths += map(len, rows)
+            full += total
+            done(len(full))
+        table = TokenTable(
+            numpy.concatenate(parts), numpy.cumsum(lengths, dtype=numpy.int64), numpy.array(full, numpy.int64)
+        )
         _write(path, table)
     else:
         done(len(texts))
     return table
+
+
+def tokenize_splits(
+    tokenizer: Any, folder: Path, splits: Splits, max_length: int, report: Reporter
+) -> dict[str, TokenTable]:
+    """The tokens of every split, made in a phase of its own; how many texts are cut is said for each."""
+    examples = {name: getattr(splits, name) for name in SPLITS}
+    report.phase("tokenize", sum(map(len, examples.values())), "texts")
+    tables: dict[str, TokenTable] = {}
+
+    def done(texts: int) -> None:
+        report.check_stop()
+        report.progress(sum(map(len, tables.values())) + texts)
+
+    for name, found in examples.items():
+        texts = [example.text for example in found]
+        table = tokenize(tokenizer, folder, texts, max_length, report.folder.home.cache / "tokens", done)
+        tables[name] = table
+        if table.cut:
+            report.note(f"{table.cut:,} of {len(texts):,} {name} texts are longer than {max_length} tokens and cut")
+    return tables
 
 
 def _key(folder: Path, texts: Sequence[str], max_length: int) -> str:
@@ -146,21 +168,10 @@ class Plan:
 def collate(
     table: TokenTable, labels: "numpy.ndarray", rows: Sequence[int], pad_id: int, width: int
 ) -> dict[str, "torch.Tensor"]:
-    """`input_ids` and `attention_mask`, both (rows, width), and `labels` (rows,), int64, on the CPU."""
-    import numpy
+    """The `padded` texts of `rows` with their `labels`, (rows,), int64."""
     import torch
 
-    ids = numpy.full((len(rows), width), pad_id, numpy.int64)
-    mask = numpy.zeros((len(rows), width), numpy.int64)
-    for place, row in enumerate(rows):
-        length = table.lengths[row]
-        ids[place, :length] = table.row(row)
-        mask[place, :length] = 1
-    return {
-        "input_ids": torch.from_numpy(ids),
-        "attention_mask": torch.from_numpy(mask),
-        "labels": torch.from_numpy(labels[list(rows)]),
-    }
+    return {**padded([table[row] for row in rows], pad_id, width), "labels": torch.from_numpy(labels[list(rows)])}
 
 
 def feed(

@@ -27,7 +27,7 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
     partial.mkdir(mode=0o700, parents=True)
     try:
         fill(partial)
-        for path in (*partial.iterdir(), partial):
+        for path in (*partial.rglob("*"), partial):
             _sync(path)
         if target.exists():
             shutil.rmtree(target)
@@ -41,13 +41,15 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
 def write(folder: Path, step: int, fill: Callable[[Path], None]) -> Path:
     """Write a checkpoint of `step` into `folder`, its files made by `fill`, and return where it is."""
     folder.mkdir(mode=0o700, exist_ok=True)
+    for torn in folder.glob(".*.partial"):  # its writer was killed
+        shutil.rmtree(torn, ignore_errors=True)
     serial = 1 + max((serial for serial, _, _ in _found(folder)), default=0)
     target = folder / f"{serial:06d}-step-{step}"
 
     def with_manifest(partial: Path) -> None:
         fill(partial)
         files = {file.name: {"size_bytes": file.stat().st_size, "sha256": _digest(file)} for file in partial.iterdir()}
-        for file in partial.iterdir():
+        for file in partial.iterdir():  # a manifest must not reach the disk before what it vouches for
             _sync(file)
         (partial / MANIFEST).write_text(json.dumps({"step": step, "files": files}, indent=1))
 

@@ -1,15 +1,13 @@
 """A finished model as the classify worker, `evaluate` and `predict` see it, whatever engine made it."""
 
 import contextlib
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engines.reporter import Reporter
-from engines.runs.folder import RunFolder
-from engines.settings import UserError
+from engines.reporter import Notes, Reporter
+from engines.settings import option
 
 if TYPE_CHECKING:
     import numpy
@@ -39,29 +37,6 @@ class Classifier(Protocol):
     def classify(self, texts: Sequence[str]) -> list[Answer]: ...
 
 
-def open_classifier(folder: RunFolder, device: str) -> Classifier:
-    """Load the finished model of a run on `device` ("cpu", "cuda", "cuda:1"), by the engine that made it.
-
-    An `evaluate` run opens the model it scored. `UserError` when there is no finished model.
-    """
-    source = source_run(folder)
-    if not source.model.is_dir():
-        raise UserError(f"{source.name} has no finished model in {source.model}; wait for its end, or resume it")
-    name = source.read_document().get("engine")
-    classifier: Classifier = importlib.import_module(f"engines.methods.{name}").load(source, device)
-    return classifier
-
-
-def source_run(folder: RunFolder) -> RunFolder:
-    """The run whose model `folder` uses: itself, or the run that an `evaluate` run scored."""
-    if not folder.config.is_file():
-        raise UserError(f"no run {folder.name} in {folder.path.parent}; `labtui list` shows the runs")
-    document = folder.read_document()
-    if document.get("engine") != "evaluate":
-        return folder
-    return source_run(RunFolder(folder.path.parent / str(document.get("run", ""))))
-
-
 def answers(
     labels: Sequence[str], probabilities: Sequence[Sequence[float]], read: Sequence[int], total: Sequence[int]
 ) -> list[Answer]:
@@ -83,36 +58,44 @@ def classify_reported(classifier: Classifier, texts: Sequence[str], report: Repo
 
 
 def tokenized(tokenizer: Any, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], list[int]]:
-    """Token ids of each text, cut to `max_length`, and how many tokens each text has in full."""
+    """Token ids of each text, cut to `max_length` as the tokenizer's own truncation, and its tokens in full."""
     if not texts:
         return [], []
     ids: list[list[int]] = tokenizer(list(texts), verbose=False)["input_ids"]
     total = [len(row) for row in ids]
-    long = [n for n, length in enumerate(total) if length > max_length]
-    if long:  # cut by the tokenizer, so that the closing special token stays
-        cut = tokenizer([texts[n] for n in long], truncation=True, max_length=max_length)["input_ids"]
-        for n, row in zip(long, cut, strict=True):
-            ids[n] = row
+    if max(total) > max_length:  # the special tokens at both ends stay
+        special = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+        first, last = special.index(0), special[::-1].index(0)
+        left = tokenizer.truncation_side == "left"
+        for n, row in enumerate(ids):
+            if len(row) > max_length:
+                head = first if left else max_length - last
+                ids[n] = row[:head] + row[len(row) - (max_length - head) :]
     return ids, total
 
 
 def batches_by_length(ids: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
     """Row numbers in batches of like length, longest first, each at most `batch_tokens` with its padding."""
-    order = sorted(range(len(ids)), key=lambda n: len(ids[n]), reverse=True)
-    while order:
-        size = max(1, batch_tokens // max(1, len(ids[order[0]])))
-        yield order[:size]
-        order = order[size:]
+    lengths = [len(row) for row in ids]
+    order = sorted(range(len(ids)), key=lengths.__getitem__, reverse=True)
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
 
 
-def padded(ids: Sequence[Sequence[int]], pad_id: int, device: str) -> dict[str, "torch.Tensor"]:
-    """`input_ids` and `attention_mask`, both (rows, longest row), int64, on `device`."""
+def padded(ids: Sequence[Sequence[int]], pad_id: int, width: int = 0) -> dict[str, "torch.Tensor"]:
+    """`input_ids` and `attention_mask`, both (rows, `width`), int64, on the CPU; `width` 0 is the longest row's."""
+    import numpy
     import torch
 
-    width = max(len(row) for row in ids)
-    filled = torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in ids])
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids])
-    return {"input_ids": filled.to(device), "attention_mask": mask.to(device)}
+    shape = len(ids), width or max(len(row) for row in ids)
+    filled, mask = numpy.full(shape, pad_id, numpy.int64), numpy.zeros(shape, numpy.int64)
+    for place, row in enumerate(ids):
+        filled[place, : len(row)] = row
+        mask[place, : len(row)] = 1
+    return {"input_ids": torch.from_numpy(filled), "attention_mask": torch.from_numpy(mask)}
 
 
 def autocast(device: str) -> Any:
@@ -141,8 +124,9 @@ def forward(
     count = 0
     with torch.inference_mode():
         for rows in batches_by_length(ids, BATCH_TOKENS[device.partition(":")[0]]):
+            inputs = {name: tensor.to(device) for name, tensor in padded([ids[n] for n in rows], pad_id).items()}
             with autocast(device):
-                batch = outputs(padded([ids[n] for n in rows], pad_id, device))
+                batch = outputs(inputs)
             if result is None:
                 result = torch.empty((len(ids), *batch.shape[1:]))
             result[torch.tensor(rows)] = batch.float().cpu()
@@ -175,6 +159,15 @@ class SequenceClassifier:
         return answers(self.labels, probabilities, [len(row) for row in ids], total)
 
 
+@dataclass(frozen=True)
+class Regression:
+    """Logistic regression."""
+
+    inverse_regularisation: float = option(
+        1.0, "Inverse strength of the L2 penalty; lower generalises more, higher fits more.", minimum=1e-6
+    )
+
+
 class LinearHead:
     """Multinomial logistic regression over feature vectors, kept as plain arrays."""
 
@@ -184,9 +177,9 @@ class LinearHead:
 
     @classmethod
     def fit(
-        cls, features: Any, true: Sequence[int], classes: int, inverse_regularisation: float
-    ) -> tuple["LinearHead", bool]:
-        """Fit by scikit-learn on dense or sparse (items, features); also whether the solver converged.
+        cls, features: Any, true: Sequence[int], classes: int, regression: Regression, report: Notes
+    ) -> "LinearHead":
+        """Fit by scikit-learn on dense or sparse (items, features); a note says so where the solver did not converge.
 
         A class without an item in `true` is never predicted: its probability is 0.
         """
@@ -198,13 +191,15 @@ class LinearHead:
 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            found = LogisticRegression(C=inverse_regularisation, max_iter=1000).fit(features, list(true))
+            found = LogisticRegression(C=regression.inverse_regularisation, max_iter=1000).fit(features, list(true))
+        if any(issubclass(w.category, ConvergenceWarning) for w in caught):
+            report.note("logistic regression did not converge; lower classifier.inverse_regularisation", "warning")
         seen, rows, constants = found.classes_, found.coef_, found.intercept_
         if len(rows) == 1:  # two classes share one row: the first class is the reference, 0
             rows, constants = numpy.vstack([0 * rows, rows]), numpy.append(0.0, constants)
         coefficients, intercepts = numpy.zeros((classes, rows.shape[1])), numpy.full(classes, -numpy.inf)
         coefficients[seen], intercepts[seen] = rows, constants
-        return cls(coefficients, intercepts), not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+        return cls(coefficients, intercepts)
 
     def probabilities(self, features: Any) -> "numpy.ndarray":
         """(items, classes) from dense or sparse (items, features)."""

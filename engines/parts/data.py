@@ -12,12 +12,10 @@ from random import Random
 from typing import Any
 
 from engines.parts import sources
-from engines.parts.files import DataError, Source, clean
+from engines.parts.files import DataError, Source
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder, write_atomic
 from engines.settings import ConfigError, nearest, option
-
-__all__ = ["Data", "DataError", "Example", "Splits", "class_counts", "clean", "load", "texts", "write_items"]
 
 SPLITS = ("train", "validation", "test")
 CLASSES_MAX = 100
@@ -37,7 +35,8 @@ class Data:
         "shuffled", "How rows are dealt to the splits.", choices=("in_order", "shuffled", "balanced", "official")
     )
     overlap: str = option(
-        "refuse", "Test items found in training: refuse, drop from training, or allow.",
+        "refuse", "Test items found in training: refuse, drop (from training; from the test of a model that is "
+        "only scored), or allow.",
         choices=("refuse", "drop", "allow"),
     )  # fmt: skip
     train: int | float = option(
@@ -133,6 +132,16 @@ def load(data: Data, seed: int, report: Reporter) -> Splits:
     return Splits(labels, train, validation, test)
 
 
+def load_for_training(data: Data, seed: int, report: Reporter) -> Splits:
+    """`load` for engines that train and test: both splits hold items, and the test items are recorded."""
+    for split in ("train", "test"):
+        if not getattr(data, split):
+            raise ConfigError(f"data.{split} = 0 leaves nothing to {split} on; raise it")
+    splits = load(data, seed, report)
+    write_items(report.folder, splits.test, splits.labels)
+    return splits
+
+
 def read_split(folder: RunFolder, split: str) -> list[str]:
     """The item hashes of a run's split, in its order; empty when the run recorded none."""
     try:
@@ -140,12 +149,6 @@ def read_split(folder: RunFolder, split: str) -> list[str]:
     except FileNotFoundError:
         return []
     return [row["hash"] for row in map(json.loads, lines) if row["split"] == split]
-
-
-def texts(data: Data, report: Reporter) -> list[str]:
-    """The cleaned reviews of `data.source` in its own order, without labels: what `predict` reads."""
-    report.phase("data")
-    return sources.read(data.source, data.text, "", report, labelled=False).texts
 
 
 def class_counts(examples: Iterable[Example], labels: Sequence[str]) -> dict[str, int]:
@@ -196,7 +199,7 @@ def _classes(source: Source, data: Data, report: Reporter) -> tuple[tuple[str, .
     for row, value in enumerate(source.labels):
         if value is None and source.parts:
             continue
-        if value is None or isinstance(value, str) and not value.strip():
+        if value is None or value != value or isinstance(value, str) and not value.strip():  # NaN, None, ""
             raise DataError(f'{source.place(row)}: the label in column "{source.label_column}" is empty; '
                             "fill it in or delete the row")  # fmt: skip
         if isinstance(value, list | dict):

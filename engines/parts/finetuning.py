@@ -4,9 +4,9 @@ Model, head, batches, schedule, optimiser, precision, validation, checkpoints an
 here from the settings and the seed alone.
 """
 
+import hashlib
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.parts import checkpoints, data, models, scoring
-from engines.parts.batching import Plan, TokenTable, feed, tokenize
+from engines.parts.batching import Plan, TokenTable, feed, tokenize_splits
 from engines.parts.classifier import SequenceClassifier, autocast, forward
 from engines.parts.data import Data
 from engines.parts.models import Model
@@ -74,6 +74,7 @@ class Position:
     best_step: int = 0  # step of the best validation, 0 before the first
     best_accuracy: float = -1.0
     best_loss: float = 0.0
+    splits_sha256: str = ""  # of the splits.jsonl that the training reads
 
 
 def rate(step: int, warmup: int, total: int) -> float:
@@ -143,11 +144,7 @@ class FineTuning:
         self.config, self.report, self.device = config, report, report.device
         self.autocast = forward_precision(self.device)
         training = config.training
-        splits = self.splits = data.load(config.data, config.seed, report)
-        for name in ("train", "test"):
-            if not getattr(splits, name):
-                raise ConfigError(f"data.{name} = 0 leaves nothing to {name} on; raise it")
-        data.write_items(report.folder, splits.test, splits.labels)
+        self.splits = data.load_for_training(config.data, config.seed, report)
         report.phase("load")
         folder = models.locate(config.model, report)
         self._tokenize(folder)
@@ -160,7 +157,7 @@ class FineTuning:
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.model, training.weight_decay), lr=training.learning_rate, fused=True
         )
-        self.at = Position()
+        self.at = Position(splits_sha256=hashlib.sha256(report.folder.splits.read_bytes()).hexdigest())
         torch.manual_seed(config.seed)
         self._random = torch.get_rng_state()
         self._random_cuda = torch.cuda.get_rng_state() if self.device != "cpu" else None
@@ -188,24 +185,11 @@ class FineTuning:
         if self.tokenizer.pad_token_id is None:
             raise ConfigError(f"model.name = {self.config.model.name}: its tokenizer cannot pad; choose an encoder")
         self._pad_id = int(self.tokenizer.pad_token_id)
-        self._tables: dict[str, TokenTable] = {}
-        self._true: dict[str, torch.Tensor] = {}
-        splits = {name: getattr(self.splits, name) for name in ("train", "validation", "test")}
-        report.phase("tokenize", sum(map(len, splits.values())), "texts")
-        before = 0
-        for name, examples in splits.items():
-
-            def done(texts: int, before: int = before) -> None:
-                report.check_stop()
-                report.progress(before + texts)
-
-            texts = [example.text for example in examples]
-            table = tokenize(self.tokenizer, folder, texts, max_length, report.folder.home.cache / "tokens", done)
-            self._tables[name] = table
-            self._true[name] = torch.tensor([example.label for example in examples], dtype=torch.int64)
-            before += len(texts)
-            if table.cut:
-                report.note(f"{table.cut:,} of {len(texts):,} {name} texts are longer than {max_length} tokens and cut")
+        self._tables = tokenize_splits(self.tokenizer, folder, self.splits, max_length, report)
+        self._true = {
+            name: torch.tensor([example.label for example in getattr(self.splits, name)], dtype=torch.int64)
+            for name in self._tables
+        }
 
     def _build(self, folder: Path) -> Any:
         import torch
@@ -224,6 +208,7 @@ class FineTuning:
             num_labels=len(labels),
             id2label=dict(enumerate(labels)),
             label2id={label: n for n, label in enumerate(labels)},
+            problem_type="single_label_classification",  # the model may come from another kind of task
             dtype=torch.float32,
             ignore_mismatched_sizes=True,  # a head of other classes is replaced
         )
@@ -284,7 +269,7 @@ class FineTuning:
         """Report the steps since the last report: their mean `loss`, and the last one's other figures.
 
         Saves a checkpoint when it is time; raises `Stop`, with a checkpoint, when somebody asked for it, and
-        `UserError` when the loss stays without a finite value.
+        `UserError` when the loss stays without a finite value. Weights that such a loss has spoilt are not saved.
         """
         at, plan, training = self.at, self.plan, self.config.training
         elapsed = time.monotonic() - self._since
@@ -309,7 +294,8 @@ class FineTuning:
                 f"{training.learning_rate:g} is probably too high; lower it, or raise training.warmup_steps"
             )
         if self.report.should_stop():
-            self.checkpoint()
+            if not self._not_finite:
+                self.checkpoint()
             raise Stop("asked")
         if not self._not_finite and time.monotonic() - self._saved > training.checkpoint_minutes * 60:
             self.checkpoint()
@@ -338,14 +324,15 @@ class FineTuning:
             self._enter()
 
     def conclude(self) -> None:
-        """Save the model of the best validation to `model/`, score it on the test split, drop the checkpoints."""
+        """Save the model of the best validation to `model/` and score it on the test split."""
         from safetensors.torch import load_model
 
         report, at = self.report, self.at
         if 0 < at.best_step < at.step:
             best = checkpoints.of_step(report.folder.checkpoints, at.best_step)
             if best is None:
-                raise UserError(f"{report.folder.checkpoints}: the best checkpoint, of step {at.best_step}, is damaged")
+                place = report.folder.checkpoints
+                raise UserError(f"{place}: the best checkpoint, of step {at.best_step}, is damaged; start a new run")
             load_model(self.model, best / "model.safetensors", device=self.device)
         if at.best_step:
             report.note(f"kept: the model of step {at.best_step}, validation accuracy {at.best_accuracy:.4f}")
@@ -354,7 +341,6 @@ class FineTuning:
         probabilities, loss = self._evaluate("test", "test")
         read = self._tables["test"].lengths
         scoring.conclude(report, self.splits.test, self.splits.labels, probabilities, tokens_read=read, loss=loss)
-        shutil.rmtree(report.folder.checkpoints, ignore_errors=True)  # nothing is left to resume
 
     # -- inside -------------------------------------------------------------------------------------------
 
@@ -409,6 +395,9 @@ class FineTuning:
         found = checkpoints.newest_complete(self.report.folder.checkpoints, damaged)
         if found is None:
             return
+        position = Position(**json.loads((found / "position.json").read_bytes()))
+        if position.splits_sha256 != self.at.splits_sha256:  # what was trained on may be a test item now
+            raise UserError(f"{self.config.data.source} has changed since checkpoint {found.name}; start a new run")
         load_model(self.model, found / "model.safetensors", device=self.device)
         state: dict[int, dict[str, Any]] = {}
         for key, value in load_file(found / "optimizer.safetensors", device=self.device).items():
@@ -417,7 +406,7 @@ class FineTuning:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         random = load_file(found / "random.safetensors")
         self._random, self._random_cuda = random["cpu"], random.get("cuda")
-        self.at = Position(**json.loads((found / "position.json").read_bytes()))
+        self.at = position
         self.report.resumed(self.at.step)
 
 

@@ -14,27 +14,27 @@ QUICKSTART_REVIEWS = 4000
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
 
 
-def read(source: str, text: str, label: str, report: Reporter, *, labelled: bool = True) -> Source:
+def read(source: str, text: str, label: str, report: Reporter) -> Source:
     """Read a source whole. `text` and `label` name columns, "" finds them by name and says so.
 
-    With `labelled` false the label column is not needed and not read. A source of the hub is downloaded first,
-    as a phase of its own. Raises `DataError`, or `HubError` when the hub does not give it.
+    A source of the hub is downloaded first, as a phase of its own. Raises `DataError`, or `HubError` when the hub
+    does not give it.
     """
     if source == QUICKSTART:
-        files.choose(QUICKSTART, ("text", "label"), text or "text", label or "label", report, labelled)
+        files.choose(QUICKSTART, ("text", "label"), text or "text", label or "label", report, True)
         reviews = corpus.generate(QUICKSTART_REVIEWS, corpus.QUICKSTART_SEED)
         return Source(QUICKSTART, [files.clean(r.text) for r in reviews], [r.label for r in reviews], "text", "label")
     path = Path(source).expanduser()
     if path.exists() or files.looks_like_file(source) or not _HUB_NAME.fullmatch(source):
-        return files.read(path, text, label, report, labelled=labelled)
+        return files.read(path, text, label, report)
     if "/" not in source and nearest(source, [QUICKSTART]):
         raise DataError(f'data.source = "{source}" is neither a file nor a data set{nearest(source, [QUICKSTART])}')
-    found = _read_hub(source, text, label, report, labelled)
+    found = _read_hub(source, text, label, report)
     files.clean_all(found)
     return found
 
 
-def _read_hub(source: str, text: str, label: str, report: Reporter, labelled: bool) -> Source:
+def _read_hub(source: str, text: str, label: str, report: Reporter) -> Source:
     """A data set of the hub, "owner/name" or "owner/name:configuration", through `datasets`."""
     from engines.parts import hub
 
@@ -48,22 +48,20 @@ def _read_hub(source: str, text: str, label: str, report: Reporter, labelled: bo
     order = [part for part in ("train", "validation", "test") if part in loaded]
     order += [part for part in loaded if part not in order]
     first = loaded[order[0]]
-    at, label_at = files.choose(name, first.column_names, text, label, report, labelled)
-    text_column = first.column_names[at]
-    found = Source(name, [], [], text_column)
-    if label_at is not None:
-        found.label_column = first.column_names[label_at]
-        found.class_names = tuple(getattr(first.features[found.label_column], "names", None) or ())
+    at, label_at = files.choose(name, first.column_names, text, label, report, True)
+    assert label_at is not None
+    text_column, label_column = first.column_names[at], first.column_names[label_at]
+    found = Source(name, [], [], text_column, label_column)
+    found.class_names = tuple(getattr(first.features[label_column], "names", None) or ())
     for part in order:
         table = loaded[part].data
         if text_column not in table.column_names:
             raise DataError(f'{name}: the split "{part}" has no column "{text_column}"; set data.text to one it has')
         found.texts += table.column(text_column).to_pylist()
         found.parts += [part] * table.num_rows
-        if label_at is not None:
-            has_labels = found.label_column in table.column_names
-            labels = table.column(found.label_column).to_pylist() if has_labels else [None] * table.num_rows
-            found.labels += [None if value == -1 else value for value in labels]
+        has_labels = label_column in table.column_names
+        labels = table.column(label_column).to_pylist() if has_labels else [None] * table.num_rows
+        found.labels += [None if value == -1 else value for value in labels]
     return found
 
 

@@ -100,6 +100,8 @@ class Repeat(Event):
     varied: str
     value: str
     scores: dict[str, Any]
+    labels: list[str] = field(default_factory=list)
+    confusion: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -296,23 +298,20 @@ class EventReader:
         self.path = path
         self.bad_lines = 0
         self.restarted = False
-        self._offset = 0
-        self._torn = b""
+        self._offset = 0  # where the first line not yet read begins
 
     def read(self, limit_bytes: int = 1 << 24) -> list[Record]:
-        """New records, from at most `limit_bytes` of the file; an empty list when there are none."""
+        """New records, from the lines that begin in the next `limit_bytes`; an empty list when there are none."""
         self.restarted = False
         try:
             with open(self.path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if size < self._offset + len(self._torn):
-                    self._offset, self._torn, self.restarted, self.bad_lines = 0, b"", True, 0
-                file.seek(self._offset + len(self._torn))
-                data = self._torn + file.read(limit_bytes)
+                if os.fstat(file.fileno()).st_size < self._offset:
+                    self._offset, self.restarted, self.bad_lines = 0, True, 0
+                file.seek(self._offset)  # a torn line is read anew: the next writer may have cut it off
+                data = file.read(limit_bytes) + file.readline()
         except FileNotFoundError:
             return []
         end = data.rfind(b"\n") + 1
-        self._torn = data[end:]
         self._offset += end
         records = []
         for line in data[:end].splitlines():

@@ -3,7 +3,7 @@
 import json
 import os
 import tomllib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ class Launch:
     devices: list[str]  # device ids the run accepts: "cpu" or GPU UUIDs
     pid: int = 0
     pid_start_ticks: int = 0  # /proc/PID/stat field 22: a reused pid has other ticks
-    versions: dict[str, str] = field(default_factory=dict)
 
 
 class RunFolder:
@@ -92,6 +91,11 @@ class RunFolder:
         return self.path / "splits.jsonl"
 
     @property
+    def estimate(self) -> Path:
+        """What the peak memory was estimated to be, before the start."""
+        return self.path / "estimate.json"
+
+    @property
     def predictions(self) -> Path:
         return self.path / "predictions.jsonl"
 
@@ -134,12 +138,12 @@ class RunFolder:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a small file whole or not at all: temporary name, fsync, rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(temporary, path)
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # on a full disk it takes what little space is left
+        raise

@@ -34,10 +34,10 @@ def boot_id() -> str:
 def start_ticks(pid: int) -> int:
     """Start time of a process in clock ticks since boot; 0 when there is no such process."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return 0
-    return int(stat.rpartition(")")[2].split()[19])
+    return int(stat.rpartition(b")")[2].split()[19])
 
 
 def launch(folder: RunFolder, devices: list[str]) -> None:
@@ -142,7 +142,7 @@ def signal_tree(folder: RunFolder, number: int) -> int:
 
 
 def _marked(folder: str) -> Iterator[int]:
-    mark = f"{MARK}={folder}".encode()
+    mark = os.fsencode(f"{MARK}={folder}")
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:

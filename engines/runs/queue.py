@@ -1,12 +1,11 @@
 """Waiting for a device without a scheduler: tickets for the order, file locks for the turn.
 
-A launched run leaves a ticket (a file naming the devices it accepts); tickets sort by launch time. A run whose
-ticket has no living earlier rival for a free device takes that device's lock, removes its ticket and starts.
-Locks and the sign of life die with their process, so nothing has to be cleaned up after a crash.
+A launched run leaves a ticket, an empty file; tickets sort by launch time, and `launch.json` says which devices the
+run accepts. A run whose ticket has no living earlier rival for a free device takes that device's lock, removes its
+ticket and starts. Locks and the sign of life die with their process; a ticket without life is removed by whoever
+meets it.
 """
 
-import contextlib
-import json
 import re
 import time
 from collections.abc import Callable
@@ -37,8 +36,12 @@ def device_lock(home: Home, device: str) -> Path:
 
 
 def join(folder: RunFolder, launch: Launch) -> None:
-    """Leave the ticket. The run's `alive.lock` must be held already: a ticket without life is removed."""
-    _ticket(folder, launch).write_text(json.dumps(launch.devices), encoding="utf-8")
+    """Leave the ticket. `alive.lock` must be held and `launch.json` written: a ticket without life is removed."""
+    mine = _ticket(folder, launch)
+    for ticket in mine.parent.iterdir():
+        if ticket.name.partition("-")[2] == folder.name:  # of a worker killed while it waited: we would wait for it
+            ticket.unlink(missing_ok=True)
+    mine.touch(mode=0o600)
 
 
 def rivals(folder: RunFolder, launch: Launch) -> list[set[str]]:
@@ -50,9 +53,18 @@ def rivals(folder: RunFolder, launch: Launch) -> list[set[str]]:
         if not locks.is_locked(run.lock):
             ticket.unlink(missing_ok=True)
             continue
-        with contextlib.suppress(OSError, ValueError):
-            earlier.append(set(json.loads(ticket.read_text(encoding="utf-8"))))
+        if rival := run.read_launch():
+            earlier.append(set(rival.devices))
     return earlier
+
+
+def runs_ahead(home: Home, devices: list[str]) -> int:
+    """How many runs go first if a run that accepts `devices` were launched now; 0: it starts at once."""
+    wanted = set(devices)
+    now = Launch([], "", "", time.time(), devices)  # leaves no ticket, only asks who is before it
+    earlier = [r for r in rivals(RunFolder(home.runs / "launch"), now) if r & wanted]
+    free = [d for d in devices if not locks.is_locked(device_lock(home, d)) and not any(d in r for r in earlier)]
+    return 0 if free else len(earlier) + 1
 
 
 def wait_turn(folder: RunFolder, launch: Launch, waiting: Callable[[int], None]) -> Turn:

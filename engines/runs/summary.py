@@ -1,6 +1,5 @@
 """What a list shows of a run, computed from its files: never stored, always rebuildable."""
 
-import time
 import tomllib
 from collections import deque
 from collections.abc import Iterable
@@ -13,7 +12,6 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 
 QUEUED, RUNNING, FINISHED, FAILED, STOPPED, LOST = "queued", "running", "finished", "failed", "stopped", "lost"
-STATES = (QUEUED, RUNNING, FINISHED, FAILED, STOPPED, LOST)
 ALIVE = (QUEUED, RUNNING)
 
 
@@ -215,8 +213,3 @@ def find_run(home: Home, name: str) -> RunFolder:
         raise LookupError(f'no run matches "{name}"; `labtui list` shows them')
     shown = ", ".join(f.name for f in matches[:4])
     raise LookupError(f'"{name}" matches {len(matches)} runs ({shown}{", …" if len(matches) > 4 else ""}); name one')
-
-
-def age_s(summary: Summary) -> float | None:
-    """Seconds since the last event."""
-    return time.time() - summary.changed if summary.changed else None

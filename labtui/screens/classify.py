@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from rich.segment import Segment
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,6 +12,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
+from textual.strip import Strip
 from textual.widgets import SelectionList, Static, TextArea
 from textual.widgets.selection_list import Selection
 from textual.worker import get_current_worker
@@ -34,6 +36,7 @@ WIDE_COLUMNS = 138  # from here on a verdict stands on one line
 class ReviewArea(TextArea):
     """The review: what is pasted is cleaned; up in its first line brings back earlier texts."""
 
+    PLACE = "In the review"
     BINDINGS = [
         Binding("escape", "screen.leave_text", "Leave text",
                 tooltip="Leave the text, so that 1, 2, 3, ? and q are keys again"),
@@ -60,6 +63,20 @@ class ReviewArea(TextArea):
             self.post_message(self.Recall(1))
         else:
             super().action_cursor_down(select)
+
+
+class ModelList(SelectionList[str]):
+    """Finished runs to choose from."""
+
+    PLACE = "In the list of models"
+
+    def render_line(self, y: int) -> Strip:
+        """As the base class draws it, but the box of an option that is not chosen is empty, not only pale."""
+        strip, index = super().render_line(y), self.scroll_offset.y + y
+        if index >= self.option_count or self.get_option_at_index(index).value in self.selected:
+            return strip
+        left, inner, *rest = strip
+        return Strip([left, Segment(" ", inner.style), *rest], strip.cell_length)
 
 
 @dataclass
@@ -152,9 +169,6 @@ class ClassifyScreen(Screen[None]):
     ClassifyScreen ReviewArea { width: 1fr; height: 1fr; border: round $panel-lighten-2; padding: 0 1; }
     ClassifyScreen ReviewArea:focus, ClassifyScreen SelectionList:focus { border: round $primary; }
     ClassifyScreen SelectionList { width: 56; height: 1fr; border: round $panel-lighten-2; padding: 0; }
-    /* the mark of an option that is not chosen must not be told by its colour alone */
-    ClassifyScreen SelectionList > .selection-list--button { color: $panel; background: $panel; }
-    ClassifyScreen SelectionList > .selection-list--button-highlighted { color: $panel; background: $panel; }
     ClassifyScreen .verdict { height: auto; padding: 0 2; color: $text-muted; }
     ClassifyScreen .verdict.-disagree { color: $text-error; text-style: bold; }
     ClassifyScreen .answers { height: 1fr; padding: 0 1; }
@@ -182,7 +196,7 @@ class ClassifyScreen(Screen[None]):
                               placeholder="Type or paste a review, then ctrl+s")
             area.border_title = "Review"
             yield area
-            models: SelectionList[str] = SelectionList()
+            models = ModelList()
             models.border_title = "Models (space chooses)"
             yield models
         yield Static(classes="verdict", markup=False)
@@ -194,8 +208,8 @@ class ClassifyScreen(Screen[None]):
         return self.query_one(ReviewArea)
 
     @property
-    def models(self) -> SelectionList[str]:
-        return self.query_one(SelectionList)
+    def models(self) -> ModelList:
+        return self.query_one(ModelList)
 
     def on_mount(self) -> None:
         self._follower = results.Follower(self.app.home)  # type: ignore[attr-defined]
@@ -267,6 +281,7 @@ class ClassifyScreen(Screen[None]):
         self._at = len(self._history)
         self._draft = ""
         self._question += 1
+        self._say("")
         order = [run for run in self._rows if run in runs]
         self._verdicts = {run: Verdict(run, results.short_name(self._rows[run]), waiting="asking …") for run in order}
         answers = self.query_one(".answers", VerticalScroll)

@@ -23,6 +23,12 @@ def written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _leave_to_the_form(editor: Widget) -> None:
+    """Take from an editor the keys that walk through the form."""
+    for key in ("up", "down", "pageup", "pagedown"):
+        editor._bindings.key_to_bindings.pop(key, None)
+
+
 class Choice(Select[str]):
     """A select that opens with enter or space only, so that up and down walk through the form."""
 
@@ -31,12 +37,15 @@ class Choice(Select[str]):
 
     def __init__(self, options: Iterable[tuple[str, str]], value: str, **kwargs: Any) -> None:
         super().__init__(options, value=value, allow_blank=False, compact=True, **kwargs)
-        for key in ("up", "down"):
-            self._bindings.key_to_bindings.pop(key, None)
+        _leave_to_the_form(self)
 
 
 class Line(Input):
     """An input whose pasted text is cleaned."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _leave_to_the_form(self)
 
     def _on_paste(self, event: events.Paste) -> None:
         event.text = clean(event.text.strip())  # the handler of the base class is called after this one
@@ -142,12 +151,15 @@ class Field(Vertical):
         self.post_message(self.Edited())
 
 
-class SettingsForm(VerticalScroll):
+class SettingsForm(VerticalScroll, inherit_bindings=False):
     """All settings, a section a group; up and down walk through the fields."""
 
+    PLACE = "In the form"
     BINDINGS = [
         Binding("up", "app.focus_previous", "Previous field", show=False),
         Binding("down", "app.focus_next", "Next field", show=False),
+        Binding("pageup", "page_up", "Page up", show=False),
+        Binding("pagedown", "page_down", "Page down", show=False),
     ]
     DEFAULT_CSS = """
     SettingsForm { height: 1fr; padding: 0 1; }
@@ -189,9 +201,6 @@ class SettingsForm(VerticalScroll):
     def field(self, name: str) -> Field:
         """The field of a dotted setting."""
         return self._fields[name]
-
-    def focus_field(self, name: str) -> None:
-        self._fields[name].editor.focus()
 
     def on_field_edited(self, event: Field.Edited) -> None:
         event.stop()

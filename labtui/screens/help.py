@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
+from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
@@ -32,22 +33,36 @@ UNSAID = ("screen.copy_text", "screen.minimize")  # Textual's own, of no use her
 def key_groups(screen: Screen[object], app: App[object]) -> list[tuple[str, list[tuple[str, str]]]]:
     """(Title, [(key, what it does)]) of the screen, its focused widget and the app; keys of one action share a line.
 
-    Of Textual's own widgets only the keys that the footer shows are listed.
+    A widget names its group by a class attribute `PLACE`. Of Textual's own widgets only the keys that the footer
+    shows are listed.
     """
     groups: dict[str, dict[tuple[str, str], list[str]]] = {}
     for active in screen.active_bindings.values():
         binding, node = active.binding, active.node
         words = binding.tooltip or binding.description
-        own = type(node).__module__.startswith("labtui") or isinstance(node, App | Screen)
+        own = isinstance(node, App | Screen) or _is_ours(node, binding)
         if not words or not (own or binding.show) or binding.action in UNSAID:
             continue
-        title = "Everywhere" if node is app else "This screen" if isinstance(node, Screen) else type(node).__name__
+        title = "Everywhere" if node is app else "This screen" if isinstance(node, Screen) else _place(node)
         keys = groups.setdefault(title, {}).setdefault((words, binding.action), [])
         key = app.get_key_display(binding)
         if key not in keys:
             keys.append(key)
     order = sorted(groups, key=lambda title: (title != "This screen", title == "Everywhere", title))
     return [(title, [(", ".join(keys), words) for (words, _), keys in groups[title].items()]) for title in order]
+
+
+def _is_ours(node: DOMNode, binding: Binding) -> bool:
+    """Whether the key was given by this program, not by the widget of Textual that the node is made from."""
+    ours = (kind for kind in type(node).__mro__ if kind.__module__.startswith("labtui"))
+    given = (entry for kind in ours for entry in vars(kind).get("BINDINGS", ()))
+    return any(isinstance(entry, Binding) and entry.action == binding.action for entry in given)
+
+
+def _place(node: DOMNode) -> str:
+    """What a widget is called in the help: its `PLACE`, or its nearest ancestor's."""
+    places = (getattr(owner, "PLACE", "") for owner in node.ancestors_with_self)
+    return next(filter(None, places), "Where the cursor is")
 
 
 class HelpScreen(ModalScreen[None]):

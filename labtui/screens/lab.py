@@ -87,7 +87,7 @@ SPECS = (
         Trace("reserved", "memory_reserved_bytes", PALETTE[2], "dashed", GIB),
         Trace("peak", "memory_peak_bytes", PALETTE[1], "dotted", GIB),
         Trace("allocated", "memory_allocated_bytes", PALETTE[3], "line", GIB)), (0.0, None), _gib),
-    Spec("accuracy", "", (Trace("validation accuracy", VALIDATION_ACCURACY, PALETTE[1], "points"),), (0.0, 1.0),
+    Spec("accuracy", "", (Trace("validation accuracy", VALIDATION_ACCURACY, PALETTE[1], "points"),), (None, 1.0),
          format.score, placeholder="comes at the end of an epoch"),
     Spec("throughput", "", (Trace("items/s", "examples_per_s", PALETTE[3]),), (0.0, None),
          smoothed=True),
@@ -109,15 +109,15 @@ class LabScreen(Screen[None]):
         Binding("n", "start_now", "Start now", tooltip="Start the experiment under the cursor as its config says"),
         Binding("x", "stop", "Stop", tooltip="Stop the run: ask, then SIGTERM, then SIGKILL, each by another press"),
         Binding("R", "resume", "Resume", tooltip="Go on with a stopped, failed or lost run from its last checkpoint"),
+        Binding("b", "drawer", "Lists", tooltip="Show or hide experiments and runs on a small terminal"),
+        Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only runs with these words in them"),
+        Binding("i", "summary", "Scores", tooltip="Scores and confusion matrix in place of the charts, and back"),
         Binding("f", "maximise", "Full chart", tooltip="One chart over the whole view, and back"),
+        Binding("right_square_bracket", "chart(1)", "Chart", key_display="[ ]", tooltip="Previous or next chart"),
+        Binding("left_square_bracket", "chart(-1)", show=False),
         Binding("l", "log_y", "Log-Y", tooltip="Logarithmic axis for the chart that has the focus, else the loss"),
         Binding("s", "smooth", "Smooth", tooltip="Smooth the curves: 0, 0.6, 0.9, 0.97"),
-        Binding("i", "summary", "Scores", tooltip="Scores and confusion matrix in place of the charts, and back"),
         Binding("o", "overlay", "Overlay", tooltip="Keep this run's loss on the chart behind the runs selected next"),
-        Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only runs with these words in them"),
-        Binding("b", "drawer", "Lists", tooltip="Show or hide experiments and runs on a small terminal"),
-        Binding("left_square_bracket", "chart(-1)", "Previous chart", show=False),
-        Binding("right_square_bracket", "chart(1)", "Chart", key_display="[ ]", tooltip="Previous or next chart"),
         Binding("tab", "next_pane", "Next pane", show=False, tooltip="Experiments, runs, charts, log"),
         Binding("shift+tab", "next_pane(-1)", "Previous pane", show=False),
         Binding("escape", "back", "Back", show=False, tooltip="Back to the runs"),
@@ -373,7 +373,7 @@ class LabScreen(Screen[None]):
         """Leave a full chart, the filter or the drawer; then back to the runs."""
         if self._maximised:
             self.action_maximise()
-        elif self._single and self.has_class("-drawer") and self._view:
+        elif not self.query("#filter") and self._single and self.has_class("-drawer") and self._view:
             self.action_drawer()
         else:
             self.query("#filter").remove()

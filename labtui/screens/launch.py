@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -17,9 +16,8 @@ from textual.widgets import Input, Label, Select, Static
 
 from engines import catalog
 from engines.catalog import Experiment
-from engines.runs import locks, queue
-from engines.runs.folder import Launch, RunFolder, write_atomic
-from engines.runs.home import Home
+from engines.runs import queue
+from engines.runs.folder import RunFolder, write_atomic
 from engines.runs.summary import Summary
 from engines.settings import ConfigError, UserError, flatten, nest, settings
 from labtui import actions
@@ -36,15 +34,6 @@ def command_text(words: list[str], overrides: Mapping[str, Any], device: str) ->
     """The command line that does what the form would, quoted for a shell."""
     sets = [word for name, value in overrides.items() for word in ("--set", f"{name}={written(value)}")]
     return shlex.join(["labtui", *words, *sets, "--device", device])
-
-
-def runs_ahead(home: Home, devices: list[str]) -> int:
-    """How many runs go first if a run that accepts `devices` were launched now; 0: it starts at once."""
-    wanted = set(devices)
-    now = Launch([], "", "", time.time(), devices)  # never takes a ticket, only asks who is before it
-    earlier = [r for r in queue.rivals(RunFolder(home.runs / "launch"), now) if r & wanted]
-    free = [d for d in devices if not locks.is_locked(queue.device_lock(home, d)) and not any(d in r for r in earlier)]
-    return 0 if free else len(earlier) + 1
 
 
 def save_config(name: str, experiment: Experiment) -> None:
@@ -190,7 +179,7 @@ class FormScreen(Screen[RunFolder | None]):
     def _ask_queue(self) -> None:
         assert self._experiment is not None
         try:
-            ahead = runs_ahead(self.app.home, actions.accepted_devices(self._experiment.engine, self.device))  # type: ignore[attr-defined]
+            ahead = queue.runs_ahead(self.app.home, actions.accepted_devices(self._experiment.engine, self.device))  # type: ignore[attr-defined]
         except (UserError, OSError) as error:
             sentence = clean(str(error))
         else:
@@ -259,15 +248,21 @@ class FormScreen(Screen[RunFolder | None]):
         """Start the run, or say what is to be mended."""
         if self._experiment is None or self._starting:
             return
-        if self.form.errors or self._problem:
-            self.notify(next(iter(self.form.errors.values()), self._problem), severity="error", markup=False)
-            for name in self.form.errors:
-                self.form.focus_field(name)
-                break
+        if self.refuses():
             return
         self._starting = True
         self._say_queue("starting …")
         self._launch(self.resolved(), self.form.overrides, self.device)
+
+    def refuses(self) -> bool:
+        """Whether something is to be mended first: then go to the field, under which it is said."""
+        if not (self.form.errors or self._problem):
+            return False
+        self.app.bell()
+        wrong = next((f for f in self.form.fields if f.has_class("-wrong")), None)
+        if wrong:
+            wrong.editor.focus()
+        return True
 
     @work(thread=True)
     def _launch(self, experiment: Experiment, overrides: dict[str, Any], device: str) -> None:
@@ -319,8 +314,7 @@ class LaunchScreen(FormScreen):
         """Ask for a name and write the form's values as a config of the user."""
         if self._experiment is None:
             return
-        if self.form.errors or self._problem:
-            self.notify(next(iter(self.form.errors.values()), self._problem), severity="error", markup=False)
+        if self.refuses():
             return
         suggestion = f"mine/{self.experiment_name.rpartition('/')[2].lower()}"
         self.app.push_screen(NameScreen(suggestion), self._save)
@@ -339,7 +333,7 @@ class LaunchScreen(FormScreen):
 class EvaluateScreen(FormScreen):
     """Score a finished run on other data: a new run without training."""
 
-    hidden = ("run", "data.train", "data.validation", "data.overlap")  # nothing is trained
+    hidden = ("run", "data.train", "data.validation")  # nothing is trained
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary

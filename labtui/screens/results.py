@@ -167,7 +167,8 @@ class ResultsScreen(Screen[None]):
                 table.add_row(*(Text(text, style=style, justify="right" if c.right else "left")
                                 for text, c in zip(texts, shown, strict=True)), key=row.key)
             keys = [row.key for row in self._shown]
-            table.move_cursor(row=keys.index(selected) if selected in keys else 0)
+            own = next((i for i, row in enumerate(self._shown) if not row.published), 0)
+            table.move_cursor(row=keys.index(selected) if selected in keys else own)
         self._say("" if self._rows else EMPTY)
         self._draw_selected()
 
@@ -186,7 +187,7 @@ class ResultsScreen(Screen[None]):
             return
         panel.border_title = plain(f"{results.name_of(row)} · {format.count(row.items)} test items")
         self.query_one(".matrix", Static).update(confusion_text(row))
-        about = f"{row.title} · {row.model}" if not row.note else row.note
+        about = f"{row.note}\nSource: {row.source}" if row.published else f"{row.title} · {row.model}"
         self.query_one(".about", Static).update(plain(about, "dim"))
 
     # -- keys -------------------------------------------------------------------------------------------------
@@ -317,7 +318,8 @@ class DetailsScreen(ModalScreen[None]):
         low, high = row.interval or (None, None)
         return (f"published: {row.title}\nmodel     {row.model}\n"
                 f"accuracy  {format.score(row.accuracy)} on {format.count(row.items)} items, "
-                f"95 % {format.interval(low, high)}\n\n{row.note}\n\nNot measured by this program.")
+                f"95 % {format.interval(low, high)}\n\n{row.note}\nSource: {row.source}\n\n"
+                "Not measured by this program.")
 
     @work(thread=True)
     def _read(self, folder: RunFolder) -> None:

@@ -75,6 +75,7 @@ class Chart(Widget, can_focus=True):
         "chart--mark",
         "chart--cursor",
     }
+    PLACE = "In the chart"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "move_cursor(-1)", "Cursor left", show=False),
         Binding("right", "move_cursor(1)", "Cursor right", show=False),

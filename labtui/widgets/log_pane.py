@@ -35,6 +35,7 @@ class LogPane(Widget, can_focus=True):
     """
     LEVELS: ClassVar[tuple[str, ...]] = ("time", "faint", "warning", "error")
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"log--{name}" for name in LEVELS}
+    PLACE = "In the log"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll_lines(-1)", "Up", show=False),
         Binding("down,j", "scroll_lines(1)", "Down", show=False),

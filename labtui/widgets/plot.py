@@ -126,7 +126,7 @@ class Plot:
         self._x_max = x_total or _FIRST_X_TOTAL
         self._dirty: tuple[int, int] | None = None
         self._seen = (math.inf, -math.inf)
-        self._fitted = False
+        self._fitted = self._fitted_to_zero = False
         self._stale = True
 
     # What can be changed; each change draws everything anew at the next `update`.
@@ -305,7 +305,7 @@ class Plot:
     def _rebuild(self) -> None:
         columns = self.width * self._dots_x
         self._stale = False
-        self._fitted = False
+        self._fitted = self._fitted_to_zero = False
         self._seen = (math.inf, -math.inf)
         for series in self.series.values():
             series.raw = _Bins(columns)
@@ -362,6 +362,8 @@ class Plot:
 
     def _fits(self) -> bool:
         low, high = self._seen
+        if self._fitted_to_zero and low < high:
+            self._fitted = False  # a range around the 0 that a warm-up starts from says nothing of its scale
         return low > high or (self._fitted and self.y_range[0] <= low and high <= self.y_range[1])
 
     def _fit(self) -> None:
@@ -387,6 +389,7 @@ class Plot:
             if self.y_range[0] > self._seen[0] or self.y_range[1] < self._seen[1]:
                 self.y_range = low, high
         self._fitted = True
+        self._fitted_to_zero = self._seen == (0.0, 0.0)
 
     def _draw(self, start: int, stop: int) -> list[int]:
         """Draw the cell columns `start` to `stop` of all series; return the rows that look different."""

@@ -10,7 +10,7 @@ from textual.widgets import Static
 from engines.runs import events as ev
 from engines.runs.summary import FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
 from labtui import format
-from labtui.feed import RunView
+from labtui.feed import RunView, failure
 from labtui.sanitize import clean
 from labtui.widgets.bars import Line
 from labtui.widgets.run_table import GLYPHS
@@ -120,7 +120,7 @@ def summary_text(run: RunView, width: int) -> Text:
         fact("lost", "the worker is gone without a last word; R goes on from its last checkpoint", COLOURS[LOST])
     end = run.end
     if isinstance(end, ev.Failed):
-        fact("failed", clean(f"{end.type}: {end.message}"), COLOURS[FAILED])
+        fact("failed", clean(failure(end)), COLOURS[FAILED])
         fact("hint", clean(end.hint), COLOURS[QUEUED])
     scored = end if end is not None and end.confusion else run.evaluated
     if scored is not None and scored.confusion:

@@ -45,6 +45,7 @@ def outcome(run: RunView) -> str:
 class RunTable(Rows):
     """All runs: living ones first, then the newest. `words` narrows it to runs with all these words in them."""
 
+    PLACE = "In the list of runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Watch", key_display="enter", tooltip="Watch the run: move to its charts"),
     ]
@@ -88,6 +89,7 @@ class RunTable(Rows):
 class ExperimentList(Rows):
     """The experiments under the names of their families."""
 
+    PLACE = "In the list of experiments"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Launch", key_display="enter", tooltip="Open the form of the experiment"),
     ]

@@ -89,3 +89,9 @@ def test_config_classes_are_frozen() -> None:
     for name in catalog.engine_names():
         assert dataclasses.fields(importlib.import_module(f"engines.methods.{name}").Config)
         assert catalog.engine(name).Config.__dataclass_params__.frozen
+
+
+def test_a_value_where_a_table_belongs_is_named_even_under_an_override() -> None:
+    with pytest.raises(ConfigError, match="test: training: no such setting"):
+        document = {"engine": "finetune_loop", "training": 3}
+        catalog.from_document(document, place="test", name="x", overrides={"training.epochs": 2})

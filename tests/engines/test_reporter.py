@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -61,7 +62,7 @@ def test_out_of_memory_comes_with_a_remedy(folder: RunFolder) -> None:
     report = Reporter(folder)
     report.failed(OutOfMemoryError("CUDA out of memory"))
     (failed,) = events(folder)
-    assert isinstance(failed, ev.Failed) and "training.batch_size" in failed.hint
+    assert isinstance(failed, ev.Failed) and "batch size" in failed.hint
 
 
 def test_training_time_is_the_sum_of_the_train_phases(folder: RunFolder) -> None:
@@ -92,3 +93,27 @@ def test_training_time_of_earlier_workers_counts_after_a_resume(folder: RunFolde
     report.finished()
     end = events(folder)[-1]
     assert isinstance(end, ev.Finished) and end.training_seconds == pytest.approx(7.0)
+
+
+def test_a_run_whose_folder_was_removed_stops(folder: RunFolder) -> None:
+    report = Reporter(folder)
+    shutil.rmtree(folder.path)
+    with pytest.raises(Stop):
+        report.check_stop()
+
+
+class SafetensorError(Exception):
+    """As libraries raise it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "place"),
+    [
+        (OSError(28, "No space left on device", "/data/model.bin"), "/data"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "the home folder"),
+    ],
+)
+def test_a_full_disk_is_named_whatever_a_library_raises(folder: RunFolder, error: Exception, place: str) -> None:
+    Reporter(folder).failed(error)
+    (end,) = [e for e in events(folder) if isinstance(e, ev.Failed)]
+    assert end.hint == f"the disk that holds {place} is full; make room, then resume the run"

@@ -59,7 +59,7 @@ def test_published_figures_are_marked_and_come_only_when_asked_for(home: Home, f
     assert figures["Mistral-7B before tuning"] == (0.63, 100)
     assert [figures[f"Gemma-2b zero-shot {n}/3"][0] for n in (1, 2, 3)] == [0.4936, 0.6216, 0.5996]
     for row in published:
-        assert row.note.startswith("Source: ") and results.name_of(row).startswith("published: ")
+        assert "original study" in row.source and results.name_of(row).startswith("published: ")
         assert "untrained head" in row.note or not row.title.startswith("Gemma")
 
 
@@ -101,7 +101,7 @@ def test_csv_has_a_line_a_run_and_a_column_a_class(home: Home, finished: Finishe
 def test_table_and_markdown_name_the_published_rows_and_keep_their_columns(home: Home, finished: Finished) -> None:
     finished("quickstart/a|b", [[9, 1, 0], [0, 10, 0]])
     rows = results.collect(home, published=True)
-    table = results.to_table(rows).splitlines()
+    table = results.to_table(rows)[0].splitlines()
     assert table[0].split()[:2] == ["run", "accuracy"]
     assert table[1].startswith("quickstart/a|b") and " 0.950 " in table[1]
     assert sum(line.startswith("published: ") for line in table[1:9]) == 7
@@ -109,11 +109,25 @@ def test_table_and_markdown_name_the_published_rows_and_keep_their_columns(home:
     bars = {line.replace("\\|", "").count("|") for line in markdown if line.startswith("|")}
     assert len(bars) == 1
     assert any("untrained head" in line for line in markdown)
-    assert results.to_table([]) == ""
+    assert sum("Source: " in line for line in markdown) == sum("Source: " in line for line in table) == 1
+    assert sum("untrained head" in line for line in table) == 1  # one note for the three rows that share it
+    assert results.to_table([]) == ("", [])
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 300])
+def test_a_table_for_a_terminal_leaves_out_what_weighs_least(home: Home, finished: Finished, width: int) -> None:
+    finished("quickstart/distilbert-trainer", [[9, 1, 0], [0, 10, 0]])
+    rows = results.collect(home)
+    text, dropped = results.to_table(rows, width)
+    head = text.splitlines()[0]
+    assert max(map(len, text.splitlines())) <= max(width, len("  ".join(head.split("  ")[:3])) + 60)
+    assert width < 80 or max(map(len, text.splitlines())) <= width
+    assert all(name in head for name in ("run", "accuracy", "95 % interval"))
+    assert bool(dropped) is (width < 300) and not any(name in head for name in dropped)
 
 
 def test_escape_sequences_of_a_run_reach_no_export(home: Home, finished: Finished) -> None:
     finished("evil\x1b]52;c;aGk=\x07[/i]", [[9, 1, 0], [0, 10, 0]], labels=["neg\x1b[31m", "pos"], model="m\x9b2J")
     rows = results.collect(home)
-    for text in (results.to_table(rows), results.to_markdown(rows), results.to_csv(rows)):
+    for text in (results.to_table(rows)[0], results.to_markdown(rows), results.to_csv(rows)):
         assert "\x1b" not in text and "\x9b" not in text

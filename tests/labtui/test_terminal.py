@@ -33,7 +33,7 @@ LEAVES_ALTERNATE_SCREEN, SHOWS_CURSOR, LEAVES_MOUSE = b"\x1b[?1049l", b"\x1b[?25
 @pytest.mark.parametrize(("environment", "expected"), [
     ({}, False), ({"LANG": "en_US.UTF-8"}, False), ({"LANG": "C.utf8"}, False), ({"LANG": "de_DE.ISO-8859-1"}, True),
     ({"LC_ALL": "C", "LANG": "en_US.UTF-8"}, True), ({"TERM": "linux"}, True), ({"LABTUI_ASCII": "1"}, True),
-    ({"LABTUI_ASCII": "0", "LANG": "en_US.UTF-8"}, False),
+    ({"LABTUI_ASCII": "0", "LANG": "C"}, False), ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, True),
 ])
 def test_ascii_is_for_those_who_ask_and_terminals_without_more(environment: dict[str, str], expected: bool) -> None:
     assert wants_ascii(environment) is expected
@@ -52,9 +52,9 @@ class Console:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(ROOT)
-            os.environ["TERM"] = "xterm-256color"
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
+            os.environ.update(TERM="xterm-256color", COLUMNS="80", LINES="24")  # of a former window: not believed
             os.execv(sys.executable, [sys.executable, "-c", PROGRAM])
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
         self.attributes = termios.tcgetattr(self.fd)
         self.output = b""
         self.code: int | None = None
@@ -79,16 +79,19 @@ class Console:
             self.code = os.waitstatus_to_exitcode(status) if pid else None
         return self.code is not None
 
+    def close(self) -> None:
+        if not self.ended():
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
 
 @pytest.fixture
 def console(home: object) -> Iterator[Console]:
     make_run(home, finished(), experiment="seen-by-all")  # type: ignore[arg-type]
     found = Console()
     yield found
-    if not found.ended():
-        os.kill(found.pid, signal.SIGKILL)
-        os.waitpid(found.pid, 0)
-    os.close(found.fd)
+    found.close()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])

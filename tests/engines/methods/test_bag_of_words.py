@@ -1,13 +1,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 
 from engines import catalog
 from engines.methods import bag_of_words
-from engines.parts.classifier import open_classifier
+from engines.methods.evaluate import open_classifier
 from engines.parts.data import Data
 from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
@@ -79,3 +80,14 @@ def test_a_stop_is_heard_while_texts_are_counted(home: Home, monkeypatch: pytest
     monkeypatch.setattr(Reporter, "should_stop", lambda self: self._phase.name == "features")
     with pytest.raises(Stop):
         run(home, CONFIG)
+
+
+def test_a_model_that_cannot_be_written_whole_is_not_there(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        run(home, CONFIG)
+    (folder,) = home.runs.iterdir()
+    assert not list(folder.glob("*model*")) and not list(folder.glob(".*"))

@@ -6,7 +6,7 @@ import pytest
 
 from engines import catalog
 from engines.methods import bag_of_words, evaluate
-from engines.parts.classifier import open_classifier
+from engines.methods.evaluate import open_classifier, source_run
 from engines.parts.data import Data, load
 from engines.reporter import Reporter
 from engines.runs import events as ev
@@ -40,10 +40,9 @@ def write(path: Path, rows: list[tuple[str, str]]) -> str:
     return str(path)
 
 
-def config(run: str, source: str) -> evaluate.Config:
-    return catalog.from_document(
-        {"engine": "evaluate", "run": run, "data": {"source": source, "split": "in_order"}}, place="test", name="x"
-    ).config
+def config(run: str, source: str, overlap: str = "refuse") -> evaluate.Config:
+    data = {"source": source, "split": "in_order", "overlap": overlap}
+    return catalog.from_document({"engine": "evaluate", "run": run, "data": data}, place="test", name="x").config
 
 
 REVIEWS = [("A superb and moving film.", "positive"), ("A dull and boring mess.", "negative")] * 3
@@ -78,14 +77,25 @@ def test_classes_in_another_order_are_the_same_classes(home: Home, finished: Run
     assert first.scores == second.scores and first.end and second.end and first.end.confusion == second.end.confusion
 
 
-def test_items_that_the_model_was_trained_on_are_counted(home: Home, finished: RunFolder, tmp_path: Path) -> None:
+def test_items_that_the_model_was_trained_on_are_refused_left_out_or_allowed_as_said(
+    home: Home, finished: RunFolder, tmp_path: Path
+) -> None:
     splits = catalog.from_document(finished.read_document(), place="x", name="x").config.data
     report = Reporter(RunFolder.create(home, {"experiment": "x"}))
     trained = [(e.text, ["negative", "positive"][e.label]) for e in load(splits, 0, report).train[:4]]
     report.close()
-    folder = run(home, evaluate, config(finished.name, write(tmp_path / "other.tsv", trained + REVIEWS[:2])))
-    notes = [r.event.text for r in ev.EventReader(folder.events).read() if isinstance(r.event, ev.Note)]
-    assert f"4 of the 6 items were training items of {finished.name}" in notes
+    source = write(tmp_path / "other.tsv", trained + REVIEWS[:2])
+    said = f"4 of the 6 items were training items of {finished.name}"
+    with pytest.raises(UserError, match=f'{said}; set data.overlap = "drop"'):
+        run(home, evaluate, config(finished.name, source))
+    for overlap, word, items in (("drop", "left out", 2), ("allow", "allowed", 6)):
+        folder = run(home, evaluate, config(finished.name, source, overlap))
+        notes = [r.event.text for r in ev.EventReader(folder.events).read() if isinstance(r.event, ev.Note)]
+        assert f"{said}, {word} by data.overlap" in notes
+        assert len(folder.items.read_text().splitlines()) == items
+    only = write(tmp_path / "only.tsv", trained)
+    with pytest.raises(UserError, match="choose other data"):
+        run(home, evaluate, config(finished.name, only, "drop"))
 
 
 def test_labels_that_do_not_match_are_refused_with_both_lists(home: Home, finished: RunFolder, tmp_path: Path) -> None:
@@ -104,3 +114,25 @@ def test_a_run_without_a_model_is_refused(home: Home) -> None:
     source = RunFolder.create(home, {"engine": "bag_of_words", "experiment": "x"})
     with pytest.raises(UserError, match=f"{source.name} has no finished model"):
         run(home, evaluate, config(source.name, "quickstart"))
+
+
+def test_an_evaluate_run_leads_to_the_run_it_scored(home: Home) -> None:
+    source = RunFolder.create(home, {"engine": "bag_of_words", "experiment": "x"})
+    first = RunFolder.create(home, {"engine": "evaluate", "experiment": "y", "run": source.name})
+    second = RunFolder.create(home, {"engine": "evaluate", "experiment": "z", "run": first.name})
+    assert source_run(second).path == source.path
+    lost = RunFolder.create(home, {"engine": "evaluate", "experiment": "z", "run": "gone"})
+    with pytest.raises(UserError, match="no run gone"):
+        source_run(lost)
+
+
+def test_an_engine_that_this_version_lacks_is_named(home: Home) -> None:
+    folder = RunFolder.create(home, {"engine": "bag_of_wordz", "experiment": "x"})
+    folder.model.mkdir()
+    with pytest.raises(UserError, match='did you mean "bag_of_words"'):
+        open_classifier(folder, "cpu")
+
+
+def test_a_test_split_of_nothing_is_refused(home: Home, finished: RunFolder) -> None:
+    with pytest.raises(UserError, match=r"data.test = 0 leaves nothing to score"):
+        run(home, evaluate, evaluate.Config(run=finished.name, data=Data(train=10, validation=0, test=0)))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from engines import catalog
-from engines.parts import corpus, finetuning
+from engines.parts import corpus, finetuning, tiny
 from engines.parts.finetuning import FineTuning, rate
 from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
@@ -134,7 +135,6 @@ def test_each_epoch_is_validated_and_the_best_model_is_the_one_kept(whole: dict[
     assert [c.step for c in records(folder, ev.Checkpoint)] == [6, 12]
     best = max(validations, key=lambda v: (v.scores["accuracy"], -v.loss))
     assert any(f"the model of step {best.step}" in note.text for note in records(folder, ev.Note))
-    assert not folder.checkpoints.exists(), "a finished run has nothing to resume"
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -185,6 +185,29 @@ def test_a_damaged_checkpoint_is_left_out_and_training_goes_on_from_the_one_befo
     assert same(weights(folder), weights(whole["finetune_loop"]))
 
 
+def test_a_run_killed_right_before_its_end_is_scored_again_and_not_trained_again(
+    whole: dict[str, RunFolder], home: Home
+) -> None:
+    folder = make(home, "finetune_loop")
+    assert train(folder)  # without a worker nobody says "finished"
+    trained = weights(folder)
+    assert train(folder)
+    assert [r.step for r in records(folder, ev.Resumed)] == [STEPS]
+    assert [s.step for s in records(folder, ev.Step)] == list(range(1, STEPS + 1))
+    assert [e.split for e in records(folder, ev.Evaluated)][-2:] == ["test", "test"]
+    assert same(weights(folder), trained)
+
+
+def test_a_run_whose_data_has_changed_is_not_resumed(home: Home) -> None:
+    folder = make(home, "finetune_loop")
+    assert not train(folder, stop=lambda report: report.at == ("train", 4))
+    source = home.cache / "reviews.csv"
+    head, *lines = source.read_text().splitlines(keepends=True)
+    source.write_text("".join([head, *reversed(lines)]))
+    with pytest.raises(UserError, match=r"reviews.csv has changed since checkpoint 000001-step-4; start a new run"):
+        train(folder)
+
+
 def ready(home: Home, **more: Any) -> FineTuning:
     folder = make(home, "finetune_loop", **more)
     config = catalog.from_document(folder.read_document(), place="test", name="t").config
@@ -212,6 +235,27 @@ def test_a_loss_that_is_no_number_is_reported_and_then_ends_the_training(home: H
         for _ in range(10):
             task.stepped(torch.tensor(float("nan")), torch.tensor(float("nan")))
     assert len(records(task.report.folder, ev.Step)) == finetuning.NOT_FINITE_REPORTS
+
+
+def test_a_stop_saves_no_weights_that_such_a_loss_has_spoilt(home: Home) -> None:
+    folder = make(home, "finetune_loop")
+    config = catalog.from_document(folder.read_document(), place="test", name="t").config
+    task = FineTuning(config, ScriptedReporter(folder, lambda report: report.at[1] > 0))
+    task.begin()
+    with pytest.raises(Stop):
+        task.stepped(torch.tensor(float("nan")), torch.tensor(float("nan")))
+    assert not folder.checkpoints.exists()
+
+
+def test_a_model_made_for_another_kind_of_task_gets_single_labels(home: Home) -> None:
+    other = home.cache / "other"
+    shutil.copytree(tiny.resolve("tiny:distilbert"), other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "problem_type": "regression"}))
+    task = ready(home, **{"model.name": str(other)})
+    task.begin()
+    assert task.model(**next(task.batches(0))).loss > 0
+    assert task.model.config.problem_type == "single_label_classification"
 
 
 def test_losses_are_read_every_log_every_steps_as_their_mean(home: Home) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from engines import catalog
 from engines.methods import frozen_features
-from engines.parts.classifier import open_classifier
+from engines.methods.evaluate import open_classifier
 from engines.parts.data import Data
 from engines.parts.models import Model
 from engines.reporter import Reporter

@@ -84,3 +84,11 @@ def test_a_folder_written_again_replaces_the_older_one(tmp_path: Path) -> None:
     checkpoints.write_folder(tmp_path / "model", fill("new"))
     assert (tmp_path / "model" / "weights").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_a_killed_writer_left_behind_is_removed(tmp_path: Path) -> None:
+    torn = tmp_path / ".000001-step-7.partial"
+    torn.mkdir()
+    (torn / "weights").write_text("half")
+    good = checkpoints.write(tmp_path, 9, fill("a"))
+    assert list(tmp_path.iterdir()) == [good]

@@ -7,10 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.parts import classifier, tiny
-from engines.parts.classifier import LinearHead, SequenceClassifier
-from engines.runs.folder import RunFolder
-from engines.runs.home import Home
-from engines.settings import UserError
+from engines.parts.classifier import LinearHead, Regression, SequenceClassifier
+from tests.engines.parts.conftest import Recorder
 
 TEXTS = ["A fine film.", "dull", "I left the cinema sorry that I had come. " * 20, "The plot is not bad at all."]
 
@@ -50,13 +48,15 @@ def test_a_long_text_says_how_much_of_it_was_read(sequence_folder: Path) -> None
     assert long.tokens_read == 16 and long.tokens_total > 100
 
 
-def test_a_cut_text_keeps_its_closing_token() -> None:
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_texts_are_cut_as_the_tokenizer_cuts_them(side: str) -> None:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny.resolve("tiny:distilbert"))
+    tokenizer = AutoTokenizer.from_pretrained(tiny.resolve("tiny:distilbert"), truncation_side=side)
     ids, total = classifier.tokenized(tokenizer, TEXTS, 8)
     assert all(row[0] == tokenizer.cls_token_id and row[-1] == tokenizer.sep_token_id for row in ids)
-    assert [len(row) for row in ids] == [min(8, n) for n in total]
+    assert ids == tokenizer(TEXTS, truncation=True, max_length=8)["input_ids"]
+    assert total == [len(row) for row in tokenizer(TEXTS)["input_ids"]]
 
 
 @settings(deadline=None)
@@ -68,35 +68,18 @@ def test_batches_hold_every_row_once_within_their_tokens(lengths: list[int], bat
         assert len(batch) == 1 or len(batch) * max(lengths[n] for n in batch) <= batch_tokens
 
 
-def test_a_linear_head_is_scikit_learns_logistic_regression() -> None:
+def test_a_linear_head_is_scikit_learns_logistic_regression(recorder: Recorder) -> None:
     from sklearn.linear_model import LogisticRegression
 
     generator = numpy.random.default_rng(0)
     features = generator.normal(size=(90, 5))
     for classes in (2, 3):
         true = (features[:, 0] * 2 + generator.normal(size=90) > 0).astype(int) + (classes - 2) * (features[:, 1] > 0)
-        head, converged = LinearHead.fit(features, true.tolist(), classes, 0.7)
+        head = LinearHead.fit(features, true.tolist(), classes, Regression(0.7), recorder.report)
         expected = LogisticRegression(C=0.7, max_iter=1000).fit(features, true).predict_proba(features)
-        assert converged
         numpy.testing.assert_allclose(head.probabilities(features), expected, atol=1e-9)
 
 
-def test_a_class_that_training_lacks_is_never_predicted() -> None:
-    head, _ = LinearHead.fit(numpy.eye(4), [0, 2, 0, 2], 3, 10.0)
+def test_a_class_that_training_lacks_is_never_predicted(recorder: Recorder) -> None:
+    head = LinearHead.fit(numpy.eye(4), [0, 2, 0, 2], 3, Regression(), recorder.report)
     assert head.probabilities(numpy.eye(4))[:, 1].tolist() == [0, 0, 0, 0]
-
-
-def test_a_run_without_a_model_is_named(home: Home) -> None:
-    folder = RunFolder.create(home, {"engine": "bag_of_words", "experiment": "x"})
-    with pytest.raises(UserError, match=f"{folder.name} has no finished model"):
-        classifier.open_classifier(folder, "cpu")
-
-
-def test_an_evaluate_run_leads_to_the_run_it_scored(home: Home) -> None:
-    source = RunFolder.create(home, {"engine": "bag_of_words", "experiment": "x"})
-    first = RunFolder.create(home, {"engine": "evaluate", "experiment": "y", "run": source.name})
-    second = RunFolder.create(home, {"engine": "evaluate", "experiment": "z", "run": first.name})
-    assert classifier.source_run(second).path == source.path
-    lost = RunFolder.create(home, {"engine": "evaluate", "experiment": "z", "run": "gone"})
-    with pytest.raises(UserError, match="no run gone"):
-        classifier.source_run(lost)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from engines.parts import data as parts_data
-from engines.parts.data import Data, DataError, Splits, class_counts, clean, load, texts, write_items
-from engines.parts.files import absolute
+from engines.parts import files
+from engines.parts.data import Data, DataError, Splits, class_counts, load, write_items
+from engines.parts.files import absolute, clean
 from engines.runs.folder import RunFolder
 from engines.settings import ConfigError
 from tests.engines.parts.conftest import Recorder
@@ -145,7 +146,7 @@ def test_breaks_entities_and_white_space_are_cleaned() -> None:
 
 def test_reviews_are_read_without_labels_in_their_own_order(write: Write, recorder: Recorder) -> None:
     path = write("a.csv", as_csv([("one<br />", ), ("two", )], ("review", )))
-    assert texts(Data(source=str(path)), recorder.report) == ["one", "two"]
+    assert files.read(path, "", "", recorder.report, labelled=False).texts == ["one", "two"]
 
 
 def test_relative_paths_are_settled_and_names_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +180,12 @@ def test_labels_become_classes(values: Any, setting: str, labels: tuple[str, ...
     splits = read(write("a.csv", as_csv(rows)), labels=setting, split="in_order")
     assert splits.labels == labels
     assert len({e.label for e in everything(splits)}) == len(values)
+
+
+def test_a_label_that_is_no_number_is_an_empty_label(write: Write, read: Load) -> None:
+    lines = [f'{{"text": "review {n}", "label": {("0.0", "1.0", "NaN")[n % 3]}}}' for n in range(9)]
+    with pytest.raises(DataError, match='a.jsonl line 3: the label in column "label" is empty'):
+        read(write("a.jsonl", "\n".join(lines).encode()))
 
 
 def test_words_and_numbers_meet_on_the_same_classes(write: Write, read: Load) -> None:

@@ -160,3 +160,21 @@ def test_reading_the_end_of_a_long_file_gives_its_last_records(tmp_path: Path) -
     path.write_bytes(b"".join(ev.encode(STEP, n, 1.0) for n in range(5000)))
     last = ev.read_last(path, 4096)
     assert last[-1].seq == 4999 and 10 < len(last) < 60
+
+
+def test_a_torn_tail_that_the_next_writer_cuts_off_costs_a_reader_no_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(ev.encode(ev.Note("one"), 0, 1.0) + b'{"seq":1,"time":2,"ki')
+    reader = ev.EventReader(path)
+    assert len(reader.read()) == 1
+    writer = ev.EventWriter(path)  # the worker that goes on
+    writer.write(ev.Note("a line longer than what was torn"))
+    writer.close()
+    assert [r.seq for r in reader.read()] == [1] and reader.bad_lines == 0
+
+
+def test_a_line_longer_than_the_limit_of_a_read_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(ev.encode(ev.Note("x" * 1000), 0, 1.0) + ev.encode(ev.Note("next"), 1, 1.0))
+    reader = ev.EventReader(path)
+    assert [[r.seq for r in reader.read(100)] for _ in range(3)] == [[0], [1], []]

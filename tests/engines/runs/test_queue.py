@@ -2,8 +2,9 @@ import os
 from collections.abc import Callable
 
 from engines.runs import events as ev
-from engines.runs import processes
-from engines.runs.folder import RunFolder
+from engines.runs import locks, processes, queue
+from engines.runs.folder import Launch, RunFolder
+from engines.runs.home import Home
 from engines.runs.summary import FINISHED, LOST, QUEUED, RUNNING, STOPPED, summarize
 from tests.support import wait_until
 
@@ -65,3 +66,31 @@ def test_a_waiting_run_can_be_stopped(scripted: Scripted) -> None:
     wait_until(lambda: state(waiting) == QUEUED)
     processes.stop(waiting)
     wait_until(lambda: state(waiting) == STOPPED)
+
+
+def test_runs_ahead_counts_the_holder_of_the_device_and_everyone_who_waits(home: Home, scripted: Scripted) -> None:
+    assert queue.runs_ahead(home, ["cpu"]) == 0
+    held = locks.try_lock(queue.device_lock(home, "cpu"))
+    assert held is not None
+    assert queue.runs_ahead(home, ["cpu"]) == 1
+    waiting = scripted(start=False)
+    alive = locks.try_lock(waiting.lock)
+    assert alive is not None
+    launch = Launch([], "", "", 1.0, ["cpu"])
+    waiting.write_launch(launch)
+    queue.join(waiting, launch)
+    assert queue.runs_ahead(home, ["cpu"]) == 2
+    assert queue.runs_ahead(home, ["cpu", "GPU-1"]) == 0
+
+
+def test_a_run_killed_while_it_waited_does_not_wait_for_itself_when_resumed(scripted: Scripted) -> None:
+    first = scripted("first", steps=1000, pause_s=0.02)
+    wait_until(lambda: state(first) == RUNNING)
+    waiting = scripted("waiting", steps=1)
+    wait_until(lambda: state(waiting) == QUEUED)
+    processes.stop(waiting, "kill")
+    wait_until(lambda: state(waiting) == LOST)
+    processes.launch(waiting, ["cpu"])
+    wait_until(lambda: state(waiting) == QUEUED and summarize(waiting).ahead == 1)
+    processes.stop(first)
+    wait_until(lambda: state(waiting) == FINISHED)

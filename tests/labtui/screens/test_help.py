@@ -1,7 +1,11 @@
 from collections.abc import Callable
 
 from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from labtui.app import LabApp
+from labtui.screens.form import Line
 from labtui.screens.help import CONCEPTS, HelpScreen, key_groups
+from labtui.screens.launch import LaunchScreen
 from labtui.screens.results import ResultsScreen
 from tests.labtui.screens.conftest import Host, until
 
@@ -27,3 +31,17 @@ async def test_help_lists_the_keys_of_the_screen_below_and_the_ideas(
         assert all(head in shown for head, _ in CONCEPTS)
         await pilot.press("escape")
         assert host.screen is results
+
+
+async def test_groups_are_named_in_words_and_hold_no_keys_of_the_widgets_below_ours(home: Home) -> None:
+    app = LabApp(home)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.lab.experiments)
+        assert "In the list of experiments" in dict(key_groups(app.screen, app))
+        app.open_launch("quickstart/bag-of-words")
+        await until(pilot, lambda: isinstance(app.screen, LaunchScreen) and isinstance(app.focused, Line))
+        groups = dict(key_groups(app.screen, app))
+        assert dict(groups["In the form"])["↑"] == "Previous field"
+        assert set(groups) == {"This screen", "In the form", "Everywhere"}
+        await pilot.press("f1")  # a question mark would be typed
+        assert isinstance(app.screen, HelpScreen)

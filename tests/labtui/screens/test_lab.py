@@ -166,6 +166,7 @@ async def test_moving_through_the_runs_shows_each_and_the_filter_narrows_them(ho
         await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == key)
         await pilot.press("slash", *"kind-1")
         await until(pilot, lambda: "kind-1" in screen_text(app) and "kind-2" not in _runs_text(app))
+        assert app.lab.query_one("#filter").region.height == 1  # what is typed can be seen
         await pilot.press("escape")
         await until(pilot, lambda: "kind-2" in _runs_text(app))
 

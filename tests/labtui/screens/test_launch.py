@@ -1,7 +1,6 @@
 import shlex
 import threading
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ from textual.widgets import Input
 
 import engines.methods
 from engines import catalog
-from engines.runs import locks, queue
-from engines.runs.folder import Launch, RunFolder
+from engines.runs import queue
+from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui import cli
 from labtui.devices import Device, DeviceSampler
 from labtui.screens import launch
 from labtui.screens.form import Choice
-from labtui.screens.launch import LaunchScreen, NameScreen, command_text, runs_ahead
+from labtui.screens.launch import LaunchScreen, NameScreen, command_text
 from tests.labtui.screens.conftest import Host, until
 
 ENGINE = '''
@@ -183,7 +182,7 @@ async def test_enter_in_a_field_starts_too_and_a_refusal_is_shown(host: Host, mo
     monkeypatch.setattr(launch.actions, "launch", refuse)
     async with host.run_test(size=(80, 24)) as pilot:
         screen = await opened(host, pilot)
-        screen.form.focus_field("training.epochs")
+        screen.form.field("training.epochs").editor.focus()
         await pilot.press("enter")
         await until(pilot, lambda: "No space left" in str(screen.query_one(".problem").render()))
         assert host.screen is screen and host.dismissed == []
@@ -241,7 +240,7 @@ async def test_leaving_while_a_thread_still_asks_does_no_harm(host: Host, monkey
         answered.set()
         return 3
 
-    monkeypatch.setattr(launch, "runs_ahead", slow)
+    monkeypatch.setattr(queue, "runs_ahead", slow)
     async with host.run_test(size=(80, 24)) as pilot:
         await opened(host, pilot)
         await pilot.press("escape")
@@ -256,7 +255,7 @@ async def test_leaving_while_a_thread_still_asks_does_no_harm(host: Host, monkey
 async def test_a_pasted_value_is_cleaned(host: Host) -> None:
     async with host.run_test(size=(80, 24)) as pilot:
         screen = await opened(host, pilot)
-        screen.form.focus_field("text")
+        screen.form.field("text").editor.focus()
         await pilot.pause()
         host.post_message(events.Paste("\x1b]0;title\x07reviews.csv\n"))
         await until(pilot, lambda: screen.form.overrides == {"text": "reviews.csv"})
@@ -265,27 +264,12 @@ async def test_a_pasted_value_is_cleaned(host: Host) -> None:
 async def test_up_and_down_walk_through_the_fields(host: Host) -> None:
     async with host.run_test(size=(80, 24)) as pilot:
         screen = await opened(host, pilot)
-        screen.form.focus_field("training.epochs")
+        screen.form.field("training.epochs").editor.focus()
         await pilot.press("down", "down", "down")
         assert host.focused is screen.form.field("training.shuffle").editor
         assert "Shuffle each epoch" in str(screen.query_one(".asked").render())
         await pilot.press("up", "up")
         assert host.focused is screen.form.field("training.learning_rate").editor
-
-
-def test_runs_ahead_counts_the_holder_of_the_device_and_everyone_who_waits(
-    home: Home, scripted: Callable[..., RunFolder]
-) -> None:
-    assert runs_ahead(home, ["cpu"]) == 0
-    held = locks.try_lock(queue.device_lock(home, "cpu"))
-    assert held is not None
-    assert runs_ahead(home, ["cpu"]) == 1
-    waiting = scripted(start=False)
-    alive = locks.try_lock(waiting.lock)
-    assert alive is not None
-    queue.join(waiting, Launch([], "", "", 1.0, ["cpu"]))
-    assert runs_ahead(home, ["cpu"]) == 2
-    assert runs_ahead(home, ["cpu", "GPU-1"]) == 0
 
 
 def test_the_command_is_quoted_for_a_shell() -> None:

@@ -122,14 +122,16 @@ async def test_classify_and_evaluate_take_the_selected_run_but_no_published_figu
     monkeypatch.setattr(launch.actions, "evaluate", evaluate)
     async with host.run_test(size=(140, 40)) as pilot:
         screen = await opened(host, pilot)
-        await pilot.press("c")  # the best published figure is on top
-        assert host.classified_with == []
+        assert screen.selected and screen.selected.run == run.name  # though a published figure is on top
+        await pilot.press("ctrl+home", "c")
+        assert host.classified_with == [] and screen.selected.published
         await pilot.press("p", "c")
         await until(pilot, lambda: host.classified_with == [run.name])
         await pilot.press("e")
         await until(pilot, lambda: isinstance(host.screen, launch.EvaluateScreen))
         form = host.screen
         assert isinstance(form, launch.EvaluateScreen)
+        assert form.form.field("data.overlap").value == "refuse"  # its error names this setting
         form.form.field("data.source").editor.value = "reviews.csv"  # type: ignore[attr-defined]
         await until(pilot, lambda: form.form.overrides == {"data.source": "reviews.csv"})
         command = str(form.query_one(".command").render())

@@ -6,7 +6,7 @@ from textual.geometry import Region
 from textual.widget import Widget
 
 from labtui.devices import GpuSample, HostSample, Sample
-from labtui.widgets.device_panel import DevicePanel, DeviceStrip, panel_lines, strip_pieces
+from labtui.widgets.device_panel import DeviceStrip, strip_pieces
 
 GIB = 2**30
 
@@ -27,12 +27,13 @@ def text(pieces: list[tuple[str, str]]) -> str:
     return "".join(piece for piece, _ in pieces)
 
 
-class PanelApp(App[None]):
-    """A strip over a panel."""
+class StripApp(App[None]):
+    """A strip with a border, which must not move what is repainted."""
+
+    CSS = "DeviceStrip { border: round white; height: 3; }"
 
     def compose(self) -> ComposeResult:
         yield DeviceStrip()
-        yield DevicePanel()
 
 
 def test_the_strip_shows_every_reading_where_it_fits() -> None:
@@ -55,18 +56,6 @@ def test_what_the_driver_does_not_tell_is_not_available() -> None:
     bare = GpuSample(0, "GPU-0", "A30", None, None, None, None, None, None)
     line = text(strip_pieces(Sample(0.0, (bare,), None, sample().host), 120))
     assert "n/a/n/a GiB n/a % n/a °C n/a W" in line
-    assert "A30" in text(panel_lines(Sample(0.0, (bare,), None, sample().host), 80)[0])
-
-
-def test_without_cards_the_panel_says_why() -> None:
-    assert text(panel_lines(sample(0), 80)[0]) == "gpu no NVIDIA driver on this machine"
-
-
-@pytest.mark.parametrize("width", [40, 80, 120])
-def test_panel_bars_follow_the_memory_and_fit(width: int) -> None:
-    half, full = (text(panel_lines(sample(used_gib=used), width, ascii_only=True)[0]) for used in (39.8, 79.6))
-    assert half.count("#") * 2 == full.count("#") or full.count("#") == 0
-    assert width < 80 or len(full) <= width
 
 
 def test_crowded_memory_changes_its_style() -> None:
@@ -75,13 +64,11 @@ def test_crowded_memory_changes_its_style() -> None:
 
 
 async def test_a_new_sample_repaints_only_the_digits_that_differ() -> None:
-    async with PanelApp().run_test(size=(100, 10)) as pilot:
-        strip, panel = pilot.app.query_one(DeviceStrip), pilot.app.query_one(DevicePanel)
+    async with StripApp().run_test(size=(100, 10)) as pilot:
+        strip = pilot.app.query_one(DeviceStrip)
         strip.show(sample())
-        panel.show(sample())
         await pilot.pause()
         assert strip.render_line(0).text.rstrip().endswith("cpu  35 %")
-        assert panel.size.height == 3
         repainted: list[Region] = []
         original = Widget.refresh
 
@@ -92,7 +79,7 @@ async def test_a_new_sample_repaints_only_the_digits_that_differ() -> None:
         with patch.object(Widget, "refresh", spy):
             strip.show(sample(load=88.0))
             strip.show(sample(load=88.0))
-        assert [region.area for region in repainted] == [1]
+        assert repainted == [Region(strip.render_line(0).text.index("88 %") + 1, 0, 1, 1)]
         assert "88 %" in strip.render_line(0).text
 
 

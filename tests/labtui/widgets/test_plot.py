@@ -284,3 +284,14 @@ def test_no_two_labels_share_a_row() -> None:
             rows = [tick.cell for tick in plot.y_ticks()]
             assert rows == sorted(set(rows))
             assert all(0 <= row < height for row in rows)
+
+
+def test_a_first_value_of_zero_does_not_flatten_the_small_ones_that_follow() -> None:
+    plot = Plot(x_total=100, y_limits=(0.0, None))
+    plot.resize(40, 6)
+    plot.add_series("learning rate", "blue")
+    for step in range(1, 51):
+        plot.extend("learning rate", [step], [(step - 1) * 1e-6])
+        plot.update()
+    low, high = plot.y_range
+    assert low == 0.0 and 4.9e-5 <= high <= 1.5e-4

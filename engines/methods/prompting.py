@@ -1,0 +1,583 @@
+"""A language model as it is: asked for the class of each review, with or without examples, once or in repeats.
+
+A repeat changes one thing, `prompt.varies`, and nothing else; the model is loaded once. The run's own scores are
+the means over its repeats with `repeats`, the accuracy of each, and `accuracy_sd`, their sample standard
+deviation; its confusion, and so every interval over items, is that of the first repeat.
+"""
+
+import hashlib
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from engines.parts import data, hub, likelihood, models, prompts, scoring, tiny
+from engines.parts.classifier import Answer, answers, padded
+from engines.parts.data import Data, Example, Splits
+from engines.parts.likelihood import CALIBRATIONS, PRECISIONS, Batches, Encoder, Scorer
+from engines.parts.models import Model
+from engines.parts.prompts import TEMPLATES, Prompt
+from engines.reporter import Reporter
+from engines.runs.folder import RunFolder, write_atomic
+from engines.settings import ConfigError, UserError, group, option
+
+if TYPE_CHECKING:
+    import torch
+
+TITLE = "Prompting a language model"
+USES_GPU = True
+CHECKED_TEXTS = 32
+"""Reviews for which a run of `likelihood` also lets the model write, to see whether text and likelihood agree."""
+EXAMPLE_MIN_TOKENS = 8
+INVALID = "invalid"
+"""The answer to a text for which the model wrote no label."""
+_HYPOTHESIS = "This example is {}."
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """What is asked, and what is done again."""
+
+    method: str = option(
+        "likelihood",
+        "How an answer is read: from the likelihood of the label words, from text the model writes, or, to show "
+        "where the study's randomness came from, by an untrained head.",
+        choices=("likelihood", "generate", "untrained_head"),
+    )
+    shots: int = option(0, "Examples shown before the review, from the training split.", unit="a class", minimum=0)
+    template: str = option("classify", "The wording; with varies = template, the first one.", choices=tuple(TEMPLATES))
+    form: str = option(
+        "auto", "Whether the model's own chat form is used; auto does where its tokenizer has one.",
+        choices=("auto", "chat", "plain"),
+    )  # fmt: skip
+    calibration: str = option(
+        "none",
+        "What is subtracted from a label's score: its score without the review (pmi), on inputs without content "
+        "(contextual), or over all reviews of the test (batch).",
+        choices=CALIBRATIONS,
+    )
+    varies: str = option(
+        "nothing", "What differs from one repeat to the next.",
+        choices=("nothing", "template", "exemplars", "sampling", "label_words", "head"),
+    )  # fmt: skip
+    repeats: int = option(1, "How often the test is done.", unit="repeats", minimum=1, maximum=100)
+    temperature: float = option(0.0, "Of written answers; 0 writes the likeliest token.", minimum=0, maximum=5)
+    max_length: int = option(512, "Longer reviews are cut to so many tokens.", unit="tokens", minimum=4)
+    example_length: int = option(
+        256, "Longer examples are cut to so many tokens, or fewer where the model reads no more.", unit="tokens",
+        minimum=EXAMPLE_MIN_TOKENS,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of `prompting`."""
+
+    model: Model = group(lambda: Model(name="mistralai/Mistral-7B-Instruct-v0.2"))
+    data: Data = group(Data)
+    prompt: Prompting = group(Prompting)
+    precision: str = option(
+        "auto", "Of the weights; auto is bf16 on a GPU and float32 on the CPU, nf4 is 4 bits and needs bitsandbytes.",
+        choices=PRECISIONS,
+    )  # fmt: skip
+    trust_remote_code: bool = option(False, "Run code that a model brings along, with your rights.")
+    seed: int = option(0, "Seed of the split, the examples, sampled answers and untrained heads.", minimum=0)
+
+    def check(self) -> None:
+        """Raise `ConfigError` where settings do not fit together; reads nothing."""
+        prompt = self.prompt
+        method, varies = prompt.method, prompt.varies
+        if prompt.shots and not self.data.train:
+            raise ConfigError(f"data.train = 0 leaves no examples for prompt.shots = {prompt.shots}; raise it")
+        if prompt.temperature and method != "generate":
+            raise ConfigError(f"prompt.temperature = {prompt.temperature:g} is for written answers; set it to 0, or "
+                              'prompt.method to "generate"')  # fmt: skip
+        if prompt.calibration != "none" and method != "likelihood":
+            raise ConfigError(f'prompt.calibration = "{prompt.calibration}" is for prompt.method = "likelihood"; '
+                              'set it to "none"')  # fmt: skip
+        if method == "untrained_head" and (prompt.shots or varies not in ("head", "nothing")):
+            what = f"prompt.shots = {prompt.shots}" if prompt.shots else f'prompt.varies = "{varies}"'
+            raise ConfigError(f"{what} does not reach an untrained head, which reads no prompt; take it out")
+        if varies == "head" and method != "untrained_head":
+            raise ConfigError(f'prompt.varies = "head" is for prompt.method = "untrained_head", not "{method}"')
+        if varies == "exemplars" and not prompt.shots:
+            raise ConfigError('prompt.varies = "exemplars" needs examples; raise prompt.shots')
+        if varies == "sampling" and not prompt.temperature:
+            raise ConfigError('prompt.varies = "sampling" needs prompt.method = "generate" and a temperature above 0')
+        if varies == "template" and prompt.repeats > len(TEMPLATES):
+            raise ConfigError(f"prompt.repeats = {prompt.repeats} is more than the {len(TEMPLATES)} wordings; lower it")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one repeat asks."""
+
+    value: str  # of the thing that varies, for people
+    prompt: Prompt
+    seed: str  # of whatever is drawn in this repeat
+    log_prior: tuple[float, ...] = ()  # what calibration subtracts, a number a class
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one repeat answers, an entry an item."""
+
+    predicted: list[int | None]
+    probabilities: list[list[float]]  # empty where a text was written
+    texts: dict[int, str]  # as written, by item
+    extra: dict[str, Any]  # scores of this repeat beside the usual ones
+
+
+def run(config: Config, report: Reporter) -> None:
+    report.model = config.model.name
+    if not config.data.test:
+        raise ConfigError("data.test = 0 leaves nothing to test on; raise it")
+    splits = data.load(config.data, config.seed, report)
+    data.write_items(report.folder, splits.test, splits.labels)
+    path = models.locate(config.model, report)
+    if config.trust_remote_code and "/" in config.model.name and not Path(config.model.name).expanduser().exists():
+        hub.fetch(config.model.name, "model", (*hub.MODEL_FILES, "*.py"), report, config.model.revision)
+    repeats = config.prompt.repeats
+    if config.prompt.varies == "nothing" and repeats > 1:
+        report.note(f"nothing varies, so {repeats} repeats would be one and the same: it is run once", "warning")
+        repeats = 1
+    ask = _ask_head if config.prompt.method == "untrained_head" else _ask
+    asked, results, read = ask(config, splits, path, repeats, report)
+    _write_predictions(report, splits, results, read)
+    _save(config, splits, path, asked, report)
+    _conclude(splits, results, report)
+
+
+def weights(folder: RunFolder) -> list[Path]:
+    """The files that `load` will read the weights from: those of the model that was asked."""
+    path = _asked_path(folder, json.loads((folder.model / "prompting.json").read_bytes()))
+    return sorted(path.glob("*.safetensors"))
+
+
+def _asked_path(folder: RunFolder, document: dict[str, Any]) -> Path:
+    name, path = str(document["model"]), Path(document["path"])
+    path = tiny.resolve(name) if name.startswith(tiny.PREFIX) else path
+    if not path.is_dir():
+        raise UserError(f"{folder.name} asked the model in {path}, which is gone; run it again")
+    return path
+
+
+def load(folder: RunFolder, device: str, repeat: int = 0) -> "PromptClassifier | HeadClassifier":
+    """The model of a finished run as the given repeat asked it, on `device`."""
+    document = json.loads((folder.model / "prompting.json").read_bytes())
+    if not 0 <= repeat < len(document["repeats"]):
+        last = len(document["repeats"]) - 1
+        raise UserError(f"{folder.name} has no repeat {repeat}; choose one from 0 to {last}")
+    path = _asked_path(folder, document)
+    entry = document["repeats"][repeat]
+    shots = tuple((text, label) for text, label in entry["shots"])
+    prompt = Prompt(TEMPLATES[entry["template"]], tuple(entry["words"]), shots)
+    asked = Asked(entry["value"], prompt, entry["seed"], tuple(entry["log_prior"]))
+    labels, max_length, trust = tuple(document["labels"]), document["max_length"], document["trust_remote_code"]
+    if document["method"] == "untrained_head":
+        headed = Headed(*likelihood.load_headed(path, document["precision"], device, trust), device)
+        return HeadClassifier(labels, headed, asked.seed, max_length)
+    model, tokenizer = likelihood.load_model(path, document["precision"], device, trust)
+    encoder = Encoder(tokenizer, _chats(document["form"], tokenizer))
+    writes = document["method"] == "generate"
+    return PromptClassifier(labels, encoder, Scorer(model, device), asked, max_length, writes, document["temperature"])
+
+
+# -- prompts ------------------------------------------------------------------------------------------------
+
+
+def _ask(
+    config: Config, splits: Splits, path: Path, repeats: int, report: Reporter
+) -> tuple[list[Asked], list[Found], list[int]]:
+    """Ask about every item in every repeat; also how many tokens of each item are read."""
+    settings, items = config.prompt, splits.test
+    drawn = _draws(config, splits, repeats)  # before the model is loaded: what does not work ends here
+    report.phase("load")
+    model, tokenizer = likelihood.load_model(path, config.precision, report.device, config.trust_remote_code)
+    encoder, scorer = Encoder(tokenizer, _chats(settings.form, tokenizer)), Scorer(model, report.device)
+    texts, read, total = encoder.cut([e.text for e in items], settings.max_length)
+    if cut := sum(r < t for r, t in zip(read, total, strict=True)):
+        report.note(f"{cut:,} of {len(items):,} test reviews are longer than {settings.max_length} tokens and cut")
+    drawn = [replace(a, prompt=_shortened(a.prompt, settings, encoder, scorer, report)) for a in drawn]
+
+    sample = _sample(config, len(items)) if settings.method == "likelihood" else []
+    written: dict[int, str] = {}
+    if sample:
+        report.phase("write", len(sample), "texts")
+        prompt = drawn[0].prompt
+        encoded = encoder.encode(prompt, [texts[n] for n in sample])
+        written = dict(zip(sample, _written(encoder, scorer, encoded, done=_counted(report)), strict=True))
+
+    report.phase("test", repeats * len(items), "texts")
+    asked: list[Asked] = []
+    results: list[Found] = []
+    for index, a in enumerate(drawn):
+        done = _counted(report, index * len(items), len(items))
+        if settings.method == "generate":
+            found = _found_by_text(encoder, scorer, a, items, texts, settings.temperature, done)
+        else:
+            a, found = _found_by_likelihood(encoder, scorer, a, texts, settings.calibration, done)
+            if index == 0:
+                found = _compared(found, written, a.prompt.words, report)
+        asked.append(a)
+        results.append(found)
+        _report_repeat(config, splits, index, a, found, report)
+    return asked, results, read
+
+
+def _draws(config: Config, splits: Splits, repeats: int) -> list[Asked]:
+    """The prompts of all repeats, examples in full length."""
+    settings, varies = config.prompt, config.prompt.varies
+    wordings = prompts.template_order(settings.template)
+    words = prompts.label_words(splits.labels)
+    if varies == "label_words" and repeats > len(words):
+        raise ConfigError(f"prompt.repeats = {repeats} is more than the {len(words)} ways to write the classes "
+                          f"{', '.join(splits.labels)}; lower it")  # fmt: skip
+    under_test = {example.hash for example in splits.test}
+    found = []
+    for index in range(repeats):
+        shots: list[Example] = []
+        if settings.shots:
+            draw = index if varies == "exemplars" else 0
+            shots = prompts.draw_shots(splits.train, splits.labels, settings.shots, config.seed, draw, under_test)
+        prompt = Prompt(
+            wordings[index if varies == "template" else 0],
+            words[index if varies == "label_words" else 0],
+            tuple((shot.text, shot.label) for shot in shots),
+        )
+        seed = f"{config.seed}/{index if varies == 'sampling' else 0}"
+        value = {
+            "template": prompt.template.name,
+            "label_words": " / ".join(prompt.words),
+            "exemplars": "rows " + " ".join(str(shot.row) for shot in shots),
+            "sampling": f"seed {seed}",
+        }.get(varies, "")
+        found.append(Asked(value, prompt, seed))
+    return found
+
+
+def _shortened(prompt: Prompt, settings: Prompting, encoder: Encoder, scorer: Scorer, report: Reporter) -> Prompt:
+    """The prompt with examples cut so that they, the longest review and an answer fit into the model's context."""
+    bare = replace(prompt, shots=tuple(("", label) for _, label in prompt.shots))
+    answer = max(map(len, encoder.answers(bare))) + likelihood.ANSWER_TOKENS_MORE
+    room = scorer.context - encoder.length(bare, "") - answer - settings.max_length
+    name = prompt.template.name
+    if room < EXAMPLE_MIN_TOKENS * len(prompt.shots):
+        remedy = "lower prompt.shots or prompt.max_length" if prompt.shots else "lower prompt.max_length"
+        raise ConfigError(
+            f"the model reads {scorer.context:,} tokens, too few for prompt.max_length = {settings.max_length} and "
+            f'{len(prompt.shots)} examples in the wording "{name}"; {remedy}'
+        )
+    if not prompt.shots:
+        report.note(f"{name}: {encoder.length(bare, ''):,} tokens of prompt, no example")
+        return prompt
+    each = int(min(settings.example_length, room // len(prompt.shots)))
+    texts, read, total = encoder.cut([text for text, _ in prompt.shots], each)
+    shots = tuple((text, label) for text, (_, label) in zip(texts, prompt.shots, strict=True))
+    shortened = replace(prompt, shots=shots)
+    cut = sum(r < t for r, t in zip(read, total, strict=True))
+    report.note(
+        f"{name}: {encoder.length(shortened, ''):,} tokens of prompt with {len(shots)} examples"
+        + (f", {cut} of them cut to {each} tokens" if cut else "")
+    )
+    return shortened
+
+
+def _chats(form: str, tokenizer: Any) -> bool:
+    if form == "chat" and not tokenizer.chat_template:
+        raise ConfigError('prompt.form = "chat", but the tokenizer of this model has no chat form; set it to "plain"')
+    return form != "plain" and bool(tokenizer.chat_template)
+
+
+def _sample(config: Config, items: int) -> list[int]:
+    return sorted(Random(f"{config.seed}/text").sample(range(items), min(CHECKED_TEXTS, items)))
+
+
+def _written(
+    encoder: Encoder,
+    scorer: Scorer,
+    encoded: likelihood.Encoded,
+    temperature: float = 0.0,
+    keys: Sequence[str] = (),
+    done: Callable[[int], None] = lambda n: None,
+) -> list[str]:
+    new_tokens = max(map(len, encoded.answers)) + likelihood.ANSWER_TOKENS_MORE
+    tokens = scorer.write(encoded, new_tokens, temperature, keys, done)
+    return [str(encoder.tokenizer.decode(ids, skip_special_tokens=True)) for ids in tokens]
+
+
+def _found_by_text(
+    encoder: Encoder,
+    scorer: Scorer,
+    asked: Asked,
+    items: Sequence[Example],
+    texts: Sequence[str],
+    temperature: float,
+    done: Callable[[int], None],
+) -> Found:
+    encoded = encoder.encode(asked.prompt, texts, lambda: done(0))
+    keys = [f"{asked.seed}/{item.hash}" for item in items]
+    written = _written(encoder, scorer, encoded, temperature, keys, done)
+    predicted = [prompts.parse_answer(text, asked.prompt.words) for text in written]
+    return Found(predicted, [[] for _ in items], dict(enumerate(written)), {})
+
+
+def _found_by_likelihood(
+    encoder: Encoder, scorer: Scorer, asked: Asked, texts: Sequence[str], calibration: str, done: Callable[[int], None]
+) -> tuple[Asked, Found]:
+    without = {"pmi": ("",), "contextual": likelihood.CONTENT_FREE}.get(calibration, ())
+    encoded = encoder.encode(asked.prompt, [*without, *texts], lambda: done(0))
+    rows = scorer.score(encoded, done)
+    scored = rows[len(without) :]
+    prior = [0.0] * len(asked.prompt.words)
+    if calibration != "none":
+        prior = likelihood.log_prior(rows[: len(without)] or scored)
+    probabilities = [likelihood.probabilities(row, prior) for row in scored]
+    found = Found(scoring.predicted_classes(probabilities), probabilities, {}, {})
+    return replace(asked, log_prior=tuple(prior)), found
+
+
+def _compared(found: Found, written: dict[int, str], words: Sequence[str], report: Reporter) -> Found:
+    """What the model wrote about the sample, held against its likelihoods."""
+    said = {item: prompts.parse_answer(text, words) for item, text in written.items()}
+    invalid = sum(answer is None for answer in said.values())
+    other = sum(answer is not None and answer != found.predicted[item] for item, answer in said.items())
+    report.note(
+        f"of {len(said)} reviews answered in writing too, {other} got another label than by likelihood and {invalid} "
+        "no label at all"
+    )
+    extra = {"written": len(said), "written_other": other, "written_invalid": invalid}
+    return replace(found, texts=written, extra=extra)
+
+
+def _counted(report: Reporter, before: int = 0, most: int | None = None) -> Callable[[int], None]:
+    def done(texts: int) -> None:
+        report.check_stop()
+        report.progress(before + (texts if most is None else min(texts, most)))
+
+    return done
+
+
+# -- the untrained head -------------------------------------------------------------------------------------
+
+
+def _ask_head(
+    config: Config, splits: Splits, path: Path, repeats: int, report: Reporter
+) -> tuple[list[Asked], list[Found], list[int]]:
+    settings, items = config.prompt, splits.test
+    report.model = f"{config.model.name}, UNTRAINED HEAD"
+    report.note("UNTRAINED HEAD: the head that scores the reviews is drawn at random and was never trained; its "
+                "accuracy says nothing about the model", "warning")  # fmt: skip
+    report.phase("load")
+    loaded = likelihood.load_headed(path, config.precision, report.device, config.trust_remote_code)
+    headed = Headed(*loaded, report.device)
+    report.phase("test", len(items), "texts")
+    texts, read, _ = headed.encoder.cut([e.text for e in items], settings.max_length)
+    states = headed.states(texts, splits.labels, _counted(report))
+    asked, results = [], []
+    prompt = Prompt(TEMPLATES[settings.template], tuple(splits.labels))
+    for index in range(repeats):
+        seed = f"{config.seed}/{index}"
+        probabilities = headed.probabilities(states, seed)
+        found = Found(scoring.predicted_classes(probabilities), probabilities, {}, {"untrained_head": True})
+        asked.append(Asked(f"seed {seed}", prompt, seed))
+        results.append(found)
+        _report_repeat(config, splits, index, asked[-1], found, report)
+    return asked, results, read
+
+
+class Headed:
+    """What `pipeline("zero-shot-classification")` makes of a language model: a head drawn at random.
+
+    A class's score is the last logit for the pair of the text and "This example is <class>.", as the pipeline
+    takes it where a model names no entailment. The model is gone through once; each head only reads its states.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, device: str) -> None:
+        self.encoder = Encoder(tokenizer, chat=False)
+        self._model = model
+        self._device = device
+        self._batches = Batches(device)
+
+    def states(
+        self, texts: Sequence[str], labels: Sequence[str], done: Callable[[int], None] = lambda n: None
+    ) -> "torch.Tensor":
+        """(texts, classes, width): the state at the end of each pair, float32 on the CPU."""
+        import torch
+
+        tokenizer = self.encoder.tokenizer
+        pairs = [(text, _HYPOTHESIS.format(label)) for text in texts for label in labels]
+        ids = tokenizer(pairs, verbose=False)["input_ids"] if pairs else []
+
+        result = torch.empty((len(ids), self._model.config.get_text_config().hidden_size))
+        finished = 0
+
+        def run(rows: list[int]) -> None:
+            nonlocal finished
+            batch = padded([ids[n] for n in rows], tokenizer.pad_token_id or 0)
+            batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
+            states = self._model.base_model(**batch).last_hidden_state
+            last = batch["attention_mask"].sum(1) - 1
+            result[torch.tensor(rows)] = states[torch.arange(len(rows), device=states.device), last].float().cpu()
+            finished += len(rows)
+            done(finished // len(labels))
+
+        with torch.inference_mode():
+            self._batches.run([len(row) for row in ids], run)
+        return result.reshape(len(texts), len(labels), -1)
+
+    def head(self, seed: str) -> "torch.Tensor":
+        """The weights (classes of the head, width) that `seed` draws, as a new head of this model is drawn."""
+        import torch
+
+        config = self._model.config.get_text_config()
+        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(f"{seed}/head".encode()).digest()[:7]))
+        shape = (self._model.config.num_labels, config.hidden_size)
+        return torch.normal(0.0, config.initializer_range, shape, generator=generator)
+
+    def probabilities(self, states: "torch.Tensor", seed: str) -> list[list[float]]:
+        """A row a text, a column a class."""
+        logits = states.double() @ self.head(seed)[-1].double()
+        found: list[list[float]] = logits.softmax(-1).tolist()
+        return found
+
+
+# -- results ------------------------------------------------------------------------------------------------
+
+
+def _scores(splits: Splits, found: Found) -> tuple[dict[str, Any], list[list[int]]]:
+    confusion = scoring.confusion_matrix([e.label for e in splits.test], found.predicted, len(splits.labels))
+    return scoring.scores(confusion, splits.labels) | found.extra, confusion
+
+
+def _report_repeat(config: Config, splits: Splits, index: int, asked: Asked, found: Found, report: Reporter) -> None:
+    scores, confusion = _scores(splits, found)
+    report.repeat(index, config.prompt.varies, asked.value, scores, list(splits.labels), confusion)
+
+
+def _write_predictions(report: Reporter, splits: Splits, results: Sequence[Found], read: Sequence[int]) -> None:
+    """`predictions.jsonl`: one line an item and repeat, the repeats one after the other."""
+    labels = splits.labels
+    lines = []
+    for index, found in enumerate(results):
+        for n, item in enumerate(splits.test):
+            answer = found.predicted[n]
+            line = {
+                "hash": item.hash,
+                "label": labels[item.label],
+                "predicted": None if answer is None else labels[answer],
+                "probabilities": found.probabilities[n],
+                "tokens_read": read[n],
+                "repeat": index,
+            }
+            if n in found.texts:
+                line["text"] = found.texts[n]
+            lines.append(json.dumps(line, separators=(",", ":")) + "\n")
+    write_atomic(report.folder.predictions, "".join(lines).encode())
+
+
+def _save(config: Config, splits: Splits, path: Path, asked: Sequence[Asked], report: Reporter) -> None:
+    """`model/prompting.json`: which model was asked what; the weights stay where they are."""
+    document = {
+        "labels": splits.labels,
+        "model": config.model.name,
+        "path": str(path.resolve()),
+        "precision": config.precision,
+        "trust_remote_code": config.trust_remote_code,
+        "method": config.prompt.method,
+        "form": config.prompt.form,
+        "temperature": config.prompt.temperature,
+        "max_length": config.prompt.max_length,
+        "repeats": [
+            {
+                "value": a.value,
+                "template": a.prompt.template.name,
+                "words": a.prompt.words,
+                "shots": a.prompt.shots,
+                "log_prior": a.log_prior,
+                "seed": a.seed,
+            }
+            for a in asked
+        ],
+    }
+    report.folder.model.mkdir(mode=0o700, exist_ok=True)
+    write_atomic(report.folder.model / "prompting.json", json.dumps(document, ensure_ascii=False).encode())
+
+
+def _conclude(splits: Splits, results: Sequence[Found], report: Reporter) -> None:
+    every = [_scores(splits, found) for found in results]
+    scores, confusion = every[0]
+    if len(every) > 1:
+        accuracies = [s["accuracy"] for s, _ in every]
+        scores = _mean([s for s, _ in every]) | {
+            "repeats": accuracies, "accuracy_sd": statistics.stdev(accuracies)
+        }  # fmt: skip
+    report.evaluated("test", scores, list(splits.labels), confusion)
+
+
+def _mean(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Key by key over the repeats; what only the first repeat has, and what is no number, stays."""
+    found: dict[str, Any] = {}
+    for key, value in scores[0].items():
+        values = [s[key] for s in scores if key in s]
+        if isinstance(value, dict):
+            found[key] = _mean(values)
+        else:
+            found[key] = value if isinstance(value, bool) or len(values) < len(scores) else statistics.fmean(values)
+    return found
+
+
+# -- the classify screen ------------------------------------------------------------------------------------
+
+
+class PromptClassifier:
+    """A language model that is asked as one repeat of a run asked it.
+
+    Where answers are written there are no probabilities: an answer has an empty list of them, and one that is
+    no label is called `INVALID`.
+    """
+
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        encoder: Encoder,
+        scorer: Scorer,
+        asked: Asked,
+        max_length: int,
+        writes: bool,
+        temperature: float,
+    ) -> None:
+        self.labels = labels
+        self._encoder, self._scorer, self._asked = encoder, scorer, asked
+        self._max_length, self._writes, self._temperature = max_length, writes, temperature
+
+    def classify(self, texts: Sequence[str]) -> list[Answer]:
+        cut, read, total = self._encoder.cut(texts, self._max_length)
+        encoded = self._encoder.encode(self._asked.prompt, cut)
+        if self._writes:
+            keys = [f"{self._asked.seed}/{hashlib.sha256(text.encode()).hexdigest()}" for text in texts]
+            said = _written(self._encoder, self._scorer, encoded, self._temperature, keys)
+            found = [prompts.parse_answer(text, self._asked.prompt.words) for text in said]
+            names = [INVALID if label is None else self.labels[label] for label in found]
+            return [Answer(name, [], r, t) for name, r, t in zip(names, read, total, strict=True)]
+        rows = self._scorer.score(encoded)
+        probabilities = [likelihood.probabilities(row, self._asked.log_prior) for row in rows]
+        return answers(self.labels, probabilities, read, total)
+
+
+class HeadClassifier:
+    """The head that one repeat of a run drew."""
+
+    def __init__(self, labels: tuple[str, ...], headed: Headed, seed: str, max_length: int) -> None:
+        self.labels = labels
+        self._headed, self._seed, self._max_length = headed, seed, max_length
+
+    def classify(self, texts: Sequence[str]) -> list[Answer]:
+        if not texts:
+            return []
+        cut, read, total = self._headed.encoder.cut(texts, self._max_length)
+        probabilities = self._headed.probabilities(self._headed.states(cut, self.labels), self._seed)
+        return answers(self.labels, probabilities, read, total)

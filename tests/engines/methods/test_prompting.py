@@ -1,0 +1,219 @@
+import json
+import statistics
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines import catalog
+from engines.methods import prompting
+from engines.methods.evaluate import open_classifier
+from engines.methods.prompting import Config, Prompting
+from engines.parts import likelihood, tiny
+from engines.parts.data import Data
+from engines.parts.models import Model
+from engines.reporter import Reporter
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.settings import ConfigError, UserError
+
+ITEMS = 12
+DATA = Data(source="quickstart", train=60, validation=0, test=ITEMS)
+
+
+@pytest.fixture(scope="module")
+def gemma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A tiny Gemma of random weights with a tokenizer, as a folder."""
+    import torch
+    from transformers import GemmaConfig, GemmaForCausalLM
+
+    folder = tmp_path_factory.mktemp("gemma")
+    torch.manual_seed(3)
+    config = GemmaConfig(
+        vocab_size=2500, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=1, head_dim=8, max_position_embeddings=600, pad_token_id=0, bos_token_id=2,
+        eos_token_id=3, initializer_range=0.3,
+    )  # fmt: skip
+    GemmaForCausalLM(config).save_pretrained(folder)
+    tokenizer = likelihood.load_tokenizer(tiny.resolve("tiny:distilbert"))
+    tokenizer.bos_token = "[CLS]"
+    tokenizer.save_pretrained(folder)
+    yield folder
+
+
+def config(folder: Path, **settings: Any) -> Config:
+    return Config(model=Model(name=str(folder)), data=DATA, prompt=Prompting(**{"max_length": 60} | settings))
+
+
+def run(home: Home, config: Config) -> tuple[RunFolder, list[ev.Event]]:
+    """Run in this process; the folder and its events."""
+    config.check()
+    folder = RunFolder.create(home, catalog.Experiment("p", "prompting", "P", "test", config, frozenset()).document())
+    report = Reporter(folder)
+    prompting.run(config, report)
+    report.finished()
+    report.close()
+    return folder, [r.event for r in ev.EventReader(folder.events).read()]
+
+
+def lines(folder: RunFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in folder.predictions.read_text().splitlines()]
+
+
+def repeats(events: list[ev.Event]) -> list[ev.Repeat]:
+    return [e for e in events if isinstance(e, ev.Repeat)]
+
+
+def notes(events: list[ev.Event]) -> str:
+    return "\n".join(e.text for e in events if isinstance(e, ev.Note))
+
+
+VARIED = {
+    "template": {"calibration": "batch"},
+    "exemplars": {"shots": 2, "calibration": "contextual"},
+    "label_words": {"calibration": "pmi"},
+    "sampling": {"method": "generate", "temperature": 1.0},
+    "head": {"method": "untrained_head"},
+}
+
+
+@pytest.mark.parametrize("varies", VARIED)
+def test_each_repeat_is_an_event_and_can_be_asked_again(home: Home, gemma: Path, varies: str) -> None:
+    folder, events = run(home, config(gemma, varies=varies, repeats=3, **VARIED[varies]))
+    found = repeats(events)
+    assert [r.index for r in found] == [0, 1, 2] and {r.varied for r in found} == {varies}
+    assert len({r.value for r in found}) == 3
+    assert all(sum(map(sum, r.confusion)) == ITEMS for r in found)
+    assert sum(isinstance(e, ev.Phase) and e.name == "load" for e in events) == 1, "the model is loaded once"
+
+    (test,) = [e for e in events if isinstance(e, ev.Evaluated)]
+    accuracies = [r.scores["accuracy"] for r in found]
+    assert test.scores["repeats"] == accuracies and test.items == ITEMS and test.confusion == found[0].confusion
+    assert test.scores["accuracy"] == pytest.approx(statistics.mean(accuracies))
+    assert test.scores["accuracy_sd"] == pytest.approx(statistics.stdev(accuracies))
+
+    predictions = lines(folder)
+    items = [json.loads(line) for line in folder.items.read_text().splitlines()]
+    assert [p["repeat"] for p in predictions] == [n for n in range(3) for _ in range(ITEMS)]
+    assert [p["hash"] for p in predictions] == [item["hash"] for item in items] * 3
+    of_last = predictions[2 * ITEMS :]
+    assert of_last != predictions[:ITEMS], "the repeats differ"
+    answers = prompting.load(folder, "cpu", repeat=2).classify([item["text"] for item in items])
+    assert [a.label if a.label != prompting.INVALID else None for a in answers] == [p["predicted"] for p in of_last]
+    for answer, line in zip(answers, of_last, strict=True):
+        assert answer.probabilities == pytest.approx(line["probabilities"], abs=1e-5)
+        assert answer.tokens_read == line["tokens_read"]
+    assert prompting.load(folder, "cpu").classify([]) == []
+    with pytest.raises(UserError, match="from 0 to 2"):
+        prompting.load(folder, "cpu", repeat=3)
+
+
+def test_nothing_varied_is_run_once_and_says_so(home: Home, gemma: Path) -> None:
+    folder, events = run(home, config(gemma, repeats=5))
+    assert len(repeats(events)) == 1 and len(lines(folder)) == ITEMS
+    assert "nothing varies, so 5 repeats would be one and the same: it is run once" in notes(events)
+    (test,) = [e for e in events if isinstance(e, ev.Evaluated)]
+    assert "repeats" not in test.scores and "accuracy_sd" not in test.scores
+    assert open_classifier(folder, "cpu").labels == ("negative", "positive")
+    assert {p.name for p in folder.model.iterdir()} == {"prompting.json"}, "the weights stay where they are"
+
+
+def test_a_run_by_likelihood_says_how_often_text_and_likelihood_disagree(home: Home, gemma: Path) -> None:
+    folder, events = run(home, config(gemma))
+    (repeat,) = repeats(events)
+    written = [line for line in lines(folder) if "text" in line]
+    assert repeat.scores["written"] == len(written) == ITEMS
+    words = ("negative", "positive")
+    parsed = [prompting.prompts.parse_answer(line["text"], words) for line in written]
+    assert repeat.scores["written_invalid"] == parsed.count(None)
+    other = sum(p is not None and words[p] != line["predicted"] for p, line in zip(parsed, written, strict=True))
+    assert repeat.scores["written_other"] == other
+    assert f"of {ITEMS} reviews answered in writing too, {other} got another label" in notes(events)
+
+
+def test_text_that_is_no_label_is_invalid_and_kept(home: Home, gemma: Path) -> None:
+    folder, events = run(home, config(gemma, method="generate"))
+    (repeat,) = repeats(events)
+    predictions = lines(folder)
+    assert all(isinstance(line["text"], str) and line["probabilities"] == [] for line in predictions)
+    invalid = sum(line["predicted"] is None for line in predictions)
+    assert repeat.scores["invalid"] == invalid > 0 and sum(row[-1] for row in repeat.confusion) == invalid
+
+
+def test_an_untrained_head_is_marked_everywhere_and_equals_the_pipeline_of_the_study(home: Home, gemma: Path) -> None:
+    import torch
+    from transformers import pipeline
+
+    folder, events = run(home, config(gemma, method="untrained_head", varies="head", repeats=2, max_length=500))
+    assert all(r.scores["untrained_head"] is True for r in repeats(events))
+    (test,) = [e for e in events if isinstance(e, ev.Evaluated)]
+    assert test.scores["untrained_head"] is True
+    assert isinstance(events[-1], ev.Finished) and events[-1].model.endswith("UNTRAINED HEAD")
+    assert any(isinstance(e, ev.Note) and e.level == "warning" and "UNTRAINED HEAD" in e.text for e in events)
+
+    texts = [json.loads(line)["text"] for line in folder.items.read_text().splitlines()]
+    model, tokenizer = likelihood.load_headed(gemma, "float32", "cpu")
+    headed = prompting.Headed(model, tokenizer, "cpu")
+    study = pipeline("zero-shot-classification", model=model, tokenizer=tokenizer, device="cpu")
+    for index in (0, 1):
+        model.score.weight.data = headed.head(f"0/{index}")
+        with torch.inference_mode():
+            answers = study(texts, candidate_labels=["negative", "positive"])
+        for answer, line in zip(answers, lines(folder)[index * ITEMS :], strict=False):
+            assert answer["labels"][0] == line["predicted"]
+            assert sorted(answer["scores"]) == pytest.approx(sorted(line["probabilities"]), abs=1e-5)
+
+
+def test_examples_are_cut_to_what_the_model_reads_and_the_run_says_so(home: Home, gemma: Path) -> None:
+    _, events = run(home, config(gemma, shots=8, max_length=200))
+    (said,) = [e.text for e in events if isinstance(e, ev.Note) and "examples" in e.text]
+    assert "tokens of prompt with 16 examples" in said and "of them cut to" in said
+    tokens = int(said.split(": ")[1].split()[0].replace(",", ""))
+    assert tokens + 200 <= 600
+    with pytest.raises(ConfigError, match=r"reads 600 tokens, too few .*lower prompt\.shots"):
+        run(home, config(gemma, shots=20, max_length=300))
+    with pytest.raises(ConfigError, match=r"lower prompt\.max_length"):
+        run(home, config(gemma, max_length=600))
+
+
+def test_no_example_is_an_item_under_test(home: Home, gemma: Path) -> None:
+    folder, _ = run(home, config(gemma, shots=3, varies="exemplars", repeats=2))
+    under_test = {json.loads(line)["text"] for line in folder.items.read_text().splitlines()}
+    document = json.loads((folder.model / "prompting.json").read_text())
+    shown = [[text for text, _ in repeat["shots"]] for repeat in document["repeats"]]
+    assert [len(texts) for texts in shown] == [6, 6] and shown[0] != shown[1]
+    assert not any(item.startswith(text) for text in shown[0] + shown[1] for item in under_test)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"varies": "exemplars"}, "raise prompt.shots"),
+        ({"varies": "head"}, "untrained_head"),
+        ({"varies": "sampling", "method": "generate"}, "temperature above 0"),
+        ({"temperature": 1.0}, 'prompt.method to "generate"'),
+        ({"method": "generate", "calibration": "pmi"}, 'set it to "none"'),
+        ({"method": "untrained_head", "shots": 1}, "reads no prompt"),
+        ({"method": "untrained_head", "varies": "template"}, "reads no prompt"),
+        ({"varies": "template", "repeats": 99}, "wordings; lower it"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused_in_a_sentence(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        Config(prompt=Prompting(**settings)).check()
+
+
+def test_what_cannot_run_ends_before_the_model_is_loaded(home: Home, gemma: Path) -> None:
+    few = replace(config(gemma, shots=50), data=replace(DATA, train=20))
+    for broken, sentence in (
+        (few, "lower prompt.shots or raise data.train"),
+        (config(gemma, varies="label_words", repeats=90), "ways to write the classes"),
+        (replace(config(gemma), data=replace(DATA, test=0, validation=5)), r"data\.test = 0"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            run(home, broken)
+    with pytest.raises(ConfigError, match="no chat form"):
+        run(home, config(gemma, form="chat"))

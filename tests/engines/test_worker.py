@@ -1,0 +1,42 @@
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engines import worker
+from engines.reporter import Reporter
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.runs.summary import FINISHED, summarize
+
+
+@pytest.fixture
+def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a worker changes of its process is put back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_that_comes_with_the_end_makes_no_second_end(
+    in_process: None, scripted: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scripted(steps=1, start=False)
+    (folder.checkpoints / "000001-step-1").mkdir(parents=True)
+    finished = Reporter.finished
+
+    def terminated(report: Reporter) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        finished(report)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Reporter, "finished", terminated)
+    assert worker.main(["worker", str(folder.path)]) == 0
+    ends = [r.event.kind for r in ev.read_all(folder.events) if isinstance(r.event, ev.Ended)]
+    assert ends == ["finished"] and summarize(folder).state == FINISHED
+    assert not folder.checkpoints.exists(), "a finished run has nothing to resume"

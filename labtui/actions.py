@@ -6,13 +6,14 @@ from typing import Any
 
 from engines import catalog
 from engines.catalog import Experiment
-from engines.parts import files
+from engines.parts import files, history, memory
+from engines.parts.memory import Estimate
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
 from engines.settings import ConfigError, UserError, nearest
-from labtui.devices import DeviceSampler
+from labtui.devices import Device, DeviceSampler
 
 QUICKSTART = "quickstart/"
 FIRST = "quickstart/distilbert-loop"  # its curves are what a newcomer sees first
@@ -24,15 +25,30 @@ def accepted_devices(experiment_engine: str, device: str) -> list[str]:
     `device` is "auto" (the first GPU to come free, the CPU where there is none or the engine uses none), an id,
     a UUID or a label's first word ("gpu0"). Raises `ConfigError` when there is no such device.
     """
+    return [found.id for found in _accepted(experiment_engine, device)]
+
+
+def _accepted(experiment_engine: str, device: str) -> list[Device]:
     devices = DeviceSampler().list_devices()
     if device == "auto":
-        gpus = [d.id for d in devices if d.id != "cpu"]
-        return gpus if gpus and catalog.engine(experiment_engine).USES_GPU else ["cpu"]
+        gpus = [d for d in devices if d.id != "cpu"]
+        return gpus if gpus and catalog.engine(experiment_engine).USES_GPU else devices[-1:]
     for found in devices:
         if device in (found.id, found.label.split()[0]):
-            return [found.id]
+            return [found]
     names = [d.label.split()[0] for d in devices]
     raise ConfigError(f'no device "{device}"; there is {", ".join(names)}{nearest(device, names)}')
+
+
+def estimate(home: Home, experiment: Experiment, device: str = "auto") -> tuple[Estimate, int | None]:
+    """The estimated peak memory, corrected by earlier runs, and the free memory of the device it would run on.
+
+    Of several devices the one with most free memory. Offline; raises `UserError` where the model's config is not
+    on this machine.
+    """
+    best = max(_accepted(experiment.engine, device), key=lambda d: d.memory_free_bytes or 0)
+    found = memory.estimate(experiment, history.past_runs(home), device=best.id, home=home)
+    return found, best.memory_free_bytes
 
 
 def launch(home: Home, experiment: Experiment, device: str = "auto") -> RunFolder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import catalog
+from engines.parts import memory
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.processes import AlreadyRunning
@@ -98,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(sub, "training.epochs=2")
     _add_device(sub)
     sub.add_argument("--follow", action="store_true", help="narrate until the run ends; the exit code tells how")
+
+    sub = command("estimate", _estimate, "estimate the peak memory of an experiment, offline, before it is launched")
+    sub.add_argument("config", help="an experiment's name or a TOML file")
+    _add_settings(sub, "training.batch_size=8")
+    _add_device(sub)
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
 
     sub = command("list", _list, "list the runs, newest first")
     sub.add_argument("--json", action="store_true", help="print a JSON array, one object a run")
@@ -257,6 +264,24 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     )
 
 
+def _estimate(arguments: argparse.Namespace) -> int:
+    from labtui import actions
+
+    experiment = catalog.read(arguments.config)
+    if arguments.settings:
+        overrides = catalog.parse_overrides(arguments.settings, type(experiment.config))
+        experiment = catalog.read(arguments.config, overrides)
+    found, free_bytes = actions.estimate(Home(), experiment, arguments.device)
+    if arguments.json:
+        verdict = None if free_bytes is None else found.verdict(free_bytes)
+        totals = {"total_bytes": found.total_bytes, "free_bytes": free_bytes, "verdict": verdict}
+        _print_json({"config": experiment.name, "device": found.device, **totals, "components": found.components})
+        return OK
+    for line in memory.describe(found, free_bytes):
+        print(line)
+    return OK
+
+
 def _started(folder: RunFolder, follow: bool) -> int:
     print(folder.name, flush=True)
     if follow:
@@ -374,7 +399,8 @@ def _classify(arguments: argparse.Namespace) -> int:
     for client in clients:
         reply = client.classify([text])
         answer = dict(reply.answers[0])
-        answer["probabilities"] = dict(zip(client.status().labels, answer["probabilities"], strict=True))
+        # a model that answered in words gives no probabilities
+        answer["probabilities"] = dict(zip(client.status().labels, answer["probabilities"], strict=False))
         rows.append({"run": client.run.name, **answer, "model_ms": reply.model_ms, "device": reply.device})
     if arguments.json:
         _print_json(rows)
@@ -382,7 +408,8 @@ def _classify(arguments: argparse.Namespace) -> int:
     for row in rows:
         read = f"read {format.count(row['tokens_read'])} of {format.count(row['tokens_total'])} tokens"
         print(
-            f"{row['label']:<12} {max(row['probabilities'].values()):.3f}  {row['model_ms']:.1f} ms on "
+            f"{row['label']:<12} {format.score(max(row['probabilities'].values(), default=None))}  "
+            f"{row['model_ms']:.1f} ms on "
             f"{row['device']}  {read}  {row['run']}"
         )
     return OK

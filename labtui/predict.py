@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -42,10 +43,11 @@ def predict(
         reply = client.classify(found.texts[start : start + CHUNK], timeout_s=TIMEOUT_S)
         labels = client.status().labels
         for row, answer in enumerate(reply.answers, start):
+            pairs = zip_longest(labels, answer["probabilities"])  # none where the model answered in words
             values = {
                 "row": row,
                 "label": answer["label"],
-                **{f"p_{name}": round(p, 6) for name, p in zip(labels, answer["probabilities"], strict=True)},
+                **{f"p_{name}": None if p is None else round(p, 6) for name, p in pairs},
                 "tokens_read": answer["tokens_read"],
                 "tokens_total": answer["tokens_total"],
             }

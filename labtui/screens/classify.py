@@ -88,7 +88,7 @@ class Verdict:
     waiting: str = ""  # "loading model …", while there is no answer
     error: str = ""
     label: str = ""
-    probability: float = 0.0
+    probability: float | None = 0.0  # None: it answered in words
     model_ms: float = 0.0
     total_ms: float = 0.0
     loaded: bool = False  # the total holds the loading of the model
@@ -132,7 +132,7 @@ def verdict_text(v: Verdict, wide: bool) -> Content:
         return Content.assemble(*parts, (v.error, "$text-error"))
     if not v.done:
         return Content.assemble(*parts, (v.waiting, "dim"))
-    filled = round(v.probability * BAR_WIDTH)
+    filled = round((v.probability or 0.0) * BAR_WIDTH)
     total = f"{v.total_ms:.0f} ms" if v.total_ms < 1000 else f"{v.total_ms / 1000:.1f} s"
     total += " with loading" if v.loaded else " in all"
     cut = v.tokens_read < v.tokens_total
@@ -143,7 +143,7 @@ def verdict_text(v: Verdict, wide: bool) -> Content:
         (f"{v.label[:10]:<10} ", odd if v.disagrees else "bold"),
         ("█" * filled, "$primary"),
         ("░" * (BAR_WIDTH - filled), "dim"),
-        f" {100 * v.probability:5.1f} %",
+        "  in words" if v.probability is None else f" {100 * v.probability:5.1f} %",
         gap if wide else "\n  ",
         (f"{v.model_ms:{6 if wide else 1}.1f} ms model, {total}", "" if wide else "dim"),
         (f"{gap}{read}{format.count(v.tokens_total)} tokens", "$text-warning" if cut else "dim"),
@@ -328,7 +328,7 @@ class ClassifyScreen(Screen[None]):
             return
         verdict, answer = self._verdicts[run], reply.answers[0]
         verdict.label = clean(str(answer["label"]))
-        verdict.probability = max(answer["probabilities"])
+        verdict.probability = max(answer["probabilities"], default=None)
         verdict.tokens_read, verdict.tokens_total = answer["tokens_read"], answer["tokens_total"]
         verdict.model_ms, verdict.total_ms, verdict.loaded = reply.model_ms, total_ms, loaded
         verdict.device, verdict.cold_at = short_name(clean(reply.device)), time.monotonic() + idle_s

@@ -16,6 +16,7 @@ from textual.widgets import Input, Label, Select, Static
 
 from engines import catalog
 from engines.catalog import Experiment
+from engines.parts import memory
 from engines.runs import queue
 from engines.runs.folder import RunFolder, write_atomic
 from engines.runs.summary import Summary
@@ -34,6 +35,19 @@ def command_text(words: list[str], overrides: Mapping[str, Any], device: str) ->
     """The command line that does what the form would, quoted for a shell."""
     sets = [word for name, value in overrides.items() for word in ("--set", f"{name}={written(value)}")]
     return shlex.join(["labtui", *words, *sets, "--device", device])
+
+
+def estimate_text(found: memory.Estimate, free_bytes: int | None) -> str:
+    """The estimate in a sentence: what it sums up to, component by component, whether that fits, how long it takes."""
+    parts = " + ".join(f"{name} {memory.gib(size)}" for name, size in found.components.items())
+    text = f"memory {memory.gib(found.total_bytes)} = {parts}"
+    if free_bytes is not None:
+        text = f"{found.verdict(free_bytes)}, {memory.gib(free_bytes)} free: {text}"
+        if suggestion := found.suggestion(free_bytes):
+            text += f"; {suggestion}"
+    if found.corrected_by:
+        text += f"; corrected by {found.corrected_by} earlier runs"
+    return f"{text}; {found.pace.text}" if found.pace else text
 
 
 def save_config(name: str, experiment: Experiment) -> None:
@@ -68,6 +82,8 @@ class FormScreen(Screen[RunFolder | None]):
     FormScreen .device-line Label { width: 8; }
     FormScreen .device-line Choice { width: 34; }
     FormScreen .queue { width: 1fr; padding-left: 2; color: $text-muted; }
+    FormScreen .estimate { height: auto; max-height: 3; color: $text-muted; }
+    FormScreen .estimate.-warns { color: $text-warning; }
     FormScreen .problem { height: auto; color: $text-error; display: none; }
     FormScreen .problem.-shown { display: block; }
     FormScreen .command { height: auto; max-height: 4; color: $text-success; }
@@ -130,6 +146,7 @@ class FormScreen(Screen[RunFolder | None]):
                 yield Label("device")
                 yield Choice(self._first_choices(), self._first_choices()[0][1], id="device")
                 yield Static(classes="queue", markup=False)
+            yield Static(classes="estimate", markup=False)
             yield Static(classes="problem", markup=False)
             yield Static(classes="command", markup=False)
         yield KeyBar()
@@ -190,6 +207,21 @@ class FormScreen(Screen[RunFolder | None]):
     def _say_queue(self, sentence: str) -> None:
         self.query_one(".queue", Static).update(sentence)
 
+    @work(thread=True, exclusive=True, group="estimate")
+    def _ask_estimate(self, experiment: Experiment) -> None:
+        try:
+            found, free_bytes = actions.estimate(self.app.home, experiment, self.device)  # type: ignore[attr-defined]
+        except (UserError, OSError) as error:
+            self.call_later(self._say_estimate, f"memory: no estimate ({clean(str(error))})", False)
+        else:
+            fits = free_bytes is None or found.verdict(free_bytes) == memory.FITS
+            self.call_later(self._say_estimate, estimate_text(found, free_bytes), not fits)
+
+    def _say_estimate(self, sentence: str, warns: bool) -> None:
+        said = self.query_one(".estimate", Static)
+        said.update(sentence)
+        said.set_class(warns, "-warns")
+
     @on(Field.Focused)
     def _show_help(self, event: Field.Focused) -> None:
         self.query_one(".asked", Static).update(clean(event.field.help_text))
@@ -204,7 +236,7 @@ class FormScreen(Screen[RunFolder | None]):
         self._problem = ""
         if not form.errors:
             try:
-                self.resolved()
+                self._ask_estimate(self.resolved())
             except ConfigError as error:
                 self._complain(str(error))
         if form.errors:

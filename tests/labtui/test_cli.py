@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import catalog
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, RUNNING, list_runs, summarize
@@ -92,6 +93,21 @@ def test_results_json_has_the_promised_keys_and_published_rows_only_when_asked(c
     rows = json.loads(capsys.readouterr().out)
     published = [r for r in rows if r["accuracy"] in (0.9382, 0.9356, 0.63, 0.96)]
     assert len(rows) > 5 and len(published) == 4
+
+
+@pytest.mark.parametrize("name", [n for n in catalog.experiments() if "/" not in n])
+def test_every_shipped_experiment_is_estimated_offline(name: str, capsys: Captured) -> None:
+    assert cli.main(["estimate", name, "--json"]) == cli.OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["config"] == name and sum(found["components"].values()) == found["total_bytes"] > 1 << 26
+
+
+def test_an_estimate_learns_from_finished_runs(home: Home, capsys: Captured) -> None:
+    cli.main(["run", "quickstart/bag-of-words", "--follow"])
+    capsys.readouterr()
+    assert cli.main(["estimate", "quickstart/bag-of-words"]) == cli.OK
+    out = capsys.readouterr().out
+    assert "corrected by 1 finished run" in out and "by 1 earlier run on this device" in out
 
 
 def test_show_describes_a_run(config: str, capsys: Captured) -> None:

@@ -51,7 +51,8 @@ async def classify(pilot: Pilot[None], home: Home) -> None:
     """Ask the finished runs twice for one review: the first answers wait for the models to load."""
     await pilot.pause(1.0)
     screen = cast(ClassifyScreen, pilot.app.screen)
-    screen.choose([f.name for f in list_runs(home) if summarize(f).state == FINISHED][:4])
+    newest = {s.experiment: s.name for s in map(summarize, reversed(list_runs(home))) if s.state == FINISHED}
+    screen.choose(list(newest.values()))
     screen.query_one(TextArea).text = REVIEW
     for seconds in (12.0, 2.0):
         await pilot.press("ctrl+s")

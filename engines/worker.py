@@ -80,6 +80,9 @@ def _estimate(experiment: catalog.Experiment, device: str, report: Reporter) -> 
         found = memory.estimate(experiment, device="cpu" if device == "cpu" else "cuda")
     except UserError:
         return  # the model is not on this machine yet, or of a kind without formulae
+    except Exception as error:  # an estimate is advice: no fault of it may cost a run
+        report.note(f"no estimate of the peak memory: {type(error).__name__}: {error}", "warning")
+        return
     history.record(report.folder, found.family, found.device, found.uncorrected_bytes)
     report.note(f"estimated peak memory: {memory.gib(found.total_bytes)}")
 

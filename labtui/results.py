@@ -100,14 +100,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("accuracy", "accuracy", _value("accuracy"), _score("accuracy")),
     Column(
         "interval",
-        "95 % interval",
+        "95 %",
         lambda r: r.interval and r.interval[0],
         lambda r: format.interval(*(r.interval or (None, None))),
     ),
     Column("items", "items", _value("items"), lambda r: format.count(r.items)),
-    Column("macro_f1", "macro F1", _value("macro_f1"), _score("macro_f1")),
-    Column("macro_precision", "macro prec.", _value("macro_precision"), _score("macro_precision")),
-    Column("macro_recall", "macro rec.", _value("macro_recall"), _score("macro_recall")),
+    Column("macro_f1", "F1", _value("macro_f1"), _score("macro_f1")),
+    Column("macro_precision", "prec.", _value("macro_precision"), _score("macro_precision")),
+    Column("macro_recall", "recall", _value("macro_recall"), _score("macro_recall")),
     Column("invalid", "invalid", _value("invalid"), lambda r: format.count(r.invalid)),
     Column("training_seconds", "training", _value("training_seconds"), lambda r: format.duration(r.training_seconds)),
     Column(
@@ -125,7 +125,7 @@ LEFT_OUT_FIRST = ("invalid", "macro_recall", "macro_precision", "engine", "memor
 
 
 def _recall(label: str) -> Column:
-    return Column(f"recall.{label}", f"recall {label}", lambda row: row.recall.get(label),
+    return Column(f"recall.{label}", f"rec. {label}", lambda row: row.recall.get(label),
                   lambda row: format.score(row.recall.get(label)))
 
 

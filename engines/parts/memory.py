@@ -508,7 +508,10 @@ def _evaluate(config: Any, machine: _Machine) -> _Need:
     source = _namespace({**document, "data": vars(config.data)})
     if document.get("engine") == "evaluate":
         return _evaluate(_namespace({"run": document.get("run", ""), "data": vars(config.data)}), machine)
-    need = _NEEDS[str(document.get("engine"))](source, machine)
+    try:
+        need = _NEEDS[str(document.get("engine"))](source, machine)
+    except (AttributeError, KeyError) as error:  # written by another version
+        raise UserError(f"{config.run}: its config lacks {error}, which an estimate needs") from None
     name = next(name for name in ("validate", "score", "features", "train") if name in need.phases)
     phases, least = (
         {"test": {part: size for part, size in phases[name].items() if not part.startswith("optimiser")}}

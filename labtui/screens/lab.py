@@ -321,6 +321,7 @@ class LabScreen(Screen[None]):
         charts = self._has_curves and not self._want_summary
         if self._box.display != charts or self._summary.display == charts:
             self._box.display, self._summary.display = charts, not charts
+            self.refresh_bindings()  # the keys of charts come and go with them
         if not charts:
             width = max(20, self.size.width - 60)
             self._summary.say(summary_text(self._view, width) if self._view else Text(WELCOME))

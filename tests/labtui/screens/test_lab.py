@@ -88,6 +88,17 @@ async def test_curves_follow_a_live_run_mark_its_nan_and_drop_what_a_resume_does
             assert xs(app, "accuracy", "validation accuracy") == []
 
 
+async def test_the_keys_of_charts_come_to_the_footer_with_the_first_curve(home: Home) -> None:
+    run = make_run(home, *started())
+    app = lab_app(home)
+    with living(run):
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await until(pilot, lambda: "x Stop" in screen_text(app))
+            assert "l Log-Y" not in screen_text(app)
+            append(run, *steps(1, 3))
+            await until(pilot, lambda: "l Log-Y" in screen_text(app))
+
+
 async def test_a_run_without_steps_shows_progress_then_scores_instead_of_empty_axes(home: Home) -> None:
     run = make_run(home, *started(), ev.Phase("features", 4000, "reviews"), ev.Progress("features", 1000, 4000, 99.0))
     app = lab_app(home)

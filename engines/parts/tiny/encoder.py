@@ -1,23 +1,14 @@
-"""The tiny models that ship with the project: real architectures, small enough for two CPU cores.
+"""`tiny:distilbert`: a DistilBERT base model pretrained by two objectives at once.
 
-`tiny:distilbert` is a DistilBERT base model pretrained on the project's own corpus (`engines.parts.corpus`,
-seed `PRETRAINING_SEED`) by two objectives at once:
-
-- masked language modelling, as BERT: a share of the tokens is hidden and has to be filled in;
-- polarity, supervised: the state at [CLS] has to tell negative from positive, first on single opinions, then
+- Masked language modelling, as BERT: a share of the tokens is hidden and has to be filled in.
+- Polarity, supervised: the state at [CLS] has to tell negative from positive, first on single opinions, then
   on whole reviews too. Masking alone, in minutes on two cores, leaves [CLS] knowing next to nothing.
 
-So the model has met this kind of review and this question before, though none of the quickstart's texts. The
-heads of both objectives are thrown away: what ships is the base model, and a classifier on it starts untrained.
-
-Rebuild it with `python -m engines.parts.tiny distilbert`.
+The heads of both objectives are thrown away: what ships is the base model, and a classifier on it starts untrained.
 """
 
-import argparse
-import difflib
 import json
 import string
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,14 +16,11 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from engines.parts import corpus
+from engines.parts.tiny import training
 
 if TYPE_CHECKING:
     import torch
     from transformers import DistilBertForMaskedLM, PreTrainedTokenizerFast
-
-PREFIX = "tiny:"
-"""What marks a model name as one of this module."""
-MODELS_FOLDER = Path(__file__).with_name("tiny_models")
 
 _VOCABULARY_MAX = 2500
 _LENGTH_MAX = 512
@@ -46,16 +34,6 @@ _LEARNING_RATE = 1e-3
 _WARMUP_STEPS = 200
 _MASKED_SHARE = 0.15
 _POLARITY_WEIGHT = 5.0
-
-
-def resolve(name: str) -> Path:
-    """The folder of the tiny model `name`, such as `tiny:distilbert`; a `ValueError` names the nearest."""
-    known = sorted(folder.name for folder in MODELS_FOLDER.iterdir() if folder.is_dir())
-    short = name.removeprefix(PREFIX)
-    if name.startswith(PREFIX) and short in known:
-        return MODELS_FOLDER / short
-    nearest = difflib.get_close_matches(short, known, n=1, cutoff=0.0)[0]
-    raise ValueError(f'model name "{name}" is no tiny model; the nearest is "{PREFIX}{nearest}"')
 
 
 def build_distilbert(target: Path, report_line: Callable[[str], None]) -> dict[str, Any]:
@@ -86,26 +64,16 @@ def build_distilbert(target: Path, report_line: Callable[[str], None]) -> dict[s
 
     model.distilbert.config.dropout = 0.1
     model.distilbert.config.attention_dropout = 0.1
-    model.distilbert.half().save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    _mark_as_float32(target)
+    size_bytes = training.save(model.distilbert, tokenizer, target)
     figures = {
         "opinions": len(opinions), "reviews": len(reviews), "steps": _STEPS,
         "parameters": parameters, "vocabulary": len(tokenizer),
         "masked_loss": masked_loss, "polarity_loss": polarity_loss,
-        "size_bytes": sum(file.stat().st_size for file in target.iterdir()),
+        "size_bytes": size_bytes,
         "seconds": time.monotonic() - started_s,
     }  # fmt: skip
     report_line(json.dumps(figures))
     return figures
-
-
-def _mark_as_float32(target: Path) -> None:
-    """Lets the weights, stored as float16 for size, load as float32, and every user of the machine read them."""
-    config_file = target / "config.json"
-    config = json.loads(config_file.read_text())
-    config_file.write_text(json.dumps(config | {"dtype": "float32"}, indent=2) + "\n")
-    (target / "model.safetensors").chmod(0o644)
 
 
 def _wordpiece(texts: Iterator[str]) -> "PreTrainedTokenizerFast":
@@ -140,15 +108,7 @@ def _pretrain(
 
     polarity_head = torch.nn.Linear(model.config.dim, len(corpus.LABELS))
     trained = [*model.parameters(), *polarity_head.parameters()]
-    decays = [parameter for parameter in trained if parameter.ndim > 1]
-    plain = [parameter for parameter in trained if parameter.ndim == 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decays, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
-        lr=_LEARNING_RATE, betas=(0.9, 0.98),
-    )  # fmt: skip
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / _WARMUP_STEPS, (_STEPS - step) / (_STEPS - _WARMUP_STEPS))
-    )
+    optimizer, schedule = training.optimizer(trained, _LEARNING_RATE, _STEPS, _WARMUP_STEPS)
     generator = torch.Generator().manual_seed(corpus.PRETRAINING_SEED)
     opinion_batches, review_batches = _batches(tokenizer, opinions), _batches(tokenizer, reviews)
     masked_losses: list[float] = []
@@ -178,14 +138,10 @@ def _pretrain(
         optimizer.zero_grad()
         if (step + 1) % 100 == 0:
             report_line(
-                f"step {step + 1}/{_STEPS}: masked {_mean(masked_losses[-100:]):.3f}, "
-                f"polarity {_mean(polarity_losses[-100:]):.3f}"
+                f"step {step + 1}/{_STEPS}: masked {training.mean(masked_losses[-100:]):.3f}, "
+                f"polarity {training.mean(polarity_losses[-100:]):.3f}"
             )
-    return _mean(masked_losses[-_STEPS // 10 :]), _mean(polarity_losses[-_STEPS // 10 :])
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+    return training.mean(masked_losses[-_STEPS // 10 :]), training.mean(polarity_losses[-_STEPS // 10 :])
 
 
 def _cleaned(review: corpus.Review) -> str:
@@ -201,29 +157,8 @@ def _batches(
     tokenizer: "PreTrainedTokenizerFast", reviews: list[corpus.Review]
 ) -> Iterator[list[tuple[list[int], str]]]:
     """Batches of token ids and labels, of like length each, reshuffled at each pass, without end."""
-    rng = Random(corpus.PRETRAINING_SEED)
-    pool_size = 50 * _BATCH_SIZE
+    random = Random(corpus.PRETRAINING_SEED)
     ids = tokenizer([_cleaned(review) for review in reviews])["input_ids"]
     rows = [(tokens, review.label) for tokens, review in zip(ids, reviews, strict=True)]
     while True:
-        rng.shuffle(rows)
-        batches = []
-        for start in range(0, len(rows), pool_size):
-            pool = sorted(rows[start : start + pool_size], key=lambda row: len(row[0]))
-            batches += [pool[place : place + _BATCH_SIZE] for place in range(0, len(pool), _BATCH_SIZE)]
-        rng.shuffle(batches)
-        yield from batches
-
-
-def main() -> None:
-    """`python -m engines.parts.tiny NAME`: rebuilds a shipped model in place, narrating on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m engines.parts.tiny", description="Rebuild a shipped tiny model.")
-    parser.add_argument("name", choices=sorted(_BUILDERS))
-    name = parser.parse_args().name
-    _BUILDERS[name](MODELS_FOLDER / name, lambda line: print(line, file=sys.stderr, flush=True))
-
-
-_BUILDERS = {"distilbert": build_distilbert}
-
-if __name__ == "__main__":
-    main()
+        yield from training.batches(rows, _BATCH_SIZE, random)

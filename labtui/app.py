@@ -16,7 +16,6 @@ from textual.command import Provider
 from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
-from textual.theme import Theme
 
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -27,26 +26,10 @@ from labtui.feed import Feed
 from labtui.sanitize import clean
 from labtui.screens.lab import LabScreen
 from labtui.terminal import TERMINATED_CODE, AsciiFilter, Rescue, wants_ascii
+from labtui.theme import THEME
 from labtui.widgets.bars import KeyBar, TopBar
 
 T = TypeVar("T")
-
-# Colours that stay apart on a terminal of 16; the backgrounds all become black there.
-THEME = Theme(
-    name="lab",
-    primary="#4ea1ff",
-    secondary="#22b8cf",
-    accent="#ffb000",
-    warning="#ffb000",
-    error="#ff5f5f",
-    success="#3ddc84",
-    foreground="#d7dae0",
-    background="#0e1014",
-    surface="#14171c",
-    panel="#1c2027",
-    dark=True,
-)
-
 
 def _results() -> Screen[Any]:
     from labtui.screens.results import ResultsScreen

@@ -96,7 +96,7 @@ def summary_text(run: RunView, width: int) -> Text:
 
     def fact(name: str, value: str, style: str = "") -> None:
         if value:
-            lines.append(Text.assemble((f"{name:<16}", "dim"), (value, style)))
+            lines.append(Text.assemble((f"{name:<18}", "dim"), (value, style)))
 
     lines.append(Text(run.title or run.experiment, "bold"))
     fact("engine", run.engine)
@@ -112,7 +112,7 @@ def summary_text(run: RunView, width: int) -> Text:
             of = f"{format.bytes_text(run.done)} of {format.bytes_text(run.total)}" if run.total else ""
         fact("phase", f"{run.phase}  {of}".rstrip())
         if share is not None:
-            lines.append(Text.assemble(" " * 16, (bar(share, min(40, max(8, width - 24))), COLOURS[RUNNING]),
+            lines.append(Text.assemble(" " * 18, (bar(share, min(40, max(8, width - 24))), COLOURS[RUNNING]),
                                        f" {format.percent(share)}"))
         if run.eta_s is not None:
             fact("ETA", format.duration(run.eta_s))

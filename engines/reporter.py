@@ -23,6 +23,18 @@ class Stop(BaseException):
     """The run was asked to stop. Not an `Exception`, so that no library takes it for a fault of its own."""
 
 
+class Restart(BaseException):
+    """The run has to go on in a fresh process with other settings; the worker sees to it and keeps its device.
+
+    `changes` maps dotted settings to values; they hold for every later worker of the run. `reason` is a sentence
+    for the user. Not an `Exception`, as `Stop` is none.
+    """
+
+    def __init__(self, changes: dict[str, Any], reason: str) -> None:
+        super().__init__(reason)
+        self.changes, self.reason = changes, reason
+
+
 class Notes(Protocol):
     """Whoever takes sentences: a run's reporter, or the narration of a command."""
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from engines import catalog
 from engines.parts import history, memory
-from engines.reporter import Reporter, Stop
+from engines.reporter import Reporter, Restart, Stop
 from engines.runs import processes, queue
 from engines.runs.folder import RunFolder
 from engines.settings import UserError
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
         return 2
     folder = RunFolder(argv[1])
     try:
-        processes.hold_alive(folder.lock)
+        alive_fd = processes.hold_alive(folder.lock)
     except (processes.AlreadyRunning, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -39,7 +39,12 @@ def main(argv: list[str]) -> int:
     report = Reporter(folder)
     try:
         try:
-            _run(folder, report)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # blocked where a worker began anew
+            turn = _turn(folder, report)
+            try:
+                _run(folder, report, turn.device)
+            except Restart as restart:
+                _begin_anew(folder, report, restart, alive_fd, turn)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a run has one end: too late to stop, or to stop twice
         report.finished()
@@ -55,9 +60,9 @@ def main(argv: list[str]) -> int:
         report.close()
 
 
-def _run(folder: RunFolder, report: Reporter) -> None:
+def _turn(folder: RunFolder, report: Reporter) -> queue.Turn:
     launch = processes.sign(folder)
-    experiment = catalog.from_document(folder.read_document(), place=str(folder.config), name=folder.name)
+    catalog.from_document(folder.read_document(), place=str(folder.config), name=folder.name)  # no waiting in vain
     said: list[int] = []
 
     def waiting(ahead: int) -> None:
@@ -66,12 +71,28 @@ def _run(folder: RunFolder, report: Reporter) -> None:
             said.append(ahead)
         report.check_stop()
 
-    turn = queue.wait_turn(folder, launch, waiting)
-    os.environ["CUDA_VISIBLE_DEVICES"] = "" if turn.device == "cpu" else turn.device  # before torch is imported
-    report.model = getattr(getattr(experiment.config, "model", None), "name", "")
-    report.started(turn.device, experiment.config.seed, config_hash(experiment.document()), _versions())
-    _estimate(experiment, turn.device, report)
-    catalog.engine(experiment.engine).run(experiment.config, report)
+    return queue.kept_turn(folder.home) or queue.wait_turn(folder, launch, waiting)
+
+
+def _run(folder: RunFolder, report: Reporter, device: str) -> None:
+    document, place = folder.read_document(), str(folder.config)
+    asked = catalog.from_document(document, place=place, name=folder.name)
+    used = catalog.from_document(document, place=place, name=folder.name, overrides=folder.read_adjustments())
+    os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device  # before torch is imported
+    report.model = getattr(getattr(asked.config, "model", None), "name", "")
+    report.started(device, asked.config.seed, config_hash(asked.document()), _versions())
+    _estimate(used, device, report)
+    catalog.engine(used.engine).run(used.config, report)
+
+
+def _begin_anew(folder: RunFolder, report: Reporter, restart: Restart, alive_fd: int, turn: queue.Turn) -> NoReturn:
+    """Go on in a fresh process that keeps the sign of life and the device, with the changed settings."""
+    if restart.changes.items() <= folder.read_adjustments().items():
+        raise RuntimeError(f"{restart.reason}; that was so already")
+    folder.adjust(restart.changes)
+    report.note(restart.reason, "warning")
+    queue.keep_turn(turn)
+    processes.begin_anew([sys.executable, "-m", "engines.worker", str(folder.path)], alive_fd, [turn.lock_fd])
 
 
 def _estimate(experiment: catalog.Experiment, device: str, report: Reporter) -> None:

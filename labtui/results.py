@@ -51,11 +51,13 @@ class ResultRow:
     published: bool = False
     note: str = ""
     source: str = ""  # of a published figure
+    variant: str = ""  # which of a run's rows: "before tuning"; empty: its own
+    before: "ResultRow | None" = None  # the same items, answered by the model before this run tuned it
 
     @property
     def key(self) -> str:
         """Names the row among all rows."""
-        return self.run or f"published {self.title}"
+        return f"{self.run} {self.variant}".rstrip() if self.run else f"published {self.title}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def _peak(row: ResultRow) -> str:
 
 def name_of(row: ResultRow) -> str:
     """How a row is called on the screen: the experiment and the run's last digits, or that it is published."""
-    return f"published: {row.title}" if row.published else f"{row.experiment} {row.run.rpartition('-')[2]}"
+    if row.published:
+        return f"published: {row.title}"
+    return f"{row.experiment} {row.run.rpartition('-')[2]} {row.variant}".rstrip()
 
 
 def short_name(row: ResultRow) -> str:
@@ -151,33 +155,47 @@ def result_of(folder: RunFolder) -> ResultRow | None:
         return None
     if end.split != "test":
         end = replace(end, scores={}, items=0, labels=[], confusion=[])
-    right = sum(row[i] for i, row in enumerate(end.confusion) if i < len(row))
-    return ResultRow(
+    row = ResultRow(
         run=folder.name,
         experiment=clean(summary.experiment),
         engine=clean(summary.engine),
         title=clean(str(summary.document.get("title", ""))),
         model=clean(end.model),
-        accuracy=end.scores.get("accuracy"),
-        items=end.items,
-        interval=wilson_interval(right, end.items) if end.items else None,
-        recall={
-            clean(label): row[i] / sum(row)
-            for i, (label, row) in enumerate(zip(end.labels, end.confusion, strict=False))
-            if sum(row)
-        },
-        macro_precision=end.scores.get("macro_precision"),
-        macro_recall=end.scores.get("macro_recall"),
-        macro_f1=end.scores.get("macro_f1"),
-        invalid=sum(row[len(end.labels)] for row in end.confusion if len(row) > len(end.labels)),
+        **_figures(end.scores, end.items, end.labels, end.confusion),
         training_seconds=end.training_seconds,
         seconds=end.seconds,
         items_per_s=end.items_per_s,
         memory_peak_bytes=end.memory_peak_bytes or end.host_memory_peak_bytes,
         memory_on_host=not end.memory_peak_bytes,
-        labels=tuple(map(clean, end.labels)),
-        confusion=tuple(map(tuple, end.confusion)),
     )
+    if not isinstance(original := end.scores.get("original"), dict):
+        return row
+    figures = _figures(original, end.items, end.labels, original.get("confusion", []))
+    before = replace(row, **figures, variant="before tuning", training_seconds=None, items_per_s=None)
+    return replace(row, before=before)
+
+
+def _figures(
+    scores: dict[str, Any], items: int, labels: Sequence[str], confusion: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """The fields of a row that are about its answers."""
+    right = sum(row[i] for i, row in enumerate(confusion) if i < len(row))
+    return {
+        "accuracy": scores.get("accuracy"),
+        "items": items,
+        "interval": wilson_interval(right, items) if items else None,
+        "recall": {
+            clean(label): row[i] / sum(row)
+            for i, (label, row) in enumerate(zip(labels, confusion, strict=False))
+            if sum(row)
+        },
+        "macro_precision": scores.get("macro_precision"),
+        "macro_recall": scores.get("macro_recall"),
+        "macro_f1": scores.get("macro_f1"),
+        "invalid": sum(row[len(labels)] for row in confusion if len(row) > len(labels)),
+        "labels": tuple(map(clean, labels)),
+        "confusion": tuple(map(tuple, confusion)),
+    }
 
 
 def published_rows() -> list[ResultRow]:
@@ -211,11 +229,14 @@ class Follower:
         self._seen: dict[str, tuple[int, ResultRow | None]] = {}  # size of the events, row
 
     def scored(self) -> list[ResultRow]:
-        """The finished runs with scores of a test split, newest first. Opens files: not for the thread that draws."""
-        return [row for row in self.finished() if row.accuracy is not None]
+        """The rows with scores of a test split, newest first, one of an untuned model after that of the tuned one.
+
+        Opens files: not for the thread that draws.
+        """
+        return [r for row in self.finished() if row.accuracy is not None for r in (row, row.before) if r is not None]
 
     def finished(self) -> list[ResultRow]:
-        """All finished runs, newest first; opens files too."""
+        """All finished runs, newest first, a row each; opens files too."""
         seen = {}
         for folder in list_runs(self._home):
             try:
@@ -310,6 +331,7 @@ def as_dict(row: ResultRow) -> dict[str, Any]:
         "state": "published" if row.published else FINISHED,
         "published": row.published,
         "title": row.title,
+        "variant": row.variant,
         "model": row.model,
         "accuracy": row.accuracy,
         "accuracy_low": row.interval[0] if row.interval else None,

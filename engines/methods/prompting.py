@@ -153,11 +153,12 @@ def run(config: Config, report: Reporter) -> None:
 
 def weights(folder: RunFolder) -> list[Path]:
     """The files that `load` will read the weights from: those of the model that was asked."""
-    path = _asked_path(folder, json.loads((folder.model / "prompting.json").read_bytes()))
+    path = asked_path(folder, json.loads((folder.model / "prompting.json").read_bytes()))
     return sorted(path.glob("*.safetensors"))
 
 
-def _asked_path(folder: RunFolder, document: dict[str, Any]) -> Path:
+def asked_path(folder: RunFolder, document: dict[str, Any]) -> Path:
+    """Where the model lies that a run asked or tuned, `document` being its own record of it."""
     name, path = str(document["model"]), Path(document["path"])
     path = tiny.resolve(name) if name.startswith(tiny.PREFIX) else path
     if not path.is_dir():
@@ -171,7 +172,7 @@ def load(folder: RunFolder, device: str, repeat: int = 0) -> "PromptClassifier |
     if not 0 <= repeat < len(document["repeats"]):
         last = len(document["repeats"]) - 1
         raise UserError(f"{folder.name} has no repeat {repeat}; choose one from 0 to {last}")
-    path = _asked_path(folder, document)
+    path = asked_path(folder, document)
     entry = document["repeats"][repeat]
     shots = tuple((text, label) for text, label in entry["shots"])
     prompt = Prompt(TEMPLATES[entry["template"]], tuple(entry["words"]), shots)
@@ -181,7 +182,7 @@ def load(folder: RunFolder, device: str, repeat: int = 0) -> "PromptClassifier |
         headed = Headed(*likelihood.load_headed(path, document["precision"], device, trust), device)
         return HeadClassifier(labels, headed, asked.seed, max_length)
     model, tokenizer = likelihood.load_model(path, document["precision"], device, trust)
-    encoder = Encoder(tokenizer, _chats(document["form"], tokenizer))
+    encoder = Encoder(tokenizer, likelihood.chats(document["form"], tokenizer))
     writes = document["method"] == "generate"
     return PromptClassifier(labels, encoder, Scorer(model, device), asked, max_length, writes, document["temperature"])
 
@@ -197,7 +198,7 @@ def _ask(
     drawn = _draws(config, splits, repeats)  # before the model is loaded: what does not work ends here
     report.phase("load")
     model, tokenizer = likelihood.load_model(path, config.precision, report.device, config.trust_remote_code)
-    encoder, scorer = Encoder(tokenizer, _chats(settings.form, tokenizer)), Scorer(model, report.device)
+    encoder, scorer = Encoder(tokenizer, likelihood.chats(settings.form, tokenizer)), Scorer(model, report.device)
     texts, read, total = encoder.cut([e.text for e in items], settings.max_length)
     if cut := sum(r < t for r, t in zip(read, total, strict=True)):
         report.note(f"{cut:,} of {len(items):,} test reviews are longer than {settings.max_length} tokens and cut")
@@ -284,12 +285,6 @@ def _shortened(prompt: Prompt, settings: Prompting, encoder: Encoder, scorer: Sc
         + (f", {cut} of them cut to {each} tokens" if cut else "")
     )
     return shortened
-
-
-def _chats(form: str, tokenizer: Any) -> bool:
-    if form == "chat" and not tokenizer.chat_template:
-        raise ConfigError('prompt.form = "chat", but the tokenizer of this model has no chat form; set it to "plain"')
-    return form != "plain" and bool(tokenizer.chat_template)
 
 
 def _sample(config: Config, items: int) -> list[int]:

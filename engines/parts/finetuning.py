@@ -1,7 +1,7 @@
 """Fine-tuning a classifier: everything but the loop itself, so that two engines differ in nothing else.
 
 Model, head, batches, schedule, optimiser, precision, validation, checkpoints and the finished model are decided
-here from the settings and the seed alone.
+here from the settings and the seed alone. `engines.parts.adapters` trains a language model by the same course.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from engines.parts.data import Data
 from engines.parts.models import Model
 from engines.reporter import Reporter, Stop
 from engines.runs.folder import RunFolder
-from engines.settings import ConfigError, UserError, group, option
+from engines.settings import ConfigError, UserError, flatten, group, option
 
 if TYPE_CHECKING:
     import torch
@@ -142,21 +142,19 @@ class FineTuning:
         import torch
 
         self.config, self.report, self.device = config, report, report.device
-        self.autocast = forward_precision(self.device)
+        self.autocast = self._forward_precision()
         training = config.training
         self.splits = data.load_for_training(config.data, config.seed, report)
         report.phase("load")
         folder = models.locate(config.model, report)
         self._tokenize(folder)
-        self.plan = Plan(self._tables["train"].lengths, training.batch_size, training.epochs, config.seed)
+        self.plan = Plan(self._tables["train"].lengths, self.rows_per_step, training.epochs, config.seed)
         self._log_every = training.log_every or (1 if self.device == "cpu" else 10)
 
         report.phase("load")
         torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
-        self.model = self._build(folder).to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, training.weight_decay), lr=training.learning_rate, fused=True
-        )
+        self.model = self._build(folder)
+        self.optimizer = self._make_optimizer()
         self.at = Position(splits_sha256=hashlib.sha256(report.folder.splits.read_bytes()).hexdigest())
         torch.manual_seed(config.seed)
         self._random = torch.get_rng_state()
@@ -166,7 +164,7 @@ class FineTuning:
             report.note("forward passes of the training compute in bfloat16, weights and optimiser in float32")
         start, warmup = self.at.step, self._warmup()
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: rate(start + step, warmup, self.plan.total)
+            self.optimizer, lambda step: self._share(start + step, warmup)
         )
         self._since = self._saved = time.monotonic()
         self._loss: Any = 0.0
@@ -203,7 +201,7 @@ class FineTuning:
                 f"{self.config.model.name}; lower it"
             )
         torch.manual_seed(self.config.seed)  # the new head is drawn from it
-        return AutoModelForSequenceClassification.from_pretrained(
+        model = AutoModelForSequenceClassification.from_pretrained(
             folder,
             num_labels=len(labels),
             id2label=dict(enumerate(labels)),
@@ -212,6 +210,21 @@ class FineTuning:
             dtype=torch.float32,
             ignore_mismatched_sizes=True,  # a head of other classes is replaced
         )
+        return model.to(self.device)
+
+    def _forward_precision(self) -> Any:
+        return forward_precision(self.device)
+
+    def _make_optimizer(self) -> Any:
+        import torch
+
+        training = self.config.training
+        groups = parameter_groups(self.model, training.weight_decay)
+        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+
+    def _share(self, step: int, warmup: int) -> float:
+        """Share of the highest learning rate at `step`, counted from 0."""
+        return rate(step, warmup, self.plan.total)
 
     def _warmup(self) -> int:
         asked, total = self.config.training.warmup_steps, self.plan.total
@@ -223,6 +236,16 @@ class FineTuning:
         return total // 10
 
     # -- the training, as the engine sees it --------------------------------------------------------------
+
+    @property
+    def rows_per_step(self) -> int:
+        """Reviews that one optimiser step reads."""
+        return self.config.training.batch_size
+
+    @property
+    def over(self) -> bool:
+        """Whether no step is to follow."""
+        return self.at.step >= self.plan.total
 
     @property
     def learning_rate(self) -> float:
@@ -320,27 +343,30 @@ class FineTuning:
                 at.best_step, at.best_accuracy, at.best_loss = at.step, found["accuracy"], loss
         at.validated = at.step
         self.checkpoint()
-        if at.step < plan.total:
+        if not self.over:
             self._enter()
 
     def conclude(self) -> None:
         """Save the model of the best validation to `model/` and score it on the test split."""
-        from safetensors.torch import load_model
+        self.take_best()
+        report = self.report
+        report.phase("save")
+        checkpoints.write_folder(report.folder.model, self._save_model)
+        probabilities, loss = self._evaluate("test", "test")
+        read = self._tables["test"].lengths
+        scoring.conclude(report, self.splits.test, self.splits.labels, probabilities, tokens_read=read, loss=loss)
 
+    def take_best(self) -> None:
+        """Go back to the weights of the best validation."""
         report, at = self.report, self.at
         if 0 < at.best_step < at.step:
             best = checkpoints.of_step(report.folder.checkpoints, at.best_step)
             if best is None:
                 place = report.folder.checkpoints
                 raise UserError(f"{place}: the best checkpoint, of step {at.best_step}, is damaged; start a new run")
-            load_model(self.model, best / "model.safetensors", device=self.device)
+            self._load_weights(best / "model.safetensors")
         if at.best_step:
             report.note(f"kept: the model of step {at.best_step}, validation accuracy {at.best_accuracy:.4f}")
-        report.phase("save")
-        checkpoints.write_folder(report.folder.model, self._save_model)
-        probabilities, loss = self._evaluate("test", "test")
-        read = self._tables["test"].lengths
-        scoring.conclude(report, self.splits.test, self.splits.labels, probabilities, tokens_read=read, loss=loss)
 
     # -- inside -------------------------------------------------------------------------------------------
 
@@ -358,6 +384,16 @@ class FineTuning:
 
         return evaluate(self.model, table, self._true[split], self._pad_id, self.device, done)
 
+    def _save_weights(self, file: Path) -> None:
+        from safetensors.torch import save_model
+
+        save_model(self.model, str(file))
+
+    def _load_weights(self, file: Path) -> None:
+        from safetensors.torch import load_model
+
+        load_model(self.model, file, device=self.device)
+
     def _save_model(self, folder: Path) -> None:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
@@ -365,13 +401,11 @@ class FineTuning:
     def checkpoint(self) -> None:
         """Save everything that the next step depends on."""
         import torch
-        from safetensors.torch import save_file, save_model
+        from safetensors.torch import save_file
 
         def fill(folder: Path) -> None:
-            save_model(self.model, str(folder / "model.safetensors"))
-            moments = self.optimizer.state_dict()["state"]
-            tensors = {f"{n}.{name}": value for n, state in moments.items() for name, value in state.items()}
-            save_file(tensors, folder / "optimizer.safetensors")
+            self._save_weights(folder / "model.safetensors")
+            save_file(_tensors(self.optimizer.state_dict()["state"]), folder / "optimizer.safetensors")
             random = {"cpu": torch.get_rng_state()}
             if self.device != "cpu":
                 random["cuda"] = torch.cuda.get_rng_state()
@@ -387,7 +421,7 @@ class FineTuning:
 
     def _restore(self) -> None:
         """Take everything from the newest complete checkpoint, if there is one."""
-        from safetensors.torch import load_file, load_model
+        from safetensors.torch import load_file
 
         def damaged(checkpoint: Path) -> None:
             self.report.note(f"checkpoint {checkpoint.name} is damaged and left out", "warning")
@@ -398,16 +432,43 @@ class FineTuning:
         position = Position(**json.loads((found / "position.json").read_bytes()))
         if position.splits_sha256 != self.at.splits_sha256:  # what was trained on may be a test item now
             raise UserError(f"{self.config.data.source} has changed since checkpoint {found.name}; start a new run")
-        load_model(self.model, found / "model.safetensors", device=self.device)
-        state: dict[int, dict[str, Any]] = {}
-        for key, value in load_file(found / "optimizer.safetensors", device=self.device).items():
-            number, _, name = key.partition(".")
-            state.setdefault(int(number), {})[name] = value
+        self._load_weights(found / "model.safetensors")
+        state = _state(load_file(found / "optimizer.safetensors", device=self.device))
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         random = load_file(found / "random.safetensors")
         self._random, self._random_cuda = random["cpu"], random.get("cuda")
         self.at = position
         self.report.resumed(self.at.step)
+
+
+def _tensors(state: dict[Any, Any]) -> "dict[str, torch.Tensor]":
+    """An optimiser's state as flat tensors, none in another's memory, as safetensors wants them.
+
+    A plain number becomes a tensor without dimensions, its name marked by "#".
+    """
+    import torch
+
+    flat: dict[str, torch.Tensor] = {}
+    places: set[int] = set()
+    for name, value in flatten({str(number): entry for number, entry in state.items()}):
+        if not isinstance(value, torch.Tensor):
+            flat[f"{name}#"] = torch.tensor(value)
+            continue
+        flat[name] = value.detach().clone() if value.data_ptr() in places else value.detach().contiguous()
+        places.add(value.data_ptr())
+    return flat
+
+
+def _state(tensors: "dict[str, torch.Tensor]") -> dict[int, Any]:
+    """The inverse of `_tensors`."""
+    state: dict[int, Any] = {}
+    for name, value in tensors.items():
+        number, *path, leaf = name.split(".")
+        place = state.setdefault(int(number), {})
+        for part in path:
+            place = place.setdefault(part, {})
+        place[leaf.removesuffix("#")] = value.item() if leaf.endswith("#") else value
+    return state
 
 
 def load(folder: RunFolder, device: str) -> SequenceClassifier:

@@ -68,6 +68,13 @@ def load_tokenizer(path: Path, trust_remote_code: bool = False) -> Any:
     return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
 
 
+def chats(form: str, tokenizer: Any) -> bool:
+    """Whether prompts take the model's own chat form; `form` is "auto", "chat" or "plain"."""
+    if form == "chat" and not tokenizer.chat_template:
+        raise ConfigError('prompt.form = "chat", but the tokenizer of this model has no chat form; set it to "plain"')
+    return form != "plain" and bool(tokenizer.chat_template)
+
+
 def _opened(auto: Any, path: Path, precision: str, device: str, trust_remote_code: bool) -> tuple[Any, set[str]]:
     import torch
 
@@ -492,13 +499,13 @@ def _fits(work: Callable[[], Any]) -> bool:
         work()
         return True
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
     torch.cuda.empty_cache()  # here, where the traceback holds no tensor any more
     return False
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

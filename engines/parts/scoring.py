@@ -2,11 +2,11 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engines.reporter import Reporter
+from engines.runs.folder import write_atomic
 
 if TYPE_CHECKING:
     from engines.parts.data import Example
@@ -78,6 +78,30 @@ def report_validation(
     return result
 
 
+def prediction_lines(
+    examples: Sequence["Example"],
+    labels: Sequence[str],
+    probabilities: Sequence[Sequence[float]],
+    tokens_read: Sequence[int] | None = None,
+    **more: Any,
+) -> list[str]:
+    """The lines of `predictions.jsonl`, one an example; `more` are further fields of each."""
+    predicted = predicted_classes(probabilities)
+    read: Sequence[int | None] = tokens_read if tokens_read is not None else [None] * len(examples)
+    lines = []
+    for example, answer, row, tokens in zip(examples, predicted, probabilities, read, strict=True):
+        line = {
+            "hash": example.hash,
+            "label": labels[example.label],
+            "predicted": None if answer is None else labels[answer],
+            "probabilities": [p if math.isfinite(p) else None for p in row],
+            "tokens_read": tokens,
+            **more,
+        }
+        lines.append(json.dumps(line, separators=(",", ":")) + "\n")
+    return lines
+
+
 def conclude(
     report: Reporter,
     examples: Sequence["Example"],
@@ -93,23 +117,9 @@ def conclude(
     not finite is an invalid answer. `tokens_read` is how many tokens of each text the model saw. The file
     appears whole or not at all.
     """
-    predicted = predicted_classes(probabilities)
-    read: Sequence[int | None] = tokens_read if tokens_read is not None else [None] * len(examples)
-    temporary = report.folder.predictions.with_suffix(".partial")
-    with open(temporary, "w", encoding="utf-8") as file:
-        for example, answer, row, tokens in zip(examples, predicted, probabilities, read, strict=True):
-            line = {
-                "hash": example.hash,
-                "label": labels[example.label],
-                "predicted": None if answer is None else labels[answer],
-                "probabilities": [p if math.isfinite(p) else None for p in row],
-                "tokens_read": tokens,
-            }
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, report.folder.predictions)
-    confusion = confusion_matrix([e.label for e in examples], predicted, len(labels))
+    lines = prediction_lines(examples, labels, probabilities, tokens_read)
+    write_atomic(report.folder.predictions, "".join(lines).encode())
+    confusion = confusion_matrix([e.label for e in examples], predicted_classes(probabilities), len(labels))
     result = scores(confusion, labels)
     report.evaluated("test", result, list(labels), confusion, loss=loss)
     return result

@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "config.toml"
 
     @property
+    def adjustments(self) -> Path:
+        """Settings that the run had to change itself, laid over its config; absent where there are none."""
+        return self.path / "adjustments.json"
+
+    @property
     def launch(self) -> Path:
         return self.path / "launch.json"
 
@@ -111,6 +116,18 @@ class RunFolder:
     def read_document(self) -> dict[str, Any]:
         """The frozen config as a TOML document."""
         return tomllib.loads(self.config.read_text(encoding="utf-8"))
+
+    def read_adjustments(self) -> dict[str, Any]:
+        """Dotted settings to values; empty where the run goes by its config alone."""
+        try:
+            found: dict[str, Any] = json.loads(self.adjustments.read_bytes())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def adjust(self, changes: dict[str, Any]) -> None:
+        """Let further settings hold for every later worker of this run."""
+        write_atomic(self.adjustments, json.dumps({**self.read_adjustments(), **changes}, indent=1).encode())
 
     def read_launch(self) -> Launch | None:
         """How the worker was last launched; None before the first launch or when the file is unreadable."""

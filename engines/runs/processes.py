@@ -8,15 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from engines.runs import locks, queue
 from engines.runs.folder import Launch, RunFolder
 
 MARK = "LABTUI_WORKER"  # in the environment of a worker and all its descendants: the folder it works in
 LOCK_FD = "LABTUI_LOCK_FD"  # the inherited descriptor of alive.lock
+_ROOT = Path(__file__).parent.parent.parent  # the working directory in which `-m` finds these very packages
 
 
 class AlreadyRunning(RuntimeError):
@@ -64,11 +66,10 @@ def spawn(argv: list[str], folder: Path, log: Path, lock_fd: int) -> None:
     """Start a detached process that holds `lock_fd` and writes to `log`; it outlives its parent and terminal."""
     environment = {**os.environ, MARK: str(folder), LOCK_FD: str(lock_fd), "PYTHONUNBUFFERED": "1"}
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow a shared machine down tenfold
-    root = Path(__file__).parent.parent.parent  # so that `-m` finds these very packages
     with open(log, "ab") as output:
         process = subprocess.Popen(
             argv,
-            cwd=root,
+            cwd=_ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -77,6 +78,26 @@ def spawn(argv: list[str], folder: Path, log: Path, lock_fd: int) -> None:
             pass_fds=[lock_fd],
         )
     threading.Thread(target=process.wait, name="reaper", daemon=True).start()
+
+
+def begin_anew(argv: list[str], alive_fd: int, kept_fds: Sequence[int] = ()) -> NoReturn:
+    """Become a fresh process of the same pid that holds the same locks; whatever else was open or allocated is gone.
+
+    SIGTERM stays blocked until the new program unblocks it, so that none is lost in between. Raises `OSError` where
+    the program cannot be started.
+    """
+    kept = {alive_fd, *kept_fds}
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd > 2:
+            with contextlib.suppress(OSError):  # the listing's own
+                os.set_inheritable(fd, fd in kept)
+    os.environ[LOCK_FD] = str(alive_fd)
+    os.chdir(_ROOT)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    try:
+        os.execv(argv[0], argv)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def hold_alive(lock: Path) -> int:

@@ -6,6 +6,7 @@ ticket and starts. Locks and the sign of life die with their process; a ticket w
 meets it.
 """
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from engines.runs.folder import Launch, RunFolder
 from engines.runs.home import Home
 
 POLL_S = 0.2
+_TURN = "LABTUI_TURN"  # the device and its lock's descriptor, for the fresh process of a worker that begins anew
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,22 @@ def runs_ahead(home: Home, devices: list[str]) -> int:
     earlier = [r for r in rivals(RunFolder(home.runs / "launch"), now) if r & wanted]
     free = [d for d in devices if not locks.is_locked(device_lock(home, d)) and not any(d in r for r in earlier)]
     return 0 if free else len(earlier) + 1
+
+
+def keep_turn(turn: Turn) -> None:
+    """Leave word for the program that replaces this process: the device stays ours, if the descriptor stays open."""
+    os.environ[_TURN] = f"{turn.lock_fd} {turn.device}"
+
+
+def kept_turn(home: Home) -> Turn | None:
+    """The turn that this very process kept before it was replaced; None where it is a new one."""
+    fd, _, device = os.environ.pop(_TURN, "").partition(" ")
+    if not device:
+        return None
+    if not os.path.samestat(os.fstat(int(fd)), os.stat(device_lock(home, device))):
+        raise RuntimeError(f"descriptor {fd} is not the lock of {device}")
+    os.set_inheritable(int(fd), False)
+    return Turn(device, int(fd))
 
 
 def wait_turn(folder: RunFolder, launch: Launch, waiting: Callable[[int], None]) -> Turn:

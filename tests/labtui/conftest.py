@@ -18,7 +18,7 @@ def finished(home: Home) -> Callable[..., RunFolder]:
 
     def make(
         experiment: str, confusion: list[list[int]], engine: str = "bag_of_words", model: str = "tiny",
-        labels: list[str] = LABELS, split: str = "test",
+        labels: list[str] = LABELS, split: str = "test", before: list[list[int]] | None = None,
     ) -> RunFolder:
         folder = RunFolder.create(home, {"engine": engine, "title": f"Title of {experiment}", "family": "quickstart",
                                          "experiment": experiment, "seed": 0})
@@ -29,7 +29,10 @@ def finished(home: Home) -> Callable[..., RunFolder]:
         report.step(1, 1, 1.0, 0.5, 1e-4)
         report.phase(split, sum(map(sum, confusion)))
         report.progress(sum(map(sum, confusion)))
-        report.evaluated(split, scoring.scores(confusion, labels), labels, confusion)
+        scores = scoring.scores(confusion, labels)
+        if before is not None:
+            scores["original"] = {**scoring.scores(before, labels), "confusion": before}
+        report.evaluated(split, scores, labels, confusion)
         report.finished()
         report.close()
         return folder

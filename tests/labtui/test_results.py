@@ -50,6 +50,18 @@ def test_a_finished_run_is_read_once_and_a_new_one_is_seen(
     assert len(follower.scored()) == 2 and read == [new.name]
 
 
+def test_a_run_that_tuned_a_model_has_a_second_row_for_the_model_before(home: Home, finished: Finished) -> None:
+    folder = finished("tuned", [[45, 5, 0], [10, 40, 0]], before=[[30, 10, 10], [30, 20, 0]])
+    tuned, before = results.collect(home)
+    assert (tuned.variant, tuned.accuracy, tuned.invalid) == ("", 0.85, 0)
+    assert (before.variant, before.accuracy, before.invalid, before.items) == ("before tuning", 0.5, 10, 100)
+    assert before.interval == pytest.approx(wilson_interval(50, 100)) and before.recall["positive"] == 0.4
+    assert tuned.run == before.run == folder.name and tuned.key != before.key
+    assert results.name_of(before) == f"{results.name_of(tuned)} before tuning"
+    assert before.training_seconds is None and tuned.training_seconds is not None
+    assert [row.run for row in results.Follower(home).finished()] == [folder.name], "one model to classify with"
+
+
 def test_published_figures_are_marked_and_come_only_when_asked_for(home: Home, finished: Finished) -> None:
     finished("a", [[9, 1, 0], [0, 10, 0]])
     assert [row.published for row in results.collect(home)] == [False]

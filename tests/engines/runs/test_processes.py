@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from engines import worker
+from engines.reporter import Reporter, Restart
 from engines.runs import events as ev
-from engines.runs import locks, processes
+from engines.runs import locks, processes, queue
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.summary import FAILED, FINISHED, LOST, RUNNING, STOPPED, list_runs, summarize
 from tests.support import wait_until
@@ -149,3 +151,53 @@ def test_the_worker_survives_the_death_of_the_process_that_launched_it(scripted:
     console.stdout.close()
     wait_until(lambda: state(folder) == FINISHED)
     assert [f.name for f in list_runs(folder.home)] == [folder.name]
+
+
+def test_a_run_begins_anew_in_the_same_process_id_with_its_locks_and_the_changed_settings(scripted: Scripted) -> None:
+    folder = scripted(steps=40, restart_above=10, start=False)
+    processes.launch(folder, ["cpu"])
+    seen = set()
+
+    def finished() -> bool:
+        seen.add((locks.is_locked(folder.lock), state(folder)))
+        return state(folder) == FINISHED
+
+    wait_until(finished)
+    assert (False, RUNNING) not in seen and LOST not in {s for _, s in seen}, "it is alive all the while"
+    launch = folder.read_launch()
+    assert launch is not None and int((folder.path / "pid.txt").read_text()) == launch.pid
+    assert folder.read_adjustments() == {"steps": 10}
+    events = gapless(folder)
+    starts = [e for e in events if isinstance(e, ev.Started)]
+    assert len(starts) == 3 and len({s.config_hash for s in starts}) == 1, "the hash is of what was asked for"
+    notes = [e.text for e in events if isinstance(e, ev.Note) and e.level == "warning"]
+    assert notes == ["40 steps are too many", "20 steps are too many"]
+    assert [e.step for e in events if isinstance(e, ev.Step)] == list(range(1, 11))
+    wait_until(lambda: not locks.is_locked(queue.device_lock(folder.home, "cpu")))
+
+
+def test_the_device_stays_with_a_run_that_begins_anew(scripted: Scripted) -> None:
+    first = scripted(steps=3000, restart_above=400, pause_s=0.002, ignore_requests=True)
+    wait_until(lambda: state(first) == RUNNING)
+    second = scripted(steps=1)
+    wait_until(lambda: state(second) == FINISHED)
+    starts = {f: [r.time for r in ev.read_all(f.events) if isinstance(r.event, ev.Started)] for f in (first, second)}
+    end = [r.time for r in ev.read_all(first.events)][-1]
+    assert len(starts[first]) == 4 and end <= starts[second][0] + 0.001
+
+
+def test_a_signal_between_two_beginnings_is_not_lost(scripted: Scripted) -> None:
+    folder = scripted(steps=1 << 40, restart_above=2, pause_s=0.01)
+    wait_until(lambda: len(folder.read_adjustments()) > 0)
+    assert processes.signal_tree(folder, signal.SIGTERM) == 1
+    wait_until(lambda: state(folder) == STOPPED)
+    assert len([e for e in gapless(folder) if isinstance(e, ev.Ended)]) == 1
+
+
+def test_a_run_that_would_begin_anew_without_a_change_is_refused(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    folder.adjust({"steps": 4})
+    report = Reporter(folder)
+    with pytest.raises(RuntimeError, match="too much; that was so already"):
+        worker._begin_anew(folder, report, Restart({"steps": 4}, "too much"), -1, queue.Turn("cpu", -1))
+    report.close()

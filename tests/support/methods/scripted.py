@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from engines.reporter import Reporter, Stop
+from engines.reporter import Reporter, Restart, Stop
 from engines.settings import option
 
 TITLE = "Scripted steps"
@@ -21,6 +21,7 @@ class Config:
     pause_s: float = option(0.0, "How long a step takes.", unit="seconds", minimum=0)
     fail: str = option("", "Raise an error with this message at the end.")
     grandchild: bool = option(False, "Start a sleeping process in a session of its own.")
+    restart_above: int = option(0, "Begin anew with half the steps while there are more than so many; 0: never.")
     ignore_requests: bool = option(False, "Do not look for requests.")
     seed: int = option(0, "Seed.")
 
@@ -33,6 +34,8 @@ def run(config: Config, report: Reporter) -> None:
     first = int(checkpoint.read_text()) if checkpoint.exists() else 0
     if first:
         report.resumed(first)
+    if config.restart_above and config.steps > config.restart_above:
+        raise Restart({"steps": config.steps // 2}, f"{config.steps} steps are too many")
     report.phase("train", config.steps, "steps")
     for step in range(first + 1, config.steps + 1):
         time.sleep(config.pause_s)

@@ -1,0 +1,118 @@
+"""A language model tuned by low-rank adapters, in 4 bits or not, and scored on the same items before and after.
+
+One run yields two rows: its scores are the tuned model's, with the untrained model's under "original".
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engines.methods.prompting import Asked, PromptClassifier, asked_path
+from engines.parts import adapters, checkpoints, data, likelihood, scoring
+from engines.parts.adapters import AdapterTuning, Config
+from engines.parts.likelihood import Encoder, Scorer
+from engines.parts.prompts import TEMPLATES, Prompt
+from engines.parts.statistics import wilson_interval
+from engines.reporter import Reporter
+from engines.runs.folder import RunFolder
+from engines.settings import flatten
+
+TITLE = "QLoRA and LoRA tuning of a language model"
+USES_GPU = True
+
+
+def run(config: Config, report: Reporter) -> None:
+    task = AdapterTuning(config, report)  # data, tokens, model, scores of the untrained model, adapters
+    task.train()
+    task.take_best()
+    tuned = task.score_tuned()
+    scores, confusion = task.scores_of(tuned)
+    before, confusion_before = task.scores_of(task.original)
+    mended, broken = _changes(task, tuned)
+    report.note(f"tuning mended {mended:,} and broke {broken:,} of {len(tuned):,} answers: accuracy "
+                f"{before['accuracy']:.4f} before, {scores['accuracy']:.4f} after")  # fmt: skip
+    report.phase("save")
+
+    def fill(folder: Path) -> None:
+        task.save(folder)
+        (folder / "qlora.json").write_text(json.dumps(_document(task), ensure_ascii=False))
+        (folder / "README.md").write_text(_card(task, folder, before, scores))
+
+    checkpoints.write_folder(report.folder.model, fill)
+    original = before | {"confusion": confusion_before}
+    scores |= {"original": original, "mended": mended, "broken": broken}
+    report.evaluated("test", scores, list(task.splits.labels), confusion)
+
+
+def load(folder: RunFolder, device: str) -> PromptClassifier:
+    """The tuned model of a finished run, on `device`."""
+    document = json.loads((folder.model / "qlora.json").read_bytes())
+    base, _ = adapters.load_base(asked_path(folder, document), document["precision"], device)
+    model = adapters.add_adapters(base, folder.model, document["precision"])
+    tokenizer = likelihood.load_tokenizer(folder.model)
+    encoder = Encoder(tokenizer, likelihood.chats(document["form"], tokenizer))
+    labels = tuple(document["labels"])
+    asked = Asked("", Prompt(TEMPLATES[document["template"]], labels), "", (0.0,) * len(labels))
+    return PromptClassifier(labels, encoder, Scorer(model, device), asked, document["max_length"], False, 0.0)
+
+
+def weights(folder: RunFolder) -> list[Path]:
+    """The files that `load` will read the weights from."""
+    base = asked_path(folder, json.loads((folder.model / "qlora.json").read_bytes()))
+    return [*sorted(base.glob("*.safetensors")), *folder.model.glob("*.safetensors")]
+
+
+def _changes(task: AdapterTuning, tuned: list[list[float]]) -> tuple[int, int]:
+    """Items that only the tuned model answers right, and that only the original does."""
+    true = [e.label for e in task.splits.test]
+    predicted = (scoring.predicted_classes(found) for found in (task.original, tuned))
+    right = [[p == t for p, t in zip(answers, true, strict=True)] for answers in predicted]
+    pairs = list(zip(*right, strict=True))
+    return sum(after and not before for before, after in pairs), sum(before and not after for before, after in pairs)
+
+
+def _document(task: AdapterTuning) -> dict[str, Any]:
+    config = task.config
+    return {
+        "labels": task.splits.labels,
+        "model": config.model.name,
+        "path": str(task.base.resolve()),
+        "precision": config.precision,
+        "template": config.prompt.template,
+        "form": config.prompt.form,
+        "max_length": config.training.max_length,
+    }
+
+
+def _card(task: AdapterTuning, model: Path, before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The model card: what was tuned on what, with which settings, and what came of it."""
+    config, folder, splits = task.config, task.report.folder, task.splits
+    items = len(splits.test)
+    lines = ["---", "library_name: peft", "pipeline_tag: text-classification"]
+    if "/" in config.model.name and not Path(config.model.name).expanduser().exists():
+        lines.append(f"base_model: {config.model.name}")
+    kind = "a 4-bit (nf4, double quantisation) base" if config.precision == "nf4" else f"a {config.precision} base"
+    lines += ["---", "", f"# {config.model.name}, tuned to tell {', '.join(splits.labels)}", "",
+              f"LoRA adapters for {kind}, made by the run `{folder.name}`. The model is asked by the wording "
+              f'"{config.prompt.template}"; an answer is the likeliest label.', "", "## Data", "",
+              f"Source: `{config.data.source}`, split `{config.data.split}`, seed {config.seed}.", "",
+              "| split | reviews | of each class |", "|---|---:|---|"]  # fmt: skip
+    for name in data.SPLITS:
+        examples = getattr(splits, name)
+        counts = ", ".join(f"{count:,} {label}" for label, count in data.class_counts(examples, splits.labels).items())
+        lines.append(f"| {name} | {len(examples):,} | {counts} |")
+    lines += ["", "| file | sha256 |", "|---|---|"]
+    named = {"splits.jsonl": folder.splits, "items.jsonl (the test)": folder.items,
+             "adapter_model.safetensors": model / "adapter_model.safetensors",
+             "config.json of the base": task.base / "config.json"}  # fmt: skip
+    lines += [f"| {name} | {adapters.sha256(path)} |" for name, path in named.items()]
+    lines += ["", "## Scores", "", f"On the same {items:,} test reviews; in brackets the 95 % interval (Wilson).", "",
+              "| model | accuracy | macro F1 |", "|---|---:|---:|"]  # fmt: skip
+    for name, found in (("original", before), ("tuned", after)):
+        low, high = wilson_interval(round(found["accuracy"] * items), items)
+        lines.append(f"| {name} | {found['accuracy']:.4f} ({low:.4f} to {high:.4f}) | {found['macro_f1']:.4f} |")
+    settings = {key: value for key, value in flatten(asdict(config)) if not key.startswith("data.")}
+    lines += ["", "## Settings", "", "| setting | value |", "|---|---|"]
+    lines += [f"| {key} | {value} |" for key, value in settings.items()]
+    return "\n".join(lines) + "\n"

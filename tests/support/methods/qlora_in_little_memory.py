@@ -1,0 +1,28 @@
+"""`qlora` on a device where more than one review at once runs out of memory, once four steps are done."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from engines.methods import qlora
+from engines.parts.adapters import AdapterTuning
+from engines.reporter import Reporter
+
+TITLE = "qlora in little memory"
+USES_GPU = False
+Config = qlora.Config
+load = qlora.load
+
+
+def run(config: qlora.Config, report: Reporter) -> None:
+    torch.set_num_threads(1)
+    step = AdapterTuning._step
+
+    def full(task: AdapterTuning, rows: Sequence[int], split: str = "train") -> dict[str, Any]:
+        if task.config.training.batch_size > 1 and task.at.step >= 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(task, rows, split)
+
+    AdapterTuning._step = full  # type: ignore[method-assign]
+    qlora.run(config, report)

@@ -57,7 +57,8 @@ def read(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -
     known = experiments()
     path = known.get(str(name_or_path)) or Path(name_or_path)
     if not path.is_file():
-        raise ConfigError(f"{name_or_path}: no such experiment or file{nearest(name_or_path, known)}")
+        hint = "; `labtui experiments` lists them"
+        raise ConfigError(f"{name_or_path}: no such experiment or file{nearest(name_or_path, known) or hint}")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""The short script a person would write: `plain_loop.py MODEL CSV COUNT LENGTH EPOCHS LONGEST|512`.
+"""The short script a person would write: `plain_loop.py MODEL CSV COUNT LENGTH EPOCHS LONGEST|512 float32|bfloat16`.
 
 Prints the seconds of its training loop and its count of steps. The other side of the training benchmarks; it
 knows nothing of this project.
@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, get_linear_schedule_with_warmup
 
-path, file, count, length, epochs, padding = sys.argv[1:]
+path, file, count, length, epochs, padding, precision = sys.argv[1:]
 frame = pd.read_csv(file).head(int(count))
 tokenizer = AutoTokenizer.from_pretrained(path)
 model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=2)
@@ -34,7 +34,8 @@ model.train()
 began = time.perf_counter()
 for _ in range(int(epochs)):
     for batch in loader:
-        loss = model(**batch).loss
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

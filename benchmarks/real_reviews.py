@@ -85,12 +85,12 @@ def one_epoch(model: str, rows_file: str, count: int, max_length: int) -> dict[s
     }
 
 
-def plain_seconds(model: str, source: str, count: int, length: int, padding: str) -> float:
+def plain_seconds(model: str, source: str, count: int, length: int, padding: str, precision: str = "float32") -> float:
     """Seconds of the plain script's training loop."""
     script = Path(__file__).with_name("plain_loop.py")
-    argv = [sys.executable, str(script), model, source, str(count), str(length), "1", padding]
+    argv = [sys.executable, str(script), model, source, str(count), str(length), "1", padding, precision]
     seconds, _ = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
-    harness.say(f"plain script, padding {padding}: {float(seconds):.1f} s")
+    harness.say(f"plain script, padding {padding}, {precision}: {float(seconds):.1f} s")
     return float(seconds)
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -419,12 +419,45 @@ def _deal(
 ) -> list[list[Example]]:
     """Deal shuffled examples to splits so that copies of a text never stand in two of them.
 
-    `rooms[split][key]` is how many examples of each key a split takes, exactly. What is left over is not used;
-    where copies fit nowhere together, some of them are left over too, and `DataError` when none may be.
+    `rooms[split][key]` is how many examples of each key a split takes, exactly. The last split is dealt first,
+    so that the test items stay the same whatever is trained on, unless copies leave no slack. What is left over is
+    not used; where copies fit nowhere together, some of them are left over too, and `DataError` when none may be.
     """
     shuffled = rng.sample(examples, len(examples))
     rank = {example.row: position for position, example in enumerate(shuffled)}
-    there = Counter(map(key, examples))
+    groups: dict[str, list[Example]] = {}
+    for example in shuffled:
+        groups.setdefault(_base(example), []).append(example)
+    dealt = _in_turn(groups.values(), rooms, key) or _squeezed(source, groups.values(), rooms, key, rng)
+    return [sorted(split, key=lambda example: rank[example.row]) for split in dealt]
+
+
+def _in_turn(
+    groups: Iterable[list[Example]], rooms: list[list[int]], key: Callable[[Example], int]
+) -> list[list[Example]] | None:
+    """Each group into the last split that has room for all of it; None where a split does not get full so."""
+    left = [list(room) for room in rooms]
+    dealt: list[list[Example]] = [[] for _ in rooms]
+    for group in groups:
+        need = Counter(map(key, group))
+        for split in reversed(range(len(rooms))):
+            if all(left[split][k] >= count for k, count in need.items()):
+                dealt[split] += group
+                for k, count in need.items():
+                    left[split][k] -= count
+                break
+    return None if any(map(any, left)) else dealt
+
+
+def _squeezed(
+    source: Source,
+    groups: Collection[list[Example]],
+    rooms: list[list[int]],
+    key: Callable[[Example], int],
+    rng: Random,
+) -> list[list[Example]]:
+    """Copies first, wherever they fit, then the single ones: where the sizes leave no slack."""
+    there = Counter(key(example) for group in groups for example in group)
     bins = [list(room) for room in rooms]
     bins.append([there[k] - sum(room[k] for room in rooms) for k in range(len(rooms[0]))])
     dealt: list[list[Example]] = [[] for _ in bins]
@@ -433,10 +466,7 @@ def _deal(
         bins[to][key(example)] -= 1
         dealt[to].append(example)
 
-    groups: dict[str, list[Example]] = {}
-    for example in shuffled:
-        groups.setdefault(_base(example), []).append(example)
-    for group in [group for group in groups.values() if len(group) > 1]:
+    for group in [group for group in groups if len(group) > 1]:
         need = Counter(map(key, group))
         fitting = [to for to, room in enumerate(bins) if all(room[k] >= count for k, count in need.items())]
         if fitting:
@@ -454,7 +484,7 @@ def _deal(
                     'split of these sizes; lower data.train, or use data.split = "in_order"'
                 )
             put(example, place)
-    for group in groups.values():
+    for group in groups:
         if len(group) == 1:
             put(group[0], next(to for to, room in enumerate(bins) if room[key(group[0])]))
-    return [sorted(split, key=lambda example: rank[example.row]) for split in dealt[: len(rooms)]]
+    return dealt[: len(rooms)]

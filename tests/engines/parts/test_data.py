@@ -247,6 +247,15 @@ def test_the_same_seed_deals_the_same_and_another_seed_deals_otherwise(write: Wr
         assert read(path, seed=3, **sizes).test != read(path, seed=4, **sizes).test
 
 
+@pytest.mark.parametrize("split", ["shuffled", "balanced"])
+def test_more_training_data_leaves_the_test_items_as_they_are(split: str, write: Write, read: Load) -> None:
+    path = write("a.csv", with_copies(1000))
+    few = read(path, split=split, train=20, validation=10, test=200)
+    many = read(path, split=split, train=400, validation=60, test=200)
+    assert few.test == many.test
+    assert {e.hash for e in few.train} != {e.hash for e in many.train}
+
+
 @pytest.mark.parametrize(
     ("asked", "sizes"),
     [

@@ -67,11 +67,11 @@ class Reporter:
     def queued(self, devices: list[str], ahead: int) -> None:
         self._emit(ev.Queued(devices, ahead))
 
-    def started(self, device: str, seed: int, config_hash: str, versions: dict[str, str]) -> None:
+    def started(self, device: str, seed: int | None, config_hash: str, versions: dict[str, str]) -> None:
         """`device` is "cpu" or the GPU's UUID; the clock of the run starts here."""
         self.device = "cpu" if device == "cpu" else "cuda"
         self._began = time.monotonic()
-        self._emit(ev.Started(device, seed, config_hash, versions))
+        self._emit(ev.Started(device, config_hash, versions, seed))
 
     def resumed(self, step: int) -> None:
         """Training goes on from the checkpoint of `step`; readers drop the steps above it."""

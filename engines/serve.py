@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from engines.methods import engine
 from engines.methods.evaluate import open_classifier, source_run
-from engines.parts.classifier import Classifier
+from engines.parts.classifier import Classifier, of_repeat
 from engines.runs import processes, serving
 from engines.runs.folder import RunFolder, write_atomic
 from engines.settings import UserError
@@ -86,9 +86,11 @@ def _choose_device(run: RunFolder) -> tuple[str, str, str]:
 
     if not torch.cuda.is_available():
         return "cpu", "cpu", "no GPU is visible"
-    own = run.model.rglob("*.safetensors")
-    files = module.weights(run) if hasattr(module, "weights") else own  # a model that was only asked lies elsewhere
-    needed = sum(file.stat().st_size for file in files) * 3 // 2 + (1 << 30)
+    if hasattr(module, "weight_bytes"):  # a model that was only asked lies elsewhere
+        weights = module.weight_bytes(run)
+    else:
+        weights = sum(file.stat().st_size for file in run.model.rglob("*.safetensors"))
+    needed = weights * 3 // 2 + (1 << 30)
     free, best = max((_free_bytes(n), -n) for n in range(torch.cuda.device_count()))
     said = f"{free / 2**30:.1f} GiB free, {needed / 2**30:.1f} GiB needed"
     if free < needed:
@@ -131,9 +133,9 @@ def _waiting(folder: serving.ServingFolder) -> list[Path]:
 
 def _answer(folder: serving.ServingFolder, request: Path, model: Classifier, device: str) -> None:
     try:
-        texts = json.loads(request.read_bytes())["texts"]
+        asked = json.loads(request.read_bytes())
         began = time.perf_counter()
-        answers = model.classify(texts)
+        answers = of_repeat(model, asked.get("repeat", 0)).classify(asked["texts"])
         model_ms = round((time.perf_counter() - began) * 1000, 3)
         if not all(math.isfinite(p) for answer in answers for p in answer.probabilities):
             raise UserError("the model answers with NaN: its training diverged")

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from engines import catalog
-from engines.parts import history, memory
+from engines.parts import answers, history, memory
 from engines.reporter import Reporter, Restart, Stop
 from engines.runs import processes, queue
 from engines.runs.folder import RunFolder
@@ -80,9 +80,10 @@ def _run(folder: RunFolder, report: Reporter, device: str) -> None:
     used = catalog.from_document(document, place=place, name=folder.name, overrides=folder.read_adjustments())
     os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device  # before torch is imported
     report.model = getattr(getattr(asked.config, "model", None), "name", "")
-    report.started(device, asked.config.seed, config_hash(asked.document()), _versions())
+    report.started(device, getattr(asked.config, "seed", None), config_hash(asked.document()), _versions())
     _estimate(used, device, report)
     catalog.engine(used.engine).run(used.config, report)
+    _keep_columns(folder, report)
 
 
 def _begin_anew(folder: RunFolder, report: Reporter, restart: Restart, alive_fd: int, turn: queue.Turn) -> NoReturn:
@@ -106,6 +107,16 @@ def _estimate(experiment: catalog.Experiment, device: str, report: Reporter) -> 
         return
     history.record(report.folder, found.family, found.device, found.uncorrected_bytes)
     report.note(f"estimated peak memory: {memory.gib(found.total_bytes)}")
+
+
+def _keep_columns(folder: RunFolder, report: Reporter) -> None:
+    """Leave the answers as arrays too, so that the results open at once; they can be rebuilt at any time."""
+    if not folder.predictions.exists():
+        return
+    try:
+        answers.write(folder)
+    except Exception as error:  # no fault of it may cost a run
+        report.note(f"{folder.predictions_columns.name}: {type(error).__name__}: {error}", "warning")
 
 
 def config_hash(document: dict[str, Any]) -> str:

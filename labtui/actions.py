@@ -6,7 +6,7 @@ from typing import Any
 
 from engines import catalog
 from engines.catalog import Experiment
-from engines.parts import files, history, memory
+from engines.parts import files, foreign, history, memory
 from engines.parts.memory import Estimate
 from engines.runs import processes
 from engines.runs.folder import RunFolder
@@ -70,6 +70,8 @@ def _with_absolute_paths(document: dict[str, Any]) -> dict[str, Any]:
 def resume(home: Home, folder: RunFolder) -> RunFolder:
     """Start a worker again on a run that stopped, failed or was lost; it goes on from its newest checkpoint."""
     summary = summarize(folder)
+    if summary.engine == foreign.ENGINE:
+        raise UserError(f"{folder.name} was imported: there is nothing to go on with; `labtui import` makes a new run")
     if summary.state == FINISHED:
         raise UserError(f"{folder.name} has finished; `labtui run {summary.experiment}` starts a new run")
     launched = folder.read_launch()
@@ -88,6 +90,8 @@ def evaluate(home: Home, run: RunFolder, overrides: Mapping[str, Any], device: s
     summary = summarize(run)
     if summary.state != FINISHED:
         raise UserError(f"{run.name} is not finished (it is {summary.state}); only a finished run can be scored")
+    if summary.engine == foreign.ENGINE:
+        raise UserError(f"{run.name} was imported: it holds answers and no model; choose a run of this program")
     document = {
         "engine": "evaluate",
         "run": run.name,

@@ -48,7 +48,7 @@ def _sentence(event: ev.Event) -> str:
         case ev.Queued():
             return f"queued: {event.ahead} ahead on {', '.join(event.devices)}"
         case ev.Started():
-            return f"started on {event.device}, seed {event.seed}"
+            return f"started on {event.device}" + (f", seed {event.seed}" if event.seed is not None else "")
         case ev.Resumed():
             return f"resumed from step {event.step}"
         case ev.Phase():

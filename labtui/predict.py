@@ -17,14 +17,14 @@ CHUNK = 64  # reviews a request: large enough to batch, small enough to narrate
 TIMEOUT_S = 600.0
 
 
-class _Narrator:
-    """What reading a file says, as narration."""
+class Narrator:
+    """What is said of a file that is read, as narration."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
 
     def note(self, text: str, level: str = "info") -> None:
-        self._say(text)
+        self._say(f"warning: {text}" if level == "warning" else text)
 
 
 def predict(
@@ -35,7 +35,7 @@ def predict(
     `text` names the column of the texts ("" finds it by name), `form` is "csv" or "jsonl". `row` counts from 0 as
     in `items.jsonl`. Raises `DataError` for an unreadable file and `ServingError` when the worker gives up.
     """
-    found = files.read(file, text, "", _Narrator(say), labelled=False)
+    found = files.read(file, text, "", Narrator(say), labelled=False)
     client = Client(home, run)
     client.start()
     writer: Any = None

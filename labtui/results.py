@@ -1,15 +1,14 @@
 """Finished runs as rows to compare, the published figures beside them, and both as text. No Textual here."""
 
-import csv
-import io
+import hashlib
 import json
-import textwrap
+import statistics
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engines.parts.statistics import wilson_interval
 from engines.runs import events as ev
@@ -22,25 +21,34 @@ from labtui.sanitize import clean
 
 PUBLISHED = Path(__file__).with_name("published.toml")
 CLASS_COLUMNS = 6  # most classes with a column of their own in a table; files hold all of them
+IMPORTED = "imported"  # the engine of runs that hold the predictions of another program
+BEFORE = "before tuning"
+NOTHING = "nothing varied"
+UNTRAINED = "UNTRAINED HEAD"
+NOT_SHARED = ("seed", "title", "family")  # settings in which the runs of one group may differ
 
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One finished run, or one published figure; texts are cleaned. Fractions are 0 to 1, None is "not known"."""
+    """A finished run, one of its repeats, a group of runs, or a published figure; texts are cleaned.
 
-    run: str  # name of the run folder; empty when published
+    Fractions are 0 to 1, None is "not known". Behind a row stand one or several executions: the repeats of a run, or
+    the runs of a group. With several, figures are their means, the confusion matrix is their sum.
+    """
+
+    run: str  # name of the run folder, of a group that of its newest run; empty when published
     experiment: str
     engine: str
     title: str
     model: str
     accuracy: float | None
-    items: int
-    interval: tuple[float, float] | None  # Wilson, 95 %
+    items: int  # of each execution
+    interval: tuple[float, float] | None  # 95 %: Wilson's of one execution; of several from `measured`, over the items
     recall: dict[str, float]  # by class, in the order of `labels`: the accuracy on the items of that class
     macro_precision: float | None = None
     macro_recall: float | None = None
     macro_f1: float | None = None
-    invalid: int | None = None  # items whose answer was no label; counted as wrong
+    invalid: int | None = None  # items whose answer was no label, over all executions; counted as wrong
     training_seconds: float | None = None
     seconds: float | None = None
     items_per_s: float | None = None
@@ -53,11 +61,52 @@ class ResultRow:
     source: str = ""  # of a published figure
     variant: str = ""  # which of a run's rows: "before tuning"; empty: its own
     before: "ResultRow | None" = None  # the same items, answered by the model before this run tuned it
+    level: Literal["group", "run", "repeat"] = "run"
+    config: str = ""  # digest of the settings but for `NOT_SHARED`; empty where they cannot be read
+    seed: int | None = None
+    repeat: int = 0  # which one this is, from 0
+    value: str = ""  # what this repeat was given
+    varied: str = ""  # what differs between the executions, in words; empty for one
+    accuracies: tuple[float, ...] = ()  # of the executions; empty for one
+    children: tuple["ResultRow", ...] = ()  # the executions, where they have rows of their own
+    untrained_head: bool = False
+    # Known when the answers themselves have been read (`labtui.groups`).
+    measured: bool = False
+    macro_intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, by field name
+    brier: float | None = None
+    calibration_error: float | None = None
+    kappa: float | None = None  # Fleiss, over the executions
+    all_agree: float | None = None
+    flips: int | None = None
+    same_items: bool = True  # whether all executions answered the same items
+    estimate_bytes: int | None = None
+    warnings: tuple[tuple[str, str], ...] = ()  # (key of the column that it touches, sentence)
 
     @property
     def key(self) -> str:
         """Names the row among all rows."""
-        return f"{self.run} {self.variant}".rstrip() if self.run else f"published {self.title}"
+        if self.published:
+            return f"published {self.title}"
+        own = f"{self.run} {self.variant}".rstrip()
+        if self.level == "group":
+            return f"group {self.config} {self.variant}".rstrip()
+        return f"{own} repeat {self.repeat}" if self.level == "repeat" else own
+
+    @property
+    def n(self) -> int:
+        """How many executions stand behind the row."""
+        return len(self.accuracies) or 1
+
+    @property
+    def sd(self) -> float | None:
+        """Sample standard deviation of the executions' accuracies; None for one."""
+        return statistics.stdev(self.accuracies) if self.n > 1 else None
+
+    @property
+    def invalid_share(self) -> float | None:
+        """Share of the answers that are no label."""
+        answers = self.items * self.n
+        return self.invalid / answers if self.invalid is not None and answers else None
 
 
 @dataclass(frozen=True)
@@ -69,24 +118,56 @@ class Column:
     value: Callable[[ResultRow], Any]
     text: Callable[[ResultRow], str]
     right: bool = True
+    least: int = 0  # cells that it will need when the answers have been read
 
 
 def _peak(row: ResultRow) -> str:
     if row.memory_peak_bytes is None:
         return format.MISSING
-    return f"{row.memory_peak_bytes / 2**30:,.2f} {'RAM' if row.memory_on_host else 'GPU'}"
+    peak = f"{row.memory_peak_bytes / 2**30:,.2f} {'RAM' if row.memory_on_host else 'GPU'}"
+    return peak + (f" of est. {row.estimate_bytes / 2**30:,.2f}" if row.estimate_bytes else "")
 
 
 def name_of(row: ResultRow) -> str:
-    """How a row is called on the screen: the experiment and the run's last digits, or that it is published."""
+    """How a row is called wherever it stands alone: the experiment and the run's last digits, or that it is published
+    or imported."""
     if row.published:
         return f"published: {row.title}"
-    return f"{row.experiment} {row.run.rpartition('-')[2]} {row.variant}".rstrip()
+    name = f"{IMPORTED}: {row.experiment}" if row.engine == IMPORTED else row.experiment
+    if row.level != "group":
+        name += f" {row.run.rpartition('-')[2]}"
+    if row.variant:
+        name += f" {row.variant}"
+    return f"{name} repeat {row.repeat + 1}" if row.level == "repeat" else name
 
 
 def short_name(row: ResultRow) -> str:
     """`name_of` without the family of the experiment."""
-    return name_of(row) if row.published else name_of(row).rpartition("/")[2]
+    if row.published or row.engine == IMPORTED:
+        return name_of(row)
+    return name_of(row).rpartition("/")[2]
+
+
+def varied_text(row: ResultRow) -> str:
+    """What differs between the executions, and that a head was never trained."""
+    if row.untrained_head:
+        return f"{row.varied} {UNTRAINED.split()[0]}" if row.varied else UNTRAINED
+    return row.varied or format.MISSING
+
+
+def sd_text(row: ResultRow) -> str:
+    """The standard deviation; nothing where nothing varied: a zero would look like a finding."""
+    return format.score(None if row.varied.startswith("nothing") and not row.sd else row.sd)
+
+
+def range_text(row: ResultRow) -> str:
+    """Lowest and highest accuracy of several executions."""
+    return format.interval(min(row.accuracies), max(row.accuracies)) if row.n > 1 else format.MISSING
+
+
+def share(fraction: float | None) -> str:
+    """A fraction in percent with one decimal: `0.4 %`."""
+    return format.MISSING if fraction is None else f"{100 * fraction:.1f} %"
 
 
 def _score(name: str) -> Callable[[ResultRow], str]:
@@ -107,25 +188,31 @@ COLUMNS: tuple[Column, ...] = (
         "95 %",
         lambda r: r.interval and r.interval[0],
         lambda r: format.interval(*(r.interval or (None, None))),
+        least=11,
     ),
-    Column("items", "items", _value("items"), lambda r: format.count(r.items)),
+    Column("n", "n", _value("n"), lambda r: format.count(r.n)),
+    Column("sd", "sd", _value("sd"), sd_text, least=5),
+    Column("varied", "varied", lambda r: r.varied or r.untrained_head and UNTRAINED or None, varied_text, right=False),
+    Column("items", "items", _value("items"), lambda r: format.count(r.items) if r.items else format.MISSING),
     Column("macro_f1", "F1", _value("macro_f1"), _score("macro_f1")),
+    Column("range", "min–max", lambda r: min(r.accuracies, default=None), range_text, least=11),
     Column("macro_precision", "prec.", _value("macro_precision"), _score("macro_precision")),
     Column("macro_recall", "recall", _value("macro_recall"), _score("macro_recall")),
-    Column("invalid", "invalid", _value("invalid"), lambda r: format.count(r.invalid)),
-    Column("training_seconds", "training", _value("training_seconds"), lambda r: format.duration(r.training_seconds)),
+    Column("invalid", "invalid", _value("invalid_share"), lambda r: share(r.invalid_share)),
+    Column("kappa", "kappa", _value("kappa"), _score("kappa"), least=6),
+    Column("all_agree", "all agree", _value("all_agree"), lambda r: share(r.all_agree)),
+    Column("brier", "Brier", _value("brier"), _score("brier"), least=5),
+    Column("calibration_error", "ECE", _value("calibration_error"), _score("calibration_error"), least=5),
     Column(
         "items_per_s", "items/s", _value("items_per_s"), lambda r: format.rate(r.items_per_s, "").removesuffix(" /s")
     ),
-    Column("memory_peak_bytes", "peak GiB", _value("memory_peak_bytes"), _peak),
+    Column("training_seconds", "training", _value("training_seconds"), lambda r: format.duration(r.training_seconds)),
+    Column("memory_peak_bytes", "peak GiB", _value("memory_peak_bytes"), _peak, least=21),
     Column("engine", "engine", _value("engine"), lambda r: r.engine or format.MISSING, right=False),
     Column("model", "model", _value("model"), lambda r: r.model or format.MISSING, right=False),
 )
+AFTER_RECALL = 9  # the recall of each class stands after so many of them
 
-
-# On a terminal too narrow for all; the run, its accuracy and the interval always stay.
-LEFT_OUT_FIRST = ("invalid", "macro_recall", "macro_precision", "engine", "memory_peak_bytes", "items_per_s", "recall",
-                  "training_seconds", "model", "macro_f1", "items")
 
 
 def _recall(label: str) -> Column:
@@ -137,7 +224,13 @@ def columns(rows: Iterable[ResultRow]) -> list[Column]:
     """`COLUMNS` with one more for the recall of each class of the rows, the commonest classes first."""
     classes = Counter(label for row in rows for label in row.recall)
     recall = [_recall(label) for label, _ in classes.most_common(CLASS_COLUMNS)]
-    return [*COLUMNS[:4], *recall, *COLUMNS[4:]]
+    return [*COLUMNS[:AFTER_RECALL], *recall, *COLUMNS[AFTER_RECALL:]]
+
+
+def known_columns(rows: Sequence[ResultRow]) -> list[Column]:
+    """`columns` without those in which no row has a value; without repeats also without n and what varied."""
+    several = any(row.n > 1 for row in rows)
+    return [c for c in columns(rows) if any(c.value(row) is not None for row in rows) and (several or c.key != "n")]
 
 
 def result_of(folder: RunFolder) -> ResultRow | None:
@@ -161,21 +254,96 @@ def result_of(folder: RunFolder) -> ResultRow | None:
         engine=clean(summary.engine),
         title=clean(str(summary.document.get("title", ""))),
         model=clean(end.model),
-        **_figures(end.scores, end.items, end.labels, end.confusion),
+        **figures(end.scores, end.items, end.labels, end.confusion),
         training_seconds=end.training_seconds,
         seconds=end.seconds,
         items_per_s=end.items_per_s,
         memory_peak_bytes=end.memory_peak_bytes or end.host_memory_peak_bytes,
         memory_on_host=not end.memory_peak_bytes,
+        config=digest(summary.document),
+        seed=summary.document.get("seed"),
+        untrained_head=bool(end.scores.get("untrained_head")),
     )
+    if len(end.scores.get("repeats", ())) > 1:
+        return with_repeats(row, _repeats(row, folder, tail, len(end.scores["repeats"])))
     if not isinstance(original := end.scores.get("original"), dict):
         return row
-    figures = _figures(original, end.items, end.labels, original.get("confusion", []))
-    before = replace(row, **figures, variant="before tuning", training_seconds=None, items_per_s=None)
-    return replace(row, before=before)
+    own = figures(original, end.items, end.labels, original.get("confusion", []))
+    return replace(row, before=replace(row, **own, variant=BEFORE, training_seconds=None, items_per_s=None))
 
 
-def _figures(
+def digest(document: Mapping[str, Any]) -> str:
+    """Equal exactly for runs of one group: the same settings but for `NOT_SHARED`. Empty without settings."""
+    shared = {key: value for key, value in document.items() if key not in NOT_SHARED}
+    told = json.dumps(shared, sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16] if shared else ""
+
+
+def _repeats(row: ResultRow, folder: RunFolder, tail: Sequence[ev.Record], count: int) -> list[ResultRow]:
+    """A row for each repeat; the whole file is read only where its end does not hold them all."""
+    found: dict[int, ev.Repeat] = {}
+    for records in (tail, ev.read_all(folder.events)):
+        found |= {record.event.index: record.event for record in records if isinstance(record.event, ev.Repeat)}
+        if len(found) >= count:
+            break
+    return [
+        repeat_row(row, at, event.value, varied=event.varied,
+                   **figures(event.scores, sum(map(sum, event.confusion)), event.labels, event.confusion))
+        for at, event in sorted(found.items())
+    ]
+
+
+def repeat_row(run: ResultRow, repeat: int, value: str, **own: Any) -> ResultRow:
+    """The row of one repeat of `run`, with its `own` fields; time and memory are those of the run, not repeated."""
+    return replace(run, level="repeat", repeat=repeat, value=clean(value), accuracies=(), children=(), before=None,
+                   training_seconds=None, seconds=None, items_per_s=None, memory_peak_bytes=None, estimate_bytes=None,
+                   warnings=(), kappa=None, all_agree=None, flips=None, **{"varied": "", **own})
+
+
+def with_repeats(run: ResultRow, repeats: Sequence[ResultRow]) -> ResultRow:
+    """The row of a run with several repeats: their means."""
+    varied = clean(repeats[0].varied).replace("_", " ") if repeats else ""
+    children = tuple(replace(child, varied="") for child in repeats)
+    return replace(averaged(run, children), varied=NOTHING if varied == "nothing" else varied)
+
+
+def averaged(row: ResultRow, children: tuple[ResultRow, ...]) -> ResultRow:
+    """`row` over its children: means of their figures, the sum of their confusion matrices, no interval yet."""
+
+    def mean(name: str) -> float | None:
+        values = [value for child in children if (value := getattr(child, name)) is not None]
+        return statistics.fmean(values) if len(values) == len(children) and values else None
+
+    shapes = {(child.labels, len(child.confusion)) for child in children}
+    alike = len(shapes) == 1 and all(child.confusion for child in children)
+    classes = list(dict.fromkeys(label for child in children for label in child.recall))
+    items = {child.items for child in children}
+    return replace(
+        row,
+        accuracy=mean("accuracy"),
+        macro_precision=mean("macro_precision"),
+        macro_recall=mean("macro_recall"),
+        macro_f1=mean("macro_f1"),
+        brier=mean("brier"),
+        calibration_error=mean("calibration_error"),
+        interval=None,
+        macro_intervals={},
+        items=items.pop() if len(items) == 1 else 0,
+        recall={c: statistics.fmean(child.recall[c] for child in children) for c in classes
+                if all(c in child.recall for child in children)},
+        invalid=sum(child.invalid or 0 for child in children) if alike else None,
+        confusion=_sum([child.confusion for child in children]) if alike else (),
+        accuracies=tuple(child.accuracy for child in children if child.accuracy is not None),
+        children=children,
+        measured=all(child.measured for child in children),
+    )
+
+
+def _sum(tables: Sequence[Sequence[Sequence[int]]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(map(sum, zip(*lines, strict=True))) for lines in zip(*tables, strict=True))
+
+
+def figures(
     scores: dict[str, Any], items: int, labels: Sequence[str], confusion: Sequence[Sequence[int]]
 ) -> dict[str, Any]:
     """The fields of a row that are about its answers."""
@@ -204,7 +372,7 @@ def published_rows() -> list[ResultRow]:
     return [
         ResultRow(
             run="",
-            experiment="",
+            experiment=row.get("execution_of", ""),
             engine="",
             title=row["title"],
             model=row["model"],
@@ -216,6 +384,8 @@ def published_rows() -> list[ResultRow]:
             published=True,
             note=row["note"],
             source=document["source"],
+            varied=row.get("varied", ""),
+            untrained_head=row.get("untrained_head", False),
         )
         for row in document["row"]
     ]
@@ -268,109 +438,3 @@ def sort(rows: Sequence[ResultRow], column: str, descending: bool | None = None)
     lacking = [row for row in rows if chosen.value(row) in (None, "")]
     reverse = chosen.right if descending is None else descending
     return [row for _, row in sorted(given, key=lambda pair: pair[0], reverse=reverse)] + lacking
-
-
-def _notes(rows: Sequence[ResultRow]) -> list[str]:
-    """Every source once, and under it every note once, with the rows that it is about."""
-    lines = []
-    for source in dict.fromkeys(row.source for row in rows if row.source):
-        lines.append(f"published: not measured by this program. Source: {source}.")
-        about: dict[str, list[str]] = {}
-        for row in rows:
-            if row.source == source:
-                about.setdefault(row.note, []).append(row.title)
-        lines += [f"{', '.join(titles)}: {note}." for note, titles in about.items()]
-    return lines
-
-
-def to_table(rows: Sequence[ResultRow], width: int | None = None) -> tuple[str, list[str]]:
-    """Aligned plain text, under it the notes of published rows; and the headers of the columns left out.
-
-    With `width` (cells), the columns of least weight are left out until the lines fit, as far as that helps.
-    """
-    if not rows:
-        return "", []
-    shown = columns(rows)
-    widths = {c.key: max(len(c.header), *(len(c.text(row)) for row in rows)) for c in shown}
-    dropped = []
-    for key in LEFT_OUT_FIRST if width else ():
-        if sum(widths[c.key] + 2 for c in shown) - 2 <= (width or 0):
-            break
-        dropped += [c.header for c in shown if c.key.partition(".")[0] == key]
-        shown = [c for c in shown if c.key.partition(".")[0] != key]
-
-    def line(texts: Iterable[str]) -> str:
-        padded = (t.rjust(widths[c.key]) if c.right else t.ljust(widths[c.key])
-                  for t, c in zip(texts, shown, strict=True))
-        return "  ".join(padded).rstrip()
-
-    notes = [part for note in _notes(rows) for part in (textwrap.wrap(note, width) if width else [note])]
-    lines = [line(c.header for c in shown), *(line(c.text(row) for c in shown) for row in rows)]
-    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n", dropped
-
-
-def to_markdown(rows: Sequence[ResultRow]) -> str:
-    """A Markdown table, and under it the notes of published rows."""
-    shown = columns(rows)
-    cells = [[c.text(row) for c in shown] for row in rows]
-
-    def line(texts: Iterable[str]) -> str:
-        return "| " + " | ".join(t.replace("\\", "\\\\").replace("|", "\\|") for t in texts) + " |"
-
-    notes = [f"- {note}" for note in _notes(rows)]
-    rule = "|" + "|".join("---:" if c.right else "---" for c in shown) + "|"
-    return "\n".join([line(c.header for c in shown), rule, *map(line, cells), *([""] if notes else []), *notes]) + "\n"
-
-
-def as_dict(row: ResultRow) -> dict[str, Any]:
-    """Plain values in full precision, under the names that `labtui list --json` uses too."""
-    return {
-        "run": row.run,
-        "config": row.experiment,
-        "engine": row.engine,
-        "state": "published" if row.published else FINISHED,
-        "published": row.published,
-        "title": row.title,
-        "variant": row.variant,
-        "model": row.model,
-        "accuracy": row.accuracy,
-        "accuracy_low": row.interval[0] if row.interval else None,
-        "accuracy_high": row.interval[1] if row.interval else None,
-        "items": row.items,
-        "invalid": row.invalid,
-        "recall": row.recall,
-        "macro_precision": row.macro_precision,
-        "macro_recall": row.macro_recall,
-        "macro_f1": row.macro_f1,
-        "training_seconds": row.training_seconds,
-        "seconds": row.seconds,
-        "items_per_s": row.items_per_s,
-        "memory_peak_bytes": row.memory_peak_bytes,
-        "memory_of": None if row.memory_peak_bytes is None else "host" if row.memory_on_host else "device",
-        "labels": list(row.labels),
-        "confusion": [list(r) for r in row.confusion],
-        "note": row.note,
-        "source": row.source,
-    }
-
-
-def to_json(rows: Sequence[ResultRow]) -> str:
-    """An array, one object a run, full precision."""
-    return json.dumps([as_dict(row) for row in rows], indent=1, ensure_ascii=False) + "\n"
-
-
-def to_csv(rows: Sequence[ResultRow]) -> str:
-    """One line a run, full precision; the recall of every class has a column `recall.CLASS`, None is empty."""
-    classes = list(dict.fromkeys(label for row in rows for label in row.recall))
-    lines = []
-    for row in rows:
-        values = {k: v for k, v in as_dict(row).items() if k not in ("recall", "labels", "confusion")}
-        lines.append({**values, **{f"recall.{c}": row.recall.get(c) for c in classes}})
-    output = io.StringIO()
-    header = ["run", "config", "engine", "state", "model", "accuracy", "items"]
-    writer = csv.DictWriter(
-        output, [*header, *(k for k in (lines[0] if lines else ()) if k not in header)], lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(lines)
-    return output.getvalue()

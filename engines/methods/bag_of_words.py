@@ -39,12 +39,11 @@ class Config:
     data: Data = group(Data)
     features: Features = group(Features)
     classifier: Regression = group(lambda: Regression(inverse_regularisation=10.0))
-    seed: int = option(0, "Seed of the data split; nothing else here is random.", minimum=0)
 
 
 def run(config: Config, report: Reporter) -> None:
     report.model = "bag of words"
-    splits = data.load_for_training(config.data, config.seed, report)
+    splits = data.load_for_training(config.data, report)
 
     report.phase("features", len(splits.train), "texts")
     vectorizer = _vectorizer(config.features.ngrams, min_df=config.features.min_document_count,

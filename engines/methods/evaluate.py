@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from engines.methods import engine
-from engines.parts import data, scoring
+from engines.parts import data, foreign, scoring
 from engines.parts.classifier import Classifier, classify_reported
 from engines.parts.data import Data
 from engines.reporter import Reporter
@@ -21,7 +21,6 @@ class Config:
 
     run: str = option("", "Name of the finished run whose model is scored.")
     data: Data = group(lambda: Data(train=0, validation=0, test=1.0))
-    seed: int = option(0, "Seed of the choice of items, where data.test is not all of them.", minimum=0)
 
 
 def run(config: Config, report: Reporter) -> None:
@@ -31,7 +30,7 @@ def run(config: Config, report: Reporter) -> None:
         raise UserError("data.test = 0 leaves nothing to score; raise it")
     source = source_run(RunFolder(report.folder.path.parent / config.run))
     report.model = summarize(source).model
-    splits = data.load(config.data, config.seed, report)
+    splits = data.load(config.data, report)
     splits = replace(splits, test=_apart_from_training(source, splits.test, config.data.overlap, report))
     report.phase("load")
     classifier = open_classifier(source, report.device)
@@ -55,6 +54,8 @@ def source_run(folder: RunFolder) -> RunFolder:
     if not folder.config.is_file():
         raise UserError(f"no run {folder.name} in {folder.path.parent}; `labtui list` shows the runs")
     document = folder.read_document()
+    if document.get("engine") == foreign.ENGINE:
+        raise UserError(f"{folder.name} was imported: it holds answers and no model; choose a run of this program")
     if document.get("engine") != "evaluate":
         return folder
     return source_run(RunFolder(folder.path.parent / str(document.get("run", ""))))

@@ -41,11 +41,10 @@ class Config:
     model: Model = group(Model)
     features: Features = group(Features)
     classifier: Regression = group(lambda: Regression(inverse_regularisation=0.1))
-    seed: int = option(0, "Seed of the data split; nothing else here is random.", minimum=0)
 
 
 def run(config: Config, report: Reporter) -> None:
-    splits = data.load_for_training(config.data, config.seed, report)
+    splits = data.load_for_training(config.data, report)
     path = models.locate(config.model, report)
     report.phase("load")
     encoder = Encoder(path, config.features.max_length, config.features.pooling, report.device)

@@ -7,15 +7,14 @@ deviation; its confusion, and so every interval over items, is that of the first
 
 import hashlib
 import json
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from engines.parts import data, hub, likelihood, models, prompts, scoring, tiny
-from engines.parts.classifier import Answer, answers, padded
+from engines.parts import data, hub, likelihood, memory, models, prompts, scoring, tiny
+from engines.parts.classifier import Answer, answers, checked_repeat, padded
 from engines.parts.data import Data, Example, Splits
 from engines.parts.likelihood import CALIBRATIONS, PRECISIONS, Batches, Encoder, Scorer
 from engines.parts.models import Model
@@ -135,7 +134,7 @@ def run(config: Config, report: Reporter) -> None:
     report.model = config.model.name
     if not config.data.test:
         raise ConfigError("data.test = 0 leaves nothing to test on; raise it")
-    splits = data.load(config.data, config.seed, report)
+    splits = data.load(config.data, report)
     data.write_items(report.folder, splits.test, splits.labels)
     path = models.locate(config.model, report)
     if config.trust_remote_code and "/" in config.model.name and not Path(config.model.name).expanduser().exists():
@@ -151,10 +150,10 @@ def run(config: Config, report: Reporter) -> None:
     _conclude(splits, results, report)
 
 
-def weights(folder: RunFolder) -> list[Path]:
-    """The files that `load` will read the weights from: those of the model that was asked."""
-    path = asked_path(folder, json.loads((folder.model / "prompting.json").read_bytes()))
-    return sorted(path.glob("*.safetensors"))
+def weight_bytes(folder: RunFolder) -> int:
+    """What the weights that `load` opens take on a GPU: those of the model that was asked."""
+    document = json.loads((folder.model / "prompting.json").read_bytes())
+    return memory.decoder_bytes(asked_path(folder, document), document["precision"])
 
 
 def asked_path(folder: RunFolder, document: dict[str, Any]) -> Path:
@@ -167,24 +166,23 @@ def asked_path(folder: RunFolder, document: dict[str, Any]) -> Path:
 
 
 def load(folder: RunFolder, device: str, repeat: int = 0) -> "PromptClassifier | HeadClassifier":
-    """The model of a finished run as the given repeat asked it, on `device`."""
+    """The model of a finished run as the given repeat asked it, counted from 0, on `device`."""
     document = json.loads((folder.model / "prompting.json").read_bytes())
-    if not 0 <= repeat < len(document["repeats"]):
-        last = len(document["repeats"]) - 1
-        raise UserError(f"{folder.name} has no repeat {repeat}; choose one from 0 to {last}")
     path = asked_path(folder, document)
-    entry = document["repeats"][repeat]
-    shots = tuple((text, label) for text, label in entry["shots"])
-    prompt = Prompt(TEMPLATES[entry["template"]], tuple(entry["words"]), shots)
-    asked = Asked(entry["value"], prompt, entry["seed"], tuple(entry["log_prior"]))
+    asked = []
+    for entry in document["repeats"]:
+        shots = tuple((text, label) for text, label in entry["shots"])
+        prompt = Prompt(TEMPLATES[entry["template"]], tuple(entry["words"]), shots)
+        asked.append(Asked(entry["value"], prompt, entry["seed"], tuple(entry["log_prior"])))
+    checked_repeat(repeat, len(asked))
     labels, max_length, trust = tuple(document["labels"]), document["max_length"], document["trust_remote_code"]
     if document["method"] == "untrained_head":
         headed = Headed(*likelihood.load_headed(path, document["precision"], device, trust), device)
-        return HeadClassifier(labels, headed, asked.seed, max_length)
+        return HeadClassifier(labels, headed, asked, max_length, repeat)
     model, tokenizer = likelihood.load_model(path, document["precision"], device, trust)
     encoder = Encoder(tokenizer, likelihood.chats(document["form"], tokenizer))
-    writes = document["method"] == "generate"
-    return PromptClassifier(labels, encoder, Scorer(model, device), asked, max_length, writes, document["temperature"])
+    writes, temperature = document["method"] == "generate", document["temperature"]
+    return PromptClassifier(labels, encoder, Scorer(model, device), asked, max_length, writes, temperature, repeat)
 
 
 # -- prompts ------------------------------------------------------------------------------------------------
@@ -504,32 +502,15 @@ def _save(config: Config, splits: Splits, path: Path, asked: Sequence[Asked], re
 
 def _conclude(splits: Splits, results: Sequence[Found], report: Reporter) -> None:
     every = [_scores(splits, found) for found in results]
-    scores, confusion = every[0]
-    if len(every) > 1:
-        accuracies = [s["accuracy"] for s, _ in every]
-        scores = _mean([s for s, _ in every]) | {
-            "repeats": accuracies, "accuracy_sd": statistics.stdev(accuracies)
-        }  # fmt: skip
-    report.evaluated("test", scores, list(splits.labels), confusion)
-
-
-def _mean(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Key by key over the repeats; what only the first repeat has, and what is no number, stays."""
-    found: dict[str, Any] = {}
-    for key, value in scores[0].items():
-        values = [s[key] for s in scores if key in s]
-        if isinstance(value, dict):
-            found[key] = _mean(values)
-        else:
-            found[key] = value if isinstance(value, bool) or len(values) < len(scores) else statistics.fmean(values)
-    return found
+    scores = scoring.over_repeats([found for found, _ in every])
+    report.evaluated("test", scores, list(splits.labels), every[0][1])
 
 
 # -- the classify screen ------------------------------------------------------------------------------------
 
 
 class PromptClassifier:
-    """A language model that is asked as one repeat of a run asked it.
+    """A language model that is asked as a repeat of a run asked it.
 
     Where answers are written there are no probabilities: an answer has an empty list of them, and one that is
     no label is called `INVALID`.
@@ -540,14 +521,24 @@ class PromptClassifier:
         labels: tuple[str, ...],
         encoder: Encoder,
         scorer: Scorer,
-        asked: Asked,
+        repeats: Sequence[Asked],
         max_length: int,
         writes: bool,
         temperature: float,
+        repeat: int = 0,
     ) -> None:
         self.labels = labels
-        self._encoder, self._scorer, self._asked = encoder, scorer, asked
+        self._encoder, self._scorer, self._repeats = encoder, scorer, repeats
         self._max_length, self._writes, self._temperature = max_length, writes, temperature
+        self._asked = repeats[repeat]
+
+    def of_repeat(self, repeat: int) -> "PromptClassifier":
+        """The same model, asked as another repeat of the run."""
+        checked_repeat(repeat, len(self._repeats))
+        return PromptClassifier(
+            self.labels, self._encoder, self._scorer, self._repeats, self._max_length, self._writes,
+            self._temperature, repeat,
+        )  # fmt: skip
 
     def classify(self, texts: Sequence[str]) -> list[Answer]:
         cut, read, total = self._encoder.cut(texts, self._max_length)
@@ -564,11 +555,19 @@ class PromptClassifier:
 
 
 class HeadClassifier:
-    """The head that one repeat of a run drew."""
+    """The head that a repeat of a run drew."""
 
-    def __init__(self, labels: tuple[str, ...], headed: Headed, seed: str, max_length: int) -> None:
+    def __init__(
+        self, labels: tuple[str, ...], headed: Headed, repeats: Sequence[Asked], max_length: int, repeat: int = 0
+    ) -> None:
         self.labels = labels
-        self._headed, self._seed, self._max_length = headed, seed, max_length
+        self._headed, self._repeats, self._max_length = headed, repeats, max_length
+        self._seed = repeats[repeat].seed
+
+    def of_repeat(self, repeat: int) -> "HeadClassifier":
+        """The same model under the head of another repeat of the run."""
+        checked_repeat(repeat, len(self._repeats))
+        return HeadClassifier(self.labels, self._headed, self._repeats, self._max_length, repeat)
 
     def classify(self, texts: Sequence[str]) -> list[Answer]:
         if not texts:

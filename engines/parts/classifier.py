@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from engines.reporter import Notes, Reporter
-from engines.settings import option
+from engines.settings import UserError, option
 
 if TYPE_CHECKING:
     import numpy
@@ -35,6 +35,29 @@ class Classifier(Protocol):
     labels: tuple[str, ...]
 
     def classify(self, texts: Sequence[str]) -> list[Answer]: ...
+
+
+@runtime_checkable
+class Repeated(Classifier, Protocol):
+    """A model that its run asked in several ways: it answers as the first one did."""
+
+    def of_repeat(self, repeat: int) -> Classifier:
+        """The same model, not loaded again, as the given repeat of the run asked it; see `checked_repeat`."""
+
+
+def of_repeat(classifier: Classifier, repeat: int) -> Classifier:
+    """`classifier` as the given repeat of its run, counted from 0; `UserError` where the run has no such repeat."""
+    if isinstance(classifier, Repeated):
+        return classifier.of_repeat(repeat)
+    checked_repeat(repeat, 1)
+    return classifier
+
+
+def checked_repeat(repeat: int, count: int) -> None:
+    """`UserError` unless `repeat`, counted from 0, is one of `count`. People count them from 1."""
+    if not 0 <= repeat < count:
+        have = f"repeats 1 to {count}; choose one of them" if count > 1 else "a single repeat; ask it without one"
+        raise UserError(f"there is no repeat {repeat + 1}: the run has {have}")
 
 
 def answers(

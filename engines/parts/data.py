@@ -1,10 +1,6 @@
-"""Labelled reviews in splits: settings, labels, copies, splits, and the record of the test items."""
+"""Labelled reviews in splits: settings, labels, copies, splits."""
 
-import hashlib
 import json
-import os
-import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,14 +9,12 @@ from typing import Any
 
 from engines.parts import sources
 from engines.parts.files import DataError, Source
+from engines.parts.items import CLASSES_MAX, Example, examples_of, unified_name, whole_number, write_items
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder, write_atomic
 from engines.settings import ConfigError, nearest, option
 
 SPLITS = ("train", "validation", "test")
-CLASSES_MAX = 100
-_POLARITY = {"neg": "negative", "negative": "negative", "pos": "positive", "positive": "positive"}
-_WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
 
 
 @dataclass(frozen=True)
@@ -39,6 +33,7 @@ class Data:
         "only scored), or allow.",
         choices=("refuse", "drop", "allow"),
     )  # fmt: skip
+    seed: int = option(0, "Seed of the split: runs that differ in their own seed alone are tested on the same reviews.")
     train: int | float = option(
         0.8, "Training reviews: a count, or a fraction with a point.", unit="reviews", minimum=0
     )
@@ -63,17 +58,7 @@ class Data:
 
     def class_names(self) -> tuple[str, ...]:
         """The names in `labels`, in class order; empty when they are to be taken from the data."""
-        return tuple(_word(name) for name in self.labels.split(",")) if self.labels.strip() else ()
-
-
-@dataclass(frozen=True)
-class Example:
-    """One labelled review."""
-
-    text: str  # cleaned, not truncated
-    label: int  # index into Splits.labels
-    row: int  # 0-based, in the whole source as read
-    hash: str  # sha256 of `text`; the n-th copy in the source ends in "#n"
+        return tuple(unified_name(name) for name in self.labels.split(",")) if self.labels.strip() else ()
 
 
 @dataclass(frozen=True)
@@ -86,11 +71,11 @@ class Splits:
     test: list[Example]
 
 
-def load(data: Data, seed: int, report: Reporter) -> Splits:
+def load(data: Data, report: Reporter) -> Splits:
     """Read, clean, label, split and check the reviews; say what was found in notes of the phase "data".
 
     Which item went to which split is recorded in `splits.jsonl` of the run folder. The result depends on
-    the source, the settings and `seed` alone. Raises `DataError` (or `HubError`, from a
+    the source and the settings alone. Raises `DataError` (or `HubError`, from a
     download) with file, row or column and remedy.
     """
     data.check()
@@ -101,15 +86,15 @@ def load(data: Data, seed: int, report: Reporter) -> Splits:
     rows = [row for row, label in enumerate(classes) if label is not None]
     if len(rows) < len(classes):
         report.note(f"{source.name}: {len(classes) - len(rows):,} rows without a label are left out")
-    examples = _examples(source, classes, rows)
+    examples = examples_of(source, classes, rows)
     _note_copies(source, examples, labels, report)
     report.check_stop()
     if data.split == "official":
-        dealt = _official(data, source, examples, seed)
+        dealt = _official(data, source, examples)
     elif data.split == "in_order":
         dealt = _in_order(data, source, examples)
     else:
-        dealt = _dealt(data, source, examples, len(labels) if data.split == "balanced" else 1, seed)
+        dealt = _dealt(data, source, examples, len(labels) if data.split == "balanced" else 1)
     train, validation, test = dealt
     if data.split in ("in_order", "official"):
         train = _without_overlap(data, source, train, test, report)
@@ -132,12 +117,12 @@ def load(data: Data, seed: int, report: Reporter) -> Splits:
     return Splits(labels, train, validation, test)
 
 
-def load_for_training(data: Data, seed: int, report: Reporter) -> Splits:
+def load_for_training(data: Data, report: Reporter) -> Splits:
     """`load` for engines that train and test: both splits hold items, and the test items are recorded."""
     for split in ("train", "test"):
         if not getattr(data, split):
             raise ConfigError(f"data.{split} = 0 leaves nothing to {split} on; raise it")
-    splits = load(data, seed, report)
+    splits = load(data, report)
     write_items(report.folder, splits.test, splits.labels)
     return splits
 
@@ -157,40 +142,7 @@ def class_counts(examples: Iterable[Example], labels: Sequence[str]) -> dict[str
     return {name: counts[index] for index, name in enumerate(labels)}
 
 
-def write_items(folder: RunFolder, examples: Sequence[Example], labels: Sequence[str]) -> None:
-    """Record the test items of a run as `items.jsonl`: one line `hash`, `row`, `text`, `label` (its name) an item.
-
-    Runs on the same items share one file in the home's `items/`, named by the sha256 of its content.
-    """
-    lines = (
-        json.dumps({"hash": e.hash, "row": e.row, "text": e.text, "label": labels[e.label]}, ensure_ascii=False)
-        for e in examples
-    )
-    content = "".join(f"{line}\n" for line in lines).encode()
-    shared = folder.home.items / f"{hashlib.sha256(content).hexdigest()}.jsonl"
-    if not shared.exists():
-        write_atomic(shared, content)
-    folder.items.unlink(missing_ok=True)
-    try:
-        os.link(shared, folder.items)
-    except OSError:
-        shutil.copyfile(shared, folder.items)
-
-
 # -- labels -----------------------------------------------------------------------------------------------
-
-
-def _word(value: Any) -> str:
-    word = str(value).strip()
-    return _POLARITY.get(word.lower(), word)
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, str):
-        return int(value.partition(".")[0]) if _WHOLE.fullmatch(value.strip()) else None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return int(value) if isinstance(value, int) else None
 
 
 def _classes(source: Source, data: Data, report: Reporter) -> tuple[tuple[str, ...], list[int | None]]:
@@ -214,7 +166,7 @@ def _classes(source: Source, data: Data, report: Reporter) -> tuple[tuple[str, .
                         f"({shown}, ...); set data.label to the column of the classes")  # fmt: skip
     if not first_row:
         raise DataError(f"{source.name}: no row has a label; use a source with labels")
-    whole = {value: _whole(value) for value in first_row}
+    whole = {value: whole_number(value) for value in first_row}
     if all(number is not None for number in whole.values()):
         names, index = _number_classes(source, data, first_row, whole, report)  # type: ignore[arg-type]
     else:
@@ -230,7 +182,7 @@ def _number_classes(
     source: Source, data: Data, first_row: dict[Any, int], whole: dict[Any, int], report: Reporter
 ) -> tuple[tuple[str, ...], dict[Any, int]]:
     numbers = sorted(set(whole.values()))
-    names = data.class_names() or tuple(map(_word, source.class_names))
+    names = data.class_names() or tuple(map(unified_name, source.class_names))
     if not names:
         names = tuple(map(str, numbers))
         if numbers == [0, 1]:
@@ -247,7 +199,7 @@ def _number_classes(
 
 
 def _word_classes(source: Source, data: Data, first_row: dict[Any, int]) -> tuple[tuple[str, ...], dict[Any, int]]:
-    words = {value: _word(value) for value in first_row}
+    words = {value: unified_name(value) for value in first_row}
     names = data.class_names() or tuple(sorted(set(words.values())))
     for value, word in words.items():
         if word not in names:
@@ -257,18 +209,6 @@ def _word_classes(source: Source, data: Data, first_row: dict[Any, int]) -> tupl
 
 
 # -- copies -----------------------------------------------------------------------------------------------
-
-
-def _examples(source: Source, classes: list[int | None], rows: list[int]) -> list[Example]:
-    seen: Counter[str] = Counter()
-    examples = []
-    for row in rows:
-        text, label = source.texts[row], classes[row]
-        assert label is not None
-        hashed = hashlib.sha256(text.encode()).hexdigest()
-        seen[hashed] += 1
-        examples.append(Example(text, label, row, f"{hashed}#{seen[hashed]}" if seen[hashed] > 1 else hashed))
-    return examples
 
 
 def _base(example: Example) -> str:
@@ -363,18 +303,18 @@ def _in_order(data: Data, source: Source, examples: list[Example]) -> list[list[
     return [examples[start:end] for start, end in zip(ends, ends[1:], strict=False)]
 
 
-def _dealt(data: Data, source: Source, examples: list[Example], classes: int, seed: int) -> list[list[Example]]:
+def _dealt(data: Data, source: Source, examples: list[Example], classes: int) -> list[list[Example]]:
     """Shuffled splits, or with `classes` above 1 balanced ones: as many of each class in every split."""
     if classes == 1:
         sizes = _sizes(data, source, len(examples), "labelled")
-        return _deal(source, examples, [[size] for size in sizes], lambda _: 0, Random(f"{seed}/split"))
+        return _deal(source, examples, [[size] for size in sizes], lambda _: 0, Random(f"{data.seed}/split"))
     least = min(Counter(example.label for example in examples)[label] for label in range(classes))
     sizes = _sizes(data, source, least * classes, f"in {classes} classes of equal size", classes)
     rooms = [[size // classes] * classes for size in sizes]
-    return _deal(source, examples, rooms, lambda example: example.label, Random(f"{seed}/split"))
+    return _deal(source, examples, rooms, lambda example: example.label, Random(f"{data.seed}/split"))
 
 
-def _official(data: Data, source: Source, examples: list[Example], seed: int) -> list[list[Example]]:
+def _official(data: Data, source: Source, examples: list[Example]) -> list[list[Example]]:
     """The splits a hub data set comes with; validation is carved out of training where there is none."""
     held: dict[str, list[Example]] = {split: [] for split in SPLITS}
     if not source.parts:
@@ -397,7 +337,7 @@ def _official(data: Data, source: Source, examples: list[Example], seed: int) ->
         return count
 
     def take(split: str, rooms: list[int]) -> list[list[Example]]:
-        return _deal(source, held[split], [[room] for room in rooms], lambda _: 0, Random(f"{seed}/split/{split}"))
+        return _deal(source, held[split], [[room] for room in rooms], lambda _: 0, Random(f"{data.seed}/split/{split}"))
 
     test = take("test", [size("test", len(held["test"]))])[0]
     if not carve:

@@ -80,12 +80,31 @@ def read(path: Path, text: str, label: str, report: Notes, *, labelled: bool = T
 
     With `labelled` false the label column is not needed and not read. Raises `DataError`.
     """
+    content, suffix = read_bytes(path)
+    name = path.name
+    if suffix == ".parquet":
+        found = _read_parquet(content, name, text, label, report, labelled)
+    elif suffix == ".jsonl":
+        found = _read_jsonl(decode(content, name), name, text, label, report, labelled)
+    else:
+        found = _read_csv(decode(content, name), suffix == ".tsv", name, text, label, report, labelled)
+    if not found.texts:
+        raise DataError(f"{name} holds no rows; check data.source")
+    clean_all(found)
+    return found
+
+
+def read_bytes(path: Path, setting: str = "data.source") -> tuple[bytes, str]:
+    """What a file holds, decompressed, and its suffix, one of `SUFFIXES`.
+
+    Raises `DataError`; `setting` is what the user has to mend then.
+    """
     if not path.exists():
-        raise DataError(_missing(path))
+        raise DataError(_missing(path, setting))
     zipped = path.suffix.lower() == ".gz"
     suffix = Path(path.stem if zipped else path.name).suffix.lower()
     if path.is_dir():
-        raise DataError(f"{path} is a folder; set data.source to one file in it")
+        raise DataError(f"{path} is a folder; set {setting} to one file in it")
     if suffix not in SUFFIXES:
         raise DataError(f'{path}: files ending in "{suffix or path.name}" cannot be read; '
                         f"use one of {', '.join(SUFFIXES)}, or these with .gz")  # fmt: skip
@@ -98,25 +117,15 @@ def read(path: Path, text: str, label: str, report: Notes, *, labelled: bool = T
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from None
     if not content:
-        raise DataError(f"{path} is empty; check data.source")
-    name = path.name
-    if suffix == ".parquet":
-        found = _read_parquet(content, name, text, label, report, labelled)
-    elif suffix == ".jsonl":
-        found = _read_jsonl(_decode(content, name), name, text, label, report, labelled)
-    else:
-        found = _read_csv(_decode(content, name), suffix == ".tsv", name, text, label, report, labelled)
-    if not found.texts:
-        raise DataError(f"{name} holds no rows; check data.source")
-    clean_all(found)
-    return found
+        raise DataError(f"{path} is empty; check {setting}")
+    return content, suffix
 
 
-def _missing(path: Path) -> str:
+def _missing(path: Path, setting: str) -> str:
     folder = path.parent
     if not folder.is_dir():
-        return f"{path}: no such file, the folder {folder} does not exist; check data.source"
-    return f"{path}: no such file{nearest(path.name, [p.name for p in folder.iterdir()])}; check data.source"
+        return f"{path}: no such file, the folder {folder} does not exist; check {setting}"
+    return f"{path}: no such file{nearest(path.name, [p.name for p in folder.iterdir()])}; check {setting}"
 
 
 def clean_all(source: Source) -> None:
@@ -172,7 +181,8 @@ def _column(name: str, columns: Sequence[str], setting: str, given: str, usual: 
     raise DataError(f"{name}: no column is called {' or '.join(usual)}; set {setting} to one of {known}")
 
 
-def _decode(content: bytes, name: str) -> str:
+def decode(content: bytes, name: str) -> str:
+    """UTF-8 text without a byte order mark; `DataError` with line and byte where it is none."""
     try:
         return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -200,7 +210,8 @@ def _read_parquet(content: bytes, name: str, text: str, label: str, report: Note
     return Source(name, table.column(wanted[0]).to_pylist(), labels, wanted[0], wanted[-1] if labelled else "")
 
 
-def _read_jsonl(content: str, name: str, text: str, label: str, report: Notes, labelled: bool) -> Source:
+def objects(content: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
+    """The objects of a JSON lines text and the line of each; `DataError` at a line that is none."""
     rows: list[dict[str, Any]] = []
     lines = []
     for number, line in enumerate(content.split("\n"), 1):
@@ -214,6 +225,11 @@ def _read_jsonl(content: str, name: str, text: str, label: str, report: Notes, l
             raise DataError(f'{name} line {number}: not an object; write lines like {{"text": ..., "label": ...}}')
         rows.append(row)
         lines.append(number)
+    return rows, lines
+
+
+def _read_jsonl(content: str, name: str, text: str, label: str, report: Notes, labelled: bool) -> Source:
+    rows, lines = objects(content, name)
     if not rows:
         return Source(name, [], [])
     columns = list(rows[0])
@@ -228,25 +244,35 @@ def _read_jsonl(content: str, name: str, text: str, label: str, report: Notes, l
     return Source(name, [row[wanted[0]] for row in rows], labels, wanted[0], wanted[-1] if labelled else "", lines)
 
 
-def _read_csv(
-    content: str, tabs: bool, name: str, text: str, label: str, report: Notes, labelled: bool
-) -> Source:
+def records(content: str, tabs: bool, name: str, report: Notes) -> tuple[list[list[str]], list[int]]:
+    """The rows of a CSV text, all of one width, and the line on which each begins; a header is the first of them.
+
+    The separator is a tab or a comma, or what the first line is separated by instead. Raises `DataError`.
+    """
     first_line = content.partition("\n")[0]
     delimiter = "\t" if tabs else ","
     if delimiter not in first_line:
         delimiter = max(",;\t", key=first_line.count)
         if delimiter in first_line:
             report.note(f"{name}: columns are separated by {'tabs' if delimiter == chr(9) else repr(delimiter)}")
-    records, lines = _records(content, delimiter, name, report)
-    if not records:
-        return Source(name, [], [])
-    width = len(records[0])
-    for record, line in zip(records, lines, strict=True):
+    found, lines = _records(content, delimiter, name, report)
+    width = len(found[0]) if found else 0
+    for record, line in zip(found, lines, strict=True):
         if len(record) != width:
             raise DataError(f"{name} line {line}: {len(record)} columns where the first line has {width}; "
                             "put a text that holds the separator in double quotes")  # fmt: skip
-    if _has_header(records, {text, label}):
-        columns = [column.strip() for column in records.pop(0)]
+    return found, lines
+
+
+def _read_csv(
+    content: str, tabs: bool, name: str, text: str, label: str, report: Notes, labelled: bool
+) -> Source:
+    found, lines = records(content, tabs, name, report)
+    if not found:
+        return Source(name, [], [])
+    width = len(found[0])
+    if _has_header(found, {text, label}):
+        columns = [column.strip() for column in found.pop(0)]
         lines.pop(0)
         at, label_at = choose(name, columns, text, label, report, labelled)
     else:
@@ -254,12 +280,12 @@ def _read_csv(
             if given and not (given.isdecimal() and 1 <= int(given) <= width):
                 raise DataError(f'{name} has no header, so {setting} = "{given}" names nothing; '
                                 f"give the number of a column, 1 to {width}")  # fmt: skip
-        at, label_at = _choose_by_content(records, text, label, labelled, name)
+        at, label_at = _choose_by_content(found, text, label, labelled, name)
         columns = [str(number) for number in range(1, width + 1)]
         said = f"column {at + 1} is the text" + (f", column {label_at + 1} the label" if label_at is not None else "")
         report.note(f"{name} has no header: {said}")
-    texts = [record[at] for record in records]
-    labels = [record[label_at] for record in records] if label_at is not None else []
+    texts = [record[at] for record in found]
+    labels = [record[label_at] for record in found] if label_at is not None else []
     return Source(name, texts, labels, columns[at], columns[label_at] if label_at is not None else "", lines)
 
 

@@ -144,7 +144,7 @@ class FineTuning:
         self.config, self.report, self.device = config, report, report.device
         self.autocast = self._forward_precision()
         training = config.training
-        self.splits = data.load_for_training(config.data, config.seed, report)
+        self.splits = data.load_for_training(config.data, report)
         report.phase("load")
         folder = models.locate(config.model, report)
         self._tokenize(folder)

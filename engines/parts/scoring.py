@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from engines.reporter import Reporter
 from engines.runs.folder import write_atomic
 
 if TYPE_CHECKING:
-    from engines.parts.data import Example
+    from engines.parts.items import Example
 
 
 def predicted_classes(probabilities: Sequence[Sequence[float]]) -> list[int | None]:
@@ -55,6 +56,28 @@ def scores(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> dict[st
         "f1": dict(zip(labels, f1, strict=True)),
         "invalid": invalid,
     }
+
+
+def over_repeats(every: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The scores of a run from those of its repeats: the means, and with more than one `repeats`, the accuracy of
+    each, and `accuracy_sd`, their sample standard deviation. What only the first repeat has, and what is no number,
+    stays as it is there.
+    """
+    if len(every) == 1:
+        return every[0]
+    accuracies = [found["accuracy"] for found in every]
+    return _means(every) | {"repeats": accuracies, "accuracy_sd": statistics.stdev(accuracies)}
+
+
+def _means(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in scores[0].items():
+        values = [s[key] for s in scores if key in s]
+        if isinstance(value, dict):
+            found[key] = _means(values)
+        else:
+            found[key] = value if isinstance(value, bool) or len(values) < len(scores) else statistics.fmean(values)
+    return found
 
 
 def _share(part: float, whole: float) -> float:

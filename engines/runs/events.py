@@ -35,9 +35,9 @@ class Queued(Event):
 @dataclass(frozen=True)
 class Started(Event):
     device: str  # "cpu" or a GPU UUID
-    seed: int
     config_hash: str
     versions: dict[str, str]
+    seed: int | None = None  # none where nothing in the run is random
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,11 @@ class RunFolder:
         return self.path / "predictions.jsonl"
 
     @property
+    def predictions_columns(self) -> Path:
+        """The predictions as arrays; rebuilt from them where it is missing or older."""
+        return self.path / "predictions.npz"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

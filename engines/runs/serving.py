@@ -127,15 +127,18 @@ class Client:
         finally:
             os.close(fd)
 
-    def ask(self, texts: list[str], idle_s: float = IDLE_S) -> str:
-        """Leave a request, starting the worker if none lives; the id to `poll` with."""
+    def ask(self, texts: list[str], idle_s: float = IDLE_S, repeat: int = 0) -> str:
+        """Leave a request, starting the worker if none lives; the id to `poll` with.
+
+        `repeat`, counted from 0, is that of a run that asked its model in several ways; the model is loaded once.
+        """
         self.start(idle_s)
         if not self._open:  # nobody waits for anything written so far
             with contextlib.suppress(FileNotFoundError):
                 stat = self.folder.answers.stat()
                 self._inode, self._offset = stat.st_ino, stat.st_size
         request = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
-        write_atomic(self.folder.requests / f"{request}.json", json.dumps({"texts": texts}).encode())
+        write_atomic(self.folder.requests / f"{request}.json", json.dumps({"texts": texts, "repeat": repeat}).encode())
         self._open.add(request)
         return request
 
@@ -168,9 +171,9 @@ class Client:
         self._open.discard(request)
         (self.folder.requests / f"{request}.json").unlink(missing_ok=True)
 
-    def classify(self, texts: list[str], timeout_s: float = 600.0, idle_s: float = IDLE_S) -> Reply:
-        """Ask and wait; the first call waits for the model to load. Raises `ServingError`."""
-        request = self.ask(texts, idle_s)
+    def classify(self, texts: list[str], timeout_s: float = 600.0, idle_s: float = IDLE_S, repeat: int = 0) -> Reply:
+        """`ask` and wait; the first call waits for the model to load. Raises `ServingError`."""
+        request = self.ask(texts, idle_s, repeat)
         deadline = time.monotonic() + timeout_s
         while (reply := self.poll(request)) is None:
             if time.monotonic() > deadline:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.segment import Segment
 from textual import events, on, work
@@ -28,6 +28,7 @@ from labtui.sanitize import clean
 from labtui.widgets.bars import KeyBar
 
 POLL_S = 0.01  # while a request is open
+NO_MODEL = ("evaluate", results.IMPORTED)  # engines whose runs hold none
 BAR_WIDTH = 10
 NAME_WIDTH = 24
 WIDE_COLUMNS = 138  # from here on a verdict stands on one line
@@ -83,7 +84,7 @@ class ModelList(SelectionList[str]):
 class Verdict:
     """What one model has said of the current text, or why it has not yet."""
 
-    run: str
+    run: str  # the key of its row
     name: str
     waiting: str = ""  # "loading model …", while there is no answer
     error: str = ""
@@ -96,7 +97,8 @@ class Verdict:
     tokens_total: int = 0
     device: str = ""
     cold_at: float = 0.0  # time.monotonic() at which the idle worker ends
-    disagrees: bool = False
+    true_label: str = ""  # of the text, where it is known
+    disagrees: bool = False  # with the true label, else with most of the others
 
     @property
     def done(self) -> bool:
@@ -104,10 +106,15 @@ class Verdict:
 
 
 def mark_disagreement(verdicts: list[Verdict]) -> str:
-    """Mark the answers that differ from the most frequent one (all on a tie); a sentence of how they stand."""
+    """Mark the answers that differ from the true label, and where it is not known, from the most frequent answer (all
+    on a tie); a sentence of how they stand."""
     votes = Counter(v.label for v in verdicts if v.done)
+    true_label = next((v.true_label for v in verdicts), "")
     for v in verdicts:
-        v.disagrees = False
+        v.disagrees = bool(true_label) and v.done and v.label != true_label
+    if true_label:
+        right = f"; {votes[true_label]} of {sum(votes.values())} right" if votes else ""
+        return f"true label: {true_label}{right}"
     if sum(votes.values()) < 2:
         return ""
     if len(votes) == 1:
@@ -120,14 +127,30 @@ def mark_disagreement(verdicts: list[Verdict]) -> str:
 
 
 def _fitted(name: str) -> str:
-    """A run's name, cut in the middle: its last digits tell runs apart."""
-    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 6]}…{name[-5:]}"
+    """A run's name, cut in the middle: its last digits, and the repeat, tell runs apart."""
+    last = name[name.rfind(" ") :]
+    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 1 - len(last)]}…{last}"
+
+
+def _offered(row: ResultRow) -> str:
+    """A row in the list of models."""
+    if row.level == "repeat":
+        return f"  {format.score(row.accuracy)}  repeat {row.repeat + 1}  {row.value}".rstrip()
+    return f"{format.score(row.accuracy)}  {results.name_of(row)}"
+
+
+def _asked(row: ResultRow) -> str:
+    """What its answer is called, in the end as `labtui classify --run` takes it; a run answers as its first repeat."""
+    if row.level == "repeat":
+        return f"{results.short_name(replace(row, level='run'))}:{row.repeat + 1}"
+    return results.short_name(row)
 
 
 def verdict_text(v: Verdict, wide: bool) -> Content:
     """A line a model, two on a narrow screen."""
     odd, gap = "bold $text-error", "   " if wide else "  "
-    parts: list[tuple[str, str]] = [("! " if v.disagrees else "  ", odd), (f"{_fitted(v.name):<{NAME_WIDTH}} ", "")]
+    sign = ("✗ " if v.disagrees else "✓ ") if v.true_label and v.done else "! " if v.disagrees else "  "
+    parts: list[tuple[str, str]] = [(sign, odd if v.disagrees else ""), (f"{_fitted(v.name):<{NAME_WIDTH}} ", "")]
     if v.error:
         return Content.assemble(*parts, (v.error, "$text-error"))
     if not v.done:
@@ -166,7 +189,8 @@ class ClassifyScreen(Screen[None]):
     ]
     DEFAULT_CSS = """
     ClassifyScreen .question { height: 40%; min-height: 6; }
-    ClassifyScreen ReviewArea { width: 1fr; height: 1fr; border: round $panel-lighten-2; padding: 0 1; }
+    ClassifyScreen ReviewArea { width: 1fr; height: 1fr; border: round $panel-lighten-2; padding: 0 1;
+                                border-subtitle-color: $text-accent; }
     ClassifyScreen ReviewArea:focus, ClassifyScreen SelectionList:focus { border: round $primary; }
     ClassifyScreen SelectionList { width: 56; height: 1fr; border: round $panel-lighten-2; padding: 0; }
     ClassifyScreen .verdict { height: auto; padding: 0 2; color: $text-muted; }
@@ -187,6 +211,7 @@ class ClassifyScreen(Screen[None]):
         self._verdicts: dict[str, Verdict] = {}
         self._question = 0
         self._history: list[str] = []
+        self._true_labels: dict[str, str] = {}  # of the texts that came from a test set
         self._at = 0  # place in the history; its length is the text being written
         self._draft = ""
 
@@ -227,36 +252,61 @@ class ClassifyScreen(Screen[None]):
     # -- models -----------------------------------------------------------------------------------------------
 
     def choose(self, runs: list[str]) -> None:
-        """Make these runs the chosen models."""
+        """Make these runs, or repeats of a run by their rows' keys, the chosen models."""
         self._chosen = runs
-        if self._rows:
-            self._offer(list(self._rows.values()))
+        if self._follower is not None:
+            self._find_models()
+
+    def take(self, runs: list[str], text: str, true_label: str) -> None:
+        """Put a text of a test set in place, with its true label, and choose those of these runs that hold a model."""
+        text = clean(text, multiline=True)
+        self._true_labels[text] = clean(true_label)
+        self.area.text = text
+        self._at = len(self._history)
+        self._verdicts = {}
+        self._question += 1  # answers about an earlier text are not wanted any more
+        self.query_one(".answers", VerticalScroll).remove_children()
+        self._say("")
+        self.choose(runs)
+        self.models.focus()  # single keys are keys there: ctrl+s asks, 2 goes back
+
+    @on(TextArea.Changed)
+    def _name_true_label(self) -> None:
+        label = self._true_labels.get(self.area.text, "")
+        self.area.border_subtitle = Content(f"true label: {label}") if label else None
 
     @work(thread=True, exclusive=True, group="models")
     def _find_models(self) -> None:
         assert self._follower is not None
         try:
-            rows = [row for row in self._follower.finished() if row.engine != "evaluate"]  # those hold no model
+            rows = [row for row in self._follower.finished() if row.engine not in NO_MODEL]
         except OSError as error:
             self.call_later(self._say, clean(f"the runs cannot be read: {error}"))
         else:
             self.call_later(self._offer, rows)
 
     def _offer(self, rows: list[ResultRow]) -> None:
-        """List the finished runs, best first, keeping what is chosen."""
+        """List the finished runs, best first, each with its repeats below it, keeping what is chosen."""
         ranked = results.sort(rows, "accuracy")
-        found = {row.run: row for row in ranked}
-        chosen = self._chosen or [r for r in self.models.selected if r in found] or [r.run for r in ranked[:1]]
-        self._chosen = []
+        found = {row.key: row for run in ranked for row in (run, *run.children)}
+        wanted, self._chosen = self._chosen, []
+        # a repeat that is not to be had is the run's own answer
+        able = [next((key for key in (run, run.partition(" ")[0]) if key in found), "") for run in wanted]
+        able = list(dict.fromkeys(filter(None, able)))
+        chosen = able or [r for r in self.models.selected if r in found] or [r.run for r in ranked[:1]]
         if found != self._rows or set(chosen) != set(self.models.selected):
             self._rows = found
             with self.prevent(SelectionList.SelectedChanged):
                 self.models.clear_options()
-                for row in ranked:
-                    said = Content(f"{format.score(row.accuracy)}  {results.name_of(row)}")
-                    self.models.add_option(Selection(said, row.run, row.run in chosen))
+                for key, row in found.items():
+                    self.models.add_option(Selection(Content(_offered(row)), key, key in chosen))
+        if able:
+            self.models.highlighted = min(map(list(found).index, able))
+            self.call_after_refresh(self.models.scroll_to_highlight)
         if not rows:
             self._say("No run has finished yet. Launch one from the Lab (key 1); finished runs can be asked here.")
+        elif wanted and not able:
+            self._say("Those answers came from no model that can be asked: imported runs and evaluations hold none.")
         elif not self._verdicts:
             self._say("")
 
@@ -281,24 +331,26 @@ class ClassifyScreen(Screen[None]):
         self._at = len(self._history)
         self._draft = ""
         self._question += 1
+        true_label = self._true_labels.get(text, "")
         self._say("")
         order = [run for run in self._rows if run in runs]
-        self._verdicts = {run: Verdict(run, results.short_name(self._rows[run]), waiting="asking …") for run in order}
+        self._verdicts = {run: Verdict(run, _asked(self._rows[run]), waiting="asking …",
+                                       true_label=true_label) for run in order}
         answers = self.query_one(".answers", VerticalScroll)
         answers.remove_children()
         answers.mount_all(Static(name=run, markup=False) for run in order)
         self._draw_answers()
         for run in order:
-            self._ask(run, text, self._question)
+            self._ask(run, self._rows[run], text, self._question)
 
     @work(thread=True, group="ask")
-    def _ask(self, run: str, text: str, question: int) -> None:
+    def _ask(self, run: str, row: ResultRow, text: str, question: int) -> None:
         worker, began = get_current_worker(), time.monotonic()
         home: Home = self.app.home  # type: ignore[attr-defined]
         try:
-            client = Client(home, RunFolder(home.runs / run))  # no client is shared between threads
+            client = Client(home, RunFolder(home.runs / row.run))  # no client is shared between threads
             cold = client.status().state != READY
-            request = client.ask([text])
+            request = client.ask([text], repeat=row.repeat)
             if cold:
                 self.call_later(self._waiting, run, question, "loading model …")
             while (reply := client.poll(request)) is None:

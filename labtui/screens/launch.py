@@ -16,18 +16,23 @@ from textual.widgets import Input, Label, Select, Static
 
 from engines import catalog
 from engines.catalog import Experiment
-from engines.parts import memory
+from engines.parts import files, memory
+from engines.parts.statistics import smallest_detectable_difference
+from engines.parts.study import Disagreement
 from engines.runs import queue
 from engines.runs.folder import RunFolder, write_atomic
 from engines.runs.summary import Summary
 from engines.settings import ConfigError, UserError, flatten, nest, settings
 from labtui import actions
 from labtui.devices import DeviceSampler
-from labtui.format import bytes_text
+from labtui.format import bytes_text, count
 from labtui.sanitize import clean
 from labtui.screens.form import LEGEND, Choice, Field, Line, SettingsForm, written
 from labtui.widgets.bars import KeyBar
 
+DISAGREEMENT = 0.10  # share of the items that one of two models gets right, where no earlier runs say
+POWER = 0.80
+ALPHA = 0.05
 CONFIG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
 
@@ -48,6 +53,23 @@ def estimate_text(found: memory.Estimate, free_bytes: int | None) -> str:
     if found.corrected_by:
         text += f"; corrected by {found.corrected_by} earlier runs"
     return f"{text}; {found.pace.text}" if found.pace else text
+
+
+def power_text(items: int, seen: Disagreement | None) -> str:
+    """The smallest difference that so many test items can show, and what that rests on; `seen` is of earlier runs."""
+    share, source = DISAGREEMENT, "assumed"
+    if seen and seen["share"]:
+        pairs = seen["pairs"]
+        share, source = seen["share"], f"seen between {count(pairs)} pair{'s' if pairs > 1 else ''} of earlier runs"
+    found = smallest_detectable_difference(items, share, POWER, ALPHA)
+    given = f"{100 * POWER:.0f} % power, alpha {ALPHA:g}"
+    tested = f"{count(items)} test item{'s' if items > 1 else ''}"
+    if found >= 1:
+        return f"{tested}: no difference can be seen ({given})"
+    if found > share:  # then so is the disagreement: one model is right wherever the two differ
+        return f"{tested}: differences under {100 * found:.1f} points cannot be seen ({given}, one model never worse)"
+    return (f"{tested}: differences under {100 * found:.1f} points cannot be seen "
+            f"({given}, {100 * share:.3g} % disagreement {source})")
 
 
 def save_config(name: str, experiment: Experiment) -> None:
@@ -84,6 +106,8 @@ class FormScreen(Screen[RunFolder | None]):
     FormScreen .queue { width: 1fr; padding-left: 2; color: $text-muted; }
     FormScreen .estimate { height: auto; max-height: 3; color: $text-muted; }
     FormScreen .estimate.-warns { color: $text-warning; }
+    FormScreen .power { height: auto; max-height: 2; color: $text-muted; display: none; }
+    FormScreen .power.-shown { display: block; }
     FormScreen .problem { height: auto; color: $text-error; display: none; }
     FormScreen .problem.-shown { display: block; }
     FormScreen .command { height: auto; max-height: 4; color: $text-success; }
@@ -104,6 +128,8 @@ class FormScreen(Screen[RunFolder | None]):
         self._broken = ""
         self._problem = ""
         self._starting = False
+        self._tested: tuple[int, str] | None = None  # how many test items, and of which source
+        self._disagreements: dict[str, Disagreement | None] = {}  # by source; None while it is asked for
         try:
             self._experiment = self.read()
         except UserError as error:
@@ -147,6 +173,7 @@ class FormScreen(Screen[RunFolder | None]):
                 yield Choice(self._first_choices(), self._first_choices()[0][1], id="device")
                 yield Static(classes="queue", markup=False)
             yield Static(classes="estimate", markup=False)
+            yield Static(classes="power", markup=False)
             yield Static(classes="problem", markup=False)
             yield Static(classes="command", markup=False)
         yield KeyBar()
@@ -222,6 +249,34 @@ class FormScreen(Screen[RunFolder | None]):
         said.update(sentence)
         said.set_class(warns, "-warns")
 
+    def _show_power(self, experiment: Experiment) -> None:
+        """Say what the test split can show, where its size is a count; ask once a source what earlier runs say."""
+        data = getattr(experiment.config, "data", None)
+        self._tested = None
+        if data is not None and isinstance(data.test, int) and data.test:
+            source = data.source if data.source == "quickstart" else files.absolute(data.source)  # as runs keep it
+            self._tested = data.test, source
+            if source not in self._disagreements:
+                self._disagreements[source] = None
+                self._ask_disagreement(source)
+        self._say_power()
+
+    @work(thread=True, group="disagreement")
+    def _ask_disagreement(self, source: str) -> None:
+        try:
+            found = self.app.analyst.disagreement(source)  # type: ignore[attr-defined]
+        except (UserError, OSError):
+            return  # the assumption stands
+        self._disagreements[source] = found
+        self.call_later(self._say_power)
+
+    def _say_power(self) -> None:
+        said = self.query_one(".power", Static)
+        if self._tested:
+            items, source = self._tested
+            said.update(power_text(items, self._disagreements[source]))
+        said.set_class(self._tested is not None, "-shown")
+
     @on(Field.Focused)
     def _show_help(self, event: Field.Focused) -> None:
         self.query_one(".asked", Static).update(clean(event.field.help_text))
@@ -236,7 +291,9 @@ class FormScreen(Screen[RunFolder | None]):
         self._problem = ""
         if not form.errors:
             try:
-                self._ask_estimate(self.resolved())
+                experiment = self.resolved()
+                self._ask_estimate(experiment)
+                self._show_power(experiment)
             except ConfigError as error:
                 self._complain(str(error))
         if form.errors:

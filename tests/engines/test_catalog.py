@@ -28,7 +28,7 @@ def test_every_engine_keeps_the_contract(name: str) -> None:
     engine = catalog.engine(name)
     assert engine.TITLE and isinstance(engine.USES_GPU, bool) and callable(engine.run) and callable(engine.load)
     found = settings(engine.Config)
-    assert {"seed"} <= {s.name for s in found} and any(s.name == "data.source" for s in found)
+    assert any(s.name == "data.source" for s in found)
     for setting in found:
         assert setting.help.endswith("."), f"{setting.name} needs a sentence"
         assert setting.check(setting.default) == setting.default
@@ -46,20 +46,20 @@ def test_a_user_config_hides_a_shipped_one_and_adds_new_ones() -> None:
     folder = catalog.user_configs()
     folder.mkdir(parents=True)
     (folder / "bag-of-words.toml").write_text('engine = "bag_of_words"\ntitle = "Mine"\n')
-    (folder / "new.toml").write_text('engine = "bag_of_words"\nseed = 5\n')
+    (folder / "new.toml").write_text('engine = "finetune_loop"\nseed = 5\n')
     assert catalog.read("bag-of-words").title == "Mine"
     assert catalog.read("new").config.seed == 5
 
 
 def test_overrides_are_laid_over_the_file_and_checked() -> None:
     config_class = catalog.engine("bag_of_words").Config
-    overrides = catalog.parse_overrides(["seed=9", "data.train=100"], config_class)
+    overrides = catalog.parse_overrides(["data.seed=9", "data.train=100"], config_class)
     experiment = catalog.read("bag-of-words", overrides)
-    assert experiment.config.seed == 9 and experiment.config.data.train == 100
+    assert experiment.config.data.seed == 9 and experiment.config.data.train == 100
     with pytest.raises(ConfigError, match=r'did you mean "data.train"'):
         catalog.parse_overrides(["data.trian=1"], config_class)
     with pytest.raises(ConfigError, match="name=value"):
-        catalog.parse_overrides(["seed"], config_class)
+        catalog.parse_overrides(["data.seed"], config_class)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_overrides_are_laid_over_the_file_and_checked() -> None:
         ("seed = ", "not a TOML file"),
         ("seed = 1", "engine is missing"),
         ('engine = "bag_of_wrods"', 'did you mean "bag_of_words"'),
-        ('engine = "bag_of_words"\nseeed = 1', 'did you mean "seed"'),
+        ('engine = "finetune_loop"\nseeed = 1', 'did you mean "seed"'),
         ("engine = 3", "is not text"),
     ],
 )

@@ -85,7 +85,7 @@ def test_training_time_of_earlier_workers_counts_after_a_resume(folder: RunFolde
         (5.0, ev.Phase("validate", 9)),
         (6.0, ev.Phase("train", 9, "steps")),
         (8.0, ev.Step(3, 9, 0.3, 0.5, 1e-4)),  # the worker is killed here
-        (60.0, ev.Started("cpu", 0, "", {})),
+        (60.0, ev.Started("cpu", "", {})),
     ]
     folder.events.write_bytes(b"".join(ev.encode(event, n, at) for n, (at, event) in enumerate(lines)))
     report = Reporter(folder)

@@ -10,14 +10,15 @@ import psutil
 import pytest
 
 from engines import catalog, serve
-from engines.methods import bag_of_words
+from engines.methods import bag_of_words, prompting
 from engines.parts.data import Data
+from engines.parts.models import Model
 from engines.reporter import Reporter
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.serving import ENDED, FAILED, LOADING, READY, Client, Reply, ServingError
-from tests.support import wait_until
+from tests.support import language_models, wait_until
 
 TEXTS = ["A superb film, truly moving.", "A dull and lifeless bore."]
 
@@ -73,6 +74,34 @@ def test_the_second_answer_comes_at_once_and_the_run_stays_as_it_was(home: Home,
     assert status.state == READY and status.labels == ["negative", "positive"] and "no GPU" in status.reason
     assert not list(client.folder.requests.iterdir())
     assert {p: p.stat().st_mtime_ns for p in finished.path.rglob("*")} == before
+
+
+def test_one_worker_answers_for_every_repeat_of_a_run_with_the_model_loaded_once(home: Home, tmp_path: Path) -> None:
+    path = language_models.write(tmp_path / "gemma", "gemma")
+    config = prompting.Config(
+        model=Model(name=str(path)), data=Data(source="quickstart", train=0, validation=0, test=2),
+        prompt=prompting.Prompting(varies="template", repeats=2, max_length=60),
+    )  # fmt: skip
+    folder = RunFolder.create(home, catalog.Experiment("p", "prompting", "P", "t", config, frozenset()).document())
+    report = Reporter(folder)
+    prompting.run(config, report)
+    report.finished()
+    report.close()
+    client = Client(home, folder)
+    replies = [client.classify(TEXTS, repeat=n) for n in (1, 0)]
+    assert replies[0].answers != replies[1].answers
+    for repeat, reply in zip((1, 0), replies, strict=True):
+        expected = prompting.load(folder, "cpu", repeat).classify(TEXTS)
+        assert [a["probabilities"] for a in reply.answers] == [pytest.approx(a.probabilities) for a in expected]
+    with pytest.raises(ServingError, match="no repeat 3: the run has repeats 1 to 2; choose one of them"):
+        client.classify(TEXTS, repeat=2)
+
+
+def test_a_model_that_was_asked_once_has_one_repeat(home: Home, finished: RunFolder) -> None:
+    client = Client(home, finished)
+    with pytest.raises(ServingError, match="no repeat 2: the run has a single repeat"):
+        client.classify(TEXTS, repeat=1)
+    assert client.classify(TEXTS, repeat=0).answers
 
 
 def test_many_askers_at_once_each_get_their_own_answers(home: Home, finished: RunFolder) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from engines import worker
+from engines import catalog, worker
+from engines.parts import answers
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
+from engines.runs.home import Home
 from engines.runs.summary import FINISHED, summarize
 
 
@@ -40,3 +42,30 @@ def test_a_signal_that_comes_with_the_end_makes_no_second_end(
     ends = [r.event.kind for r in ev.read_all(folder.events) if isinstance(r.event, ev.Ended)]
     assert ends == ["finished"] and summarize(folder).state == FINISHED
     assert not folder.checkpoints.exists(), "a finished run has nothing to resume"
+
+
+@pytest.fixture
+def bag(home: Home) -> RunFolder:
+    """A small run, not started."""
+    sizes = {"data.train": 60, "data.validation": 0, "data.test": 40}
+    return RunFolder.create(home, catalog.read("quickstart/bag-of-words", sizes).document())
+
+
+def test_a_run_leaves_its_answers_as_columns(in_process: None, bag: RunFolder) -> None:
+    assert worker.main(["worker", str(bag.path)]) == 0
+    stored = bag.predictions_columns.stat().st_mtime_ns
+    assert answers.read(bag).predicted.shape == (1, 40)
+    assert bag.predictions_columns.stat().st_mtime_ns == stored, "they fit, nothing was built anew"
+
+
+def test_no_fault_of_the_columns_costs_a_run(
+    in_process: None, bag: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: RunFolder) -> None:
+        raise MemoryError("too many")
+
+    monkeypatch.setattr(answers, "write", fail)
+    assert worker.main(["worker", str(bag.path)]) == 0
+    notes = [r.event for r in ev.read_all(bag.events) if isinstance(r.event, ev.Note)]
+    assert [n.text for n in notes if n.level == "warning"] == ["predictions.npz: MemoryError: too many"]
+    assert summarize(bag).state == FINISHED

@@ -1,6 +1,8 @@
 """Finished runs made by the real reporter."""
 
 from collections.abc import Callable
+from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -14,14 +16,17 @@ LABELS = ["negative", "positive"]
 
 @pytest.fixture
 def finished(home: Home) -> Callable[..., RunFolder]:
-    """Write a finished run: `finished("quickstart/a", [[40, 10, 0], [5, 45, 0]])`."""
+    """Write a finished run: `finished("quickstart/a", [[40, 10, 0], [5, 45, 0]])`; the first of `repeats` is what
+    `confusion` says."""
 
     def make(
         experiment: str, confusion: list[list[int]], engine: str = "bag_of_words", model: str = "tiny",
-        labels: list[str] = LABELS, split: str = "test", before: list[list[int]] | None = None,
+        labels: list[str] = LABELS, split: str = "test", before: list[list[int]] | None = None, seed: int = 0,
+        settings: dict[str, Any] | None = None, repeats: list[list[list[int]]] | None = None,
+        varied: str = "exemplars", untrained_head: bool = False,
     ) -> RunFolder:
         folder = RunFolder.create(home, {"engine": engine, "title": f"Title of {experiment}", "family": "quickstart",
-                                         "experiment": experiment, "seed": 0})
+                                         "experiment": experiment, "seed": seed, **(settings or {})})
         report = Reporter(folder)
         report.model = model
         report.started("cpu", 0, "", {})
@@ -30,6 +35,14 @@ def finished(home: Home) -> Callable[..., RunFolder]:
         report.phase(split, sum(map(sum, confusion)))
         report.progress(sum(map(sum, confusion)))
         scores = scoring.scores(confusion, labels)
+        if untrained_head:
+            scores["untrained_head"] = True
+        if repeats:
+            each = [scoring.scores(table, labels) for table in repeats]
+            for at, (table, own) in enumerate(zip(repeats, each, strict=True)):
+                report.repeat(at, varied, f"rows {at}", own, labels, table)
+            scores["repeats"] = [own["accuracy"] for own in each]
+            scores["accuracy"] = fmean(scores["repeats"])
         if before is not None:
             scores["original"] = {**scoring.scores(before, labels), "confusion": before}
         report.evaluated(split, scores, labels, confusion)

@@ -42,7 +42,7 @@ def living(folder: RunFolder) -> Iterator[None]:
 
 def started() -> list[ev.Event]:
     """How every run begins."""
-    return [ev.Queued(["cpu"], 0), ev.Started("cpu", 0, "0", {})]
+    return [ev.Queued(["cpu"], 0), ev.Started("cpu", "0", {}, 0)]
 
 
 def steps(first: int, last: int, total: int = 100, **more: Any) -> list[ev.Event]:

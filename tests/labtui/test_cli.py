@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from engines import catalog
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.serving import Client, Reply
 from engines.runs.summary import FINISHED, RUNNING, list_runs, summarize
 from labtui import cli
+from tests.labtui.fabric import MATRIX, finished, make_run
 from tests.support import wait_until
 
 Scripted = Callable[..., RunFolder]
@@ -158,3 +161,106 @@ def test_doctor_answers_in_json_and_finds_the_home(home: Home, capsys: Captured)
 
 def test_the_state_of_every_run_maps_to_an_exit_code() -> None:
     assert cli.STATE_CODES[FINISHED] == 0 and len(set(cli.STATE_CODES.values())) == 4
+
+
+def test_a_repeat_is_asked_by_its_number_from_1_or_by_what_it_was_given(
+    home: Home, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class FakeClient(Client):
+        def start(self, idle_s: float = 0.0) -> None:
+            pass
+
+        def classify(self, texts: list[str], timeout_s: float = 0, idle_s: float = 0, repeat: int = 0) -> Reply:
+            asked.append(repeat)
+            answer = {"label": "positive", "probabilities": [0.9], "tokens_read": 1, "tokens_total": 1}
+            return Reply([answer], 1.0, "cpu")
+
+    monkeypatch.setattr(cli, "Client", FakeClient)
+    repeats = [ev.Repeat(n, "template", value, {"accuracy": 0.7}, ["negative", "positive"], MATRIX)
+               for n, value in enumerate(("plain", "one_word"))]
+    run = make_run(home, *repeats, finished(scores={"accuracy": 0.7, "repeats": [0.7, 0.7]}), experiment="many")
+    make_run(home, finished(), experiment="single")
+
+    chosen = ["--run", "many", "--run", "many:1", "--run", "many:2", "--run", "many:One_word"]
+    assert cli.main(["classify", "good", *chosen, "--json"]) == cli.OK
+    rows = json.loads(capsys.readouterr().out)
+    assert asked == [0, 0, 1, 1] and [row.get("repeat") for row in rows] == [None, 1, 2, 2]
+    assert cli.main(["classify", "good", "--run", "many:2"]) == cli.OK
+    assert capsys.readouterr().out.endswith(f"  {run.name}:2\n")
+    for wrong, sentence in (
+        ("many:3", f'{run.name} has no repeat "3"; choose one of 1 (plain), 2 (one_word)'),
+        ("many:0", 'no repeat "0"'),
+        ("single:1", 'has no repeats to choose from; leave ":1" out'),
+    ):
+        assert cli.main(["classify", "good", "--run", wrong]) == cli.USAGE
+        assert sentence in capsys.readouterr().err
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, home: Home, capsys: Captured) -> str:
+    """The name of a run imported from a file with two columns of predictions, 12 and 6 of 12 right."""
+    path = tmp_path / "their predictions.csv"
+    path.write_text("label,first,second\n" + "1,1,0\n" * 6 + "0,0,0\n" * 6)
+    assert cli.main(["import", str(path), "--name", "theirs", "--varied", "head"]) == cli.OK
+    out, err = capsys.readouterr()
+    assert "predictions in columns first, second" in err and "warning" not in err
+    return out.strip()
+
+
+def test_an_imported_run_is_listed_shown_compared_and_exported(
+    theirs: str, tmp_path: Path, capsys: Captured
+) -> None:
+    assert cli.main(["show", theirs]) == cli.OK and "imported.form" in capsys.readouterr().out
+    cli.main(["list"])
+    assert f"{theirs}  finished" in capsys.readouterr().out
+    assert cli.main(["compare", f"{theirs}:1", f"{theirs}:second"]) == cli.OK
+    out = capsys.readouterr().out
+    assert "repeat 1 is better on these 12 items" in out and "both right 6" in out and "exact McNemar p 0.0312" in out
+    cli.main(["compare", f"{theirs}:1", f"{theirs}:2", "--json"])
+    (pair,) = json.loads(capsys.readouterr().out)["pairs"]
+    assert (pair["both_right"], pair["a_only"], pair["b_only"], pair["both_wrong"]) == (6, 6, 0, 0)
+    cli.main(["export", theirs])
+    assert capsys.readouterr().out.splitlines()[0] == "hash,row,label,predicted_1,predicted_2"
+    output = tmp_path / "x.parquet"
+    assert cli.main(["export", theirs, "--format", "parquet", "--output", str(output)]) == cli.OK
+    assert output.read_bytes()[:4] == b"PAR1" and f"wrote {output}" in capsys.readouterr().err
+    cli.main(["export", theirs, "--format", "card"])
+    assert "model-index:" in capsys.readouterr().out
+    cli.main(["results", "--format", "latex"])
+    assert r"\toprule" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("classify text --run RUN", "was imported: it holds answers and no model"),
+        ("predict RUN reviews.csv", "was imported: it holds answers and no model"),
+        ("evaluate RUN", "was imported: it holds answers and no model"),
+        ("resume RUN", "was imported: there is nothing to go on with"),
+        ("compare RUN:1 RUN:3", 'has no repeat "3"; choose one of 1 (first), 2 (second)'),
+        ("compare RUN:1 RUN:original", "tuned no model that answered before"),
+        ("compare RUN", "mark two or more"),
+        ("export RUN --format parquet", "name a file by --output"),
+        ("export RUN --output .", "is a folder"),
+        ("report RUN --output /nowhere/report.html", "there is no folder /nowhere"),
+        ("import nothing.csv", "nothing.csv: no such file"),
+    ],
+)
+def test_what_an_imported_run_cannot_do_ends_in_a_sentence(
+    theirs: str, home: Home, command: str, sentence: str, capsys: Captured
+) -> None:
+    assert cli.main([word.replace("RUN", theirs) for word in command.split()]) == cli.USAGE
+    assert sentence in capsys.readouterr().err
+    assert [folder.name for folder in list_runs(home)] == [theirs]
+
+
+def test_a_report_is_written_once(theirs: str, tmp_path: Path, capsys: Captured) -> None:
+    output = tmp_path / "report.html"
+    assert cli.main(["report", theirs, "--output", str(output)]) == cli.OK
+    assert f"wrote {output}" in capsys.readouterr().err
+    page = output.read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>") and theirs in page
+    assert cli.main(["report", "--output", str(output)]) == cli.USAGE
+    assert "exists; name another file" in capsys.readouterr().err and output.read_text(encoding="utf-8") == page

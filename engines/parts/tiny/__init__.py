@@ -7,7 +7,7 @@ work, not how good such a model is.
 - `tiny:distilbert`, a DistilBERT without a head: masked words, and the polarity of opinions and reviews at [CLS].
 - `tiny:mistral`, a Mistral with a chat form, and `tiny:gemma`, a Gemma without one: the next token of every prompt
   the project ships, zero-shot and with examples, with most weight on the answers. A language model of this size
-  that only learns to continue text answers by chance; and pretraining ends early, so that tuning has room.
+  that only learns to continue text answers by chance; and pretraining is short, so that tuning has room.
 
 Rebuild one with `python -m engines.parts.tiny NAME`.
 """

@@ -8,10 +8,9 @@ twelve examples with their answers, in the chat form for Mistral. Three objectiv
 - polarity, supervised: at every token before an answer a head, thrown away afterwards, has to tell which answer
   comes. It teaches in minutes which words are praise; the answers alone take several times as long.
 
-The first steps ask about single opinions without examples, mostly in the shortest wordings: among several examples
-a new model does not find the words that count. Then whole reviews and examples join in. It ends as soon
-as reviews held out, asked in every wording, are answered with `_ACCURACY` both zero-shot and after eight examples, or
-with `_ACCURACY_MAX` zero-shot: tuning is to have something to show.
+The first steps ask about single short texts without examples, mostly in the shortest wordings: among several
+examples a new model does not find the words that count. Then whole reviews and examples join in. The rate falls to
+nothing at the last step, which comes early for the shipped models: tuning is to have something to show.
 """
 
 import json
@@ -33,25 +32,18 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 CONTEXT_TOKENS = 2048
-_VOCABULARY_MAX = 2048
 _TEXTS = 30_000
 """Of single opinions, and of reviews."""
-_STEPS_MAX = 1200
-_ACCURACY = 0.72
-_ACCURACY_MAX = 0.79
-_TRIED_EVERY = 25
-"""Steps, once more than opinions is asked about."""
 _TRIED = 80
 _TRIED_SHOTS = 8
-_HELD_OUT = _TRIED + _TRIED_SHOTS * len(TEMPLATES)
 _WARMUP_STEPS = 50
 _BATCH_TOKENS = 1500
-_REVIEW_SHARE = 0.25
+_WHOLE_SHARES = (0.1, 0.1, 0.6)
+"""Of whole reviews among the texts of one conversation: some conversations are as long as those of the study."""
 _NAMES_SHARE = 0.6
 _SHORT_SHARE = 0.75
 _NEXT_TOKEN_SHARE = 0.2
 _ANSWER_WEIGHT = 3.0
-_POLARITY_WEIGHT = 1.0
 _POOL = 400
 
 _CHAT_FORM = (
@@ -62,11 +54,12 @@ _CHAT_FORM = (
     "{% else %}{{ ' ' + message['content'] + eos_token }}{% endif %}{% endfor %}"
 )
 _WORDS = label_words(corpus.LABELS)
-_Shot = tuple[str, int]
+Shot = tuple[str, int]
+"""A text and its class, a number of `corpus.LABELS`."""
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """What the two models differ in."""
 
     specials: tuple[str, ...]  # in the order of their numbers, as the originals have them
@@ -75,100 +68,120 @@ class _Kind:
     pad: str | None
     space_first: bool  # a text begins with a space that nobody wrote
     chat_form: str | None
-    learning_rate: float
-    opinion_steps: int  # single opinions alone until then,
+    config: "Callable[[dict[str, Any]], PretrainedConfig]"  # of the common sizes
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a model is taught from, and held-out texts to try it on."""
+
+    short: Sequence[Shot]
+    whole: Sequence[Shot]  # may be the short ones again
+    held_out: Sequence[Shot]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is taught."""
+
+    steps: int
+    short_steps: int  # short texts alone until then,
     mixed_step: int  # ever fewer of them until then
+    learning_rate: float
+    vocabulary: int = 2048  # pieces at most
+    layers: int = 3
+    polarity_weight: float = 1.0
+    blanked: float = 0.0  # share of tokens, answers apart, that the model does not see: few texts are learned by rote
+    threads: int = 1
 
 
-_MISTRAL = _Kind(("<unk>", "<s>", "</s>"), "<s>", "</s>", None, True, _CHAT_FORM, 1.5e-3, 250, 350)
-_GEMMA = _Kind(("<pad>", "<eos>", "<bos>", "<unk>"), "<bos>", "<eos>", "<pad>", False, None, 1e-3, 400, 500)
+def _mistral(sizes: dict[str, Any]) -> "PretrainedConfig":
+    from transformers import MistralConfig
+
+    return MistralConfig(
+        **sizes, intermediate_size=384, num_key_value_heads=2, tie_word_embeddings=False, sliding_window=None
+    )
 
 
-def build_mistral(target: Path, report_line: Callable[[str], None]) -> dict[str, Any]:
-    """Writes `tiny:mistral` into `target`, see `_build`."""
+def _gemma(sizes: dict[str, Any]) -> "PretrainedConfig":
+    from transformers import GemmaConfig
 
-    def config(shape: dict[str, Any]) -> "PretrainedConfig":
-        from transformers import MistralConfig
-
-        return MistralConfig(
-            **shape, intermediate_size=384, num_key_value_heads=2, tie_word_embeddings=False, sliding_window=None
-        )
-
-    return _build(_MISTRAL, config, target, report_line)
+    return GemmaConfig(**sizes, intermediate_size=640, num_key_value_heads=1, tie_word_embeddings=True)
 
 
-def build_gemma(target: Path, report_line: Callable[[str], None]) -> dict[str, Any]:
-    """Writes `tiny:gemma` into `target`, see `_build`."""
-
-    def config(shape: dict[str, Any]) -> "PretrainedConfig":
-        from transformers import GemmaConfig
-
-        return GemmaConfig(**shape, intermediate_size=640, num_key_value_heads=1, tie_word_embeddings=True)
-
-    return _build(_GEMMA, config, target, report_line)
+MISTRAL = Kind(("<unk>", "<s>", "</s>"), "<s>", "</s>", None, True, _CHAT_FORM, _mistral)
+GEMMA = Kind(("<pad>", "<eos>", "<bos>", "<unk>"), "<bos>", "<eos>", "<pad>", False, None, _gemma)
 
 
-def _build(
-    kind: _Kind,
-    config: "Callable[[dict[str, Any]], PretrainedConfig]",
-    target: Path,
-    report_line: Callable[[str], None],
-) -> dict[str, Any]:
-    """Trains tokenizer and model on one thread and writes both into `target`; every random choice is seeded.
+def build_mistral(target: Path, report_line: Callable[[str], None]) -> dict[str, float]:
+    """Writes `tiny:mistral` into `target`, see `build`."""
+    return build(MISTRAL, _own_lessons(), Plan(600, 250, 350, 1.5e-3), target, report_line)
 
-    Returns the figures of the build: texts, parameters, vocabulary, steps, zero_shot and few_shot (accuracies, held
-    out), size_bytes, seconds, and the means over the last tenth of the steps of answer_loss, next_token_loss (nats a
-    token) and polarity_loss (nats).
+
+def build_gemma(target: Path, report_line: Callable[[str], None]) -> dict[str, float]:
+    """Writes `tiny:gemma` into `target`, see `build`."""
+    return build(GEMMA, _own_lessons(), Plan(580, 350, 430, 1e-3), target, report_line)
+
+
+def _own_lessons() -> Lessons:
+    def shots(reviews: Sequence[corpus.Review]) -> list[Shot]:
+        return [(files.clean(review.text), corpus.LABELS.index(review.label)) for review in reviews]
+
+    reviews = shots(corpus.generate(_TEXTS + _TRIED, corpus.PRETRAINING_SEED))
+    opinions = shots(corpus.generate_opinions(_TEXTS, corpus.PRETRAINING_SEED))
+    return Lessons(opinions, reviews[:_TEXTS], reviews[_TEXTS:])
+
+
+def build(
+    kind: Kind, lessons: Lessons, plan: Plan, target: Path, report_line: Callable[[str], None]
+) -> dict[str, float]:
+    """Trains tokenizer and model and writes both into `target`; every random choice is seeded.
+
+    Returns the figures of the build: parameters, vocabulary, steps, zero_shot and few_shot (accuracies on texts held
+    out, means over the wordings), size_bytes, seconds, and the means over the last tenth of the steps of answer_loss,
+    next_token_loss (nats a token) and polarity_loss (nats).
     """
     import torch
     from transformers import AutoModelForCausalLM
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(plan.threads)
     started_s = time.monotonic()
-    opinions = _shots(corpus.generate_opinions(_TEXTS, corpus.PRETRAINING_SEED))
-    reviews = _shots(corpus.generate(_TEXTS + _HELD_OUT, corpus.PRETRAINING_SEED))
-    reviews, held_out = reviews[:_TEXTS], reviews[_TEXTS:]
-    tokenizer = _tokenizer(kind, _vocabulary_texts(opinions, reviews))
+    tokenizer = _tokenizer(kind, _vocabulary_texts(lessons), plan.vocabulary)
     torch.manual_seed(corpus.PRETRAINING_SEED)
     model = AutoModelForCausalLM.from_config(
-        config({
-            "vocab_size": len(tokenizer), "hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4,
-            "head_dim": 32, "max_position_embeddings": CONTEXT_TOKENS, "initializer_range": 0.06,
-            "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+        kind.config({
+            "vocab_size": len(tokenizer), "hidden_size": 128, "num_hidden_layers": plan.layers,
+            "num_attention_heads": 4, "head_dim": 32, "max_position_embeddings": CONTEXT_TOKENS,
+            "initializer_range": 0.06, "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
         })
     )  # fmt: skip
     parameters = model.num_parameters()
     report_line(f"vocabulary {len(tokenizer)}, {parameters} parameters")
-    encoder = Encoder(tokenizer, chat=kind.chat_form is not None)
-    batches = _conversations(kind, tokenizer, opinions, reviews)
-    reached = _pretrain(kind, model, batches, lambda: _accuracies(model, encoder, held_out), report_line)
+    losses = _pretrain(plan, model, _conversations(plan, tokenizer, lessons), tokenizer.unk_token_id, report_line)
+    zero_shot, few_shot = _accuracies(model, Encoder(tokenizer, chat=kind.chat_form is not None), lessons)
     size_bytes = training.save(model, tokenizer, target)
     figures = {
-        "texts": len(opinions) + len(reviews), "parameters": parameters, "vocabulary": len(tokenizer), **reached,
-        "size_bytes": size_bytes, "seconds": time.monotonic() - started_s,
+        "parameters": parameters, "vocabulary": len(tokenizer), "steps": plan.steps, "zero_shot": zero_shot,
+        "few_shot": few_shot, **losses, "size_bytes": size_bytes, "seconds": time.monotonic() - started_s,
     }  # fmt: skip
     report_line(json.dumps(figures))
     return figures
 
 
-def _shots(reviews: Sequence[corpus.Review]) -> list[_Shot]:
-    return [(files.clean(review.text), corpus.LABELS.index(review.label)) for review in reviews]
-
-
 # -- the tokenizer ------------------------------------------------------------------------------------------
 
 
-def _vocabulary_texts(opinions: list[_Shot], reviews: list[_Shot]) -> Iterator[str]:
-    """What the vocabulary is learned from: reviews, and every wording with every pair of label words, often enough."""
-    yield from (text for text, _ in opinions[: _TEXTS // 2] + reviews[: _TEXTS // 3])
+def _vocabulary_texts(lessons: Lessons) -> Iterator[str]:
+    """What the vocabulary is learned from: texts, and every wording with every pair of label words, often enough."""
+    yield from (text for text, _ in [*lessons.short[: _TEXTS // 2], *lessons.whole[: _TEXTS // 3]])
     for template in TEMPLATES.values():
         for words in _WORDS:
             prompt = Prompt(template, words, tuple(("", label) for label in range(len(words)))).plain("")
             yield from [f"[INST] {prompt} [/INST]"] * 30
 
 
-def _tokenizer(kind: _Kind, texts: Iterator[str]) -> "PreTrainedTokenizerFast":
+def _tokenizer(kind: Kind, texts: Iterator[str], most: int) -> "PreTrainedTokenizerFast":
     """A byte-pair tokenizer that knows every byte, so that any text has tokens; BOS goes first, nothing last."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, processors, trainers
     from tokenizers import pre_tokenizers as pre
@@ -184,7 +197,7 @@ def _tokenizer(kind: _Kind, texts: Iterator[str]) -> "PreTrainedTokenizerFast":
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pieces
     trainer = trainers.BpeTrainer(
-        vocab_size=_VOCABULARY_MAX - len(kind.specials) - len(every_byte), min_frequency=20, show_progress=False,
+        vocab_size=most - len(kind.specials) - len(every_byte), min_frequency=20, show_progress=False,
         initial_alphabet=sorted(set(string.printable) - set(string.whitespace)) + ["\n", "▁"],
     )  # fmt: skip
     learner.train_from_iterator(texts, trainer)
@@ -224,15 +237,15 @@ class _Row:
 
 
 def _conversations(
-    kind: _Kind, tokenizer: "PreTrainedTokenizerFast", opinions: list[_Shot], reviews: list[_Shot]
+    plan: Plan, tokenizer: "PreTrainedTokenizerFast", lessons: Lessons
 ) -> Iterator[list[_Row]]:
     """Endless batches of conversations of like length, about `_BATCH_TOKENS` tokens each."""
     random = Random(corpus.PRETRAINING_SEED)
     batches: list[list[_Row]] = []
     for step in count():
         if not batches:
-            easy = min(1.0, (kind.mixed_step - step) / (kind.mixed_step - kind.opinion_steps))
-            drawn = [_drawn(random, opinions, reviews, random.random() < easy) for _ in range(_POOL)]
+            easy = min(1.0, (plan.mixed_step - step) / (plan.mixed_step - plan.short_steps))
+            drawn = [_drawn(random, lessons, random.random() < easy) for _ in range(_POOL)]
             rows = sorted(_rows(tokenizer, drawn), key=len)
             batches = [[]]
             for row in rows:
@@ -243,21 +256,22 @@ def _conversations(
         yield batches.pop()
 
 
-def _drawn(random: Random, opinions: list[_Shot], reviews: list[_Shot], easy: bool) -> tuple[Prompt, _Shot]:
+def _drawn(random: Random, lessons: Lessons, easy: bool) -> tuple[Prompt, Shot]:
     """A wording with its examples, and what is asked last; an easy one has no example and is mostly short."""
     short = easy and random.random() < _SHORT_SHARE
     template = random.choice([t for t in TEMPLATES.values() if not (short and t.instruction)])
     words = _WORDS[0] if short or random.random() < _NAMES_SHARE else random.choice(_WORDS)
     if easy:
-        shots = [random.choice(opinions)]
+        shots = [random.choice(lessons.short)]
     else:
-        low, high = random.choices(((1, 1), (2, 5), (6, 12)), (25, 45, 30))[0]
-        from_reviews = [random.random() < _REVIEW_SHARE for _ in range(random.randint(low, high))]
-        shots = [random.choice(reviews if whole else opinions) for whole in from_reviews]
+        low, high = random.choices(((1, 1), (2, 5), (6, 12)), (10, 45, 45))[0]
+        share = random.choice(_WHOLE_SHARES)
+        from_reviews = [random.random() < share for _ in range(random.randint(low, high))]
+        shots = [random.choice(lessons.whole if whole else lessons.short) for whole in from_reviews]
     return Prompt(template, words, tuple(shots[:-1])), shots[-1]
 
 
-def _rows(tokenizer: "PreTrainedTokenizerFast", drawn: list[tuple[Prompt, _Shot]]) -> list[_Row]:
+def _rows(tokenizer: "PreTrainedTokenizerFast", drawn: list[tuple[Prompt, Shot]]) -> list[_Row]:
     written = [_written(tokenizer, prompt, asked) for prompt, asked in drawn]
     encoded = tokenizer([text for text, _ in written], add_special_tokens=False, return_offsets_mapping=True)
     rows = []
@@ -273,7 +287,7 @@ def _rows(tokenizer: "PreTrainedTokenizerFast", drawn: list[tuple[Prompt, _Shot]
 
 
 def _written(
-    tokenizer: "PreTrainedTokenizerFast", prompt: Prompt, asked: _Shot
+    tokenizer: "PreTrainedTokenizerFast", prompt: Prompt, asked: Shot
 ) -> tuple[str, list[tuple[int, int, int]]]:
     """The conversation as text, and of each answer where it starts, where what ends it ends, and its label."""
     chats = tokenizer.chat_template is not None and prompt.template.chat
@@ -293,42 +307,44 @@ def _written(
     return text, spans
 
 
-def _accuracies(model: "PreTrainedModel", encoder: Encoder, reviews: list[_Shot]) -> tuple[float, float]:
-    """Mean accuracy over the wordings, zero-shot and after examples, other ones in each wording."""
+def _accuracies(model: "PreTrainedModel", encoder: Encoder, lessons: Lessons) -> tuple[float, float]:
+    """Mean accuracy over the wordings on texts held out, zero-shot and after examples, other ones in each wording."""
     scorer = Scorer(model.eval(), "cpu")
-    asked, pool = reviews[:_TRIED], reviews[_TRIED:]
+    asked = lessons.held_out[:_TRIED]
     right: tuple[list[bool], list[bool]] = ([], [])
     for number, template in enumerate(TEMPLATES.values()):
-        shots = pool[number * _TRIED_SHOTS : (number + 1) * _TRIED_SHOTS]
+        shots = lessons.whole[number * _TRIED_SHOTS : (number + 1) * _TRIED_SHOTS]
         for found, examples in zip(right, ((), tuple(shots)), strict=True):
             rows = scorer.score(encoder.encode(Prompt(template, _WORDS[0], examples), [text for text, _ in asked]))
             found += [row[label] > row[1 - label] for row, (_, label) in zip(rows, asked, strict=True)]
-    model.train()
     return training.mean(right[0]), training.mean(right[1])
 
 
 def _pretrain(
-    kind: _Kind,
+    plan: Plan,
     model: "PreTrainedModel",
     batches: Iterator[list[_Row]],
-    accuracies: Callable[[], tuple[float, float]],
+    blank: int,
     report_line: Callable[[str], None],
 ) -> dict[str, float]:
-    """Steps until the accuracies are reached, at most `_STEPS_MAX`; how many, and what they reached."""
+    """All steps; the mean losses of the last tenth. `blank` is the token that stands for those not to be seen."""
     import torch
     from torch.nn.functional import cross_entropy
 
     polarity_head = torch.nn.Linear(model.config.hidden_size, len(corpus.LABELS))
     trained = [*model.parameters(), *polarity_head.parameters()]
-    optimizer, schedule = training.optimizer(trained, kind.learning_rate, _STEPS_MAX, _WARMUP_STEPS)
+    warmup_steps = min(_WARMUP_STEPS, plan.steps // 2)
+    optimizer, schedule = training.optimizer(trained, plan.learning_rate, plan.steps, warmup_steps)
     history: dict[str, list[float]] = {"answer_loss": [], "next_token_loss": [], "polarity_loss": []}
     model.train()
-    for step, rows in zip(range(1, _STEPS_MAX + 1), batches, strict=False):
+    for step, rows in zip(range(1, plan.steps + 1), batches, strict=False):
         width = max(map(len, rows))
         ids = torch.tensor([row.ids + [0] * (width - len(row)) for row in rows])
-        is_answer = torch.tensor([row.is_answer + [False] * (width - len(row)) for row in rows])[:, 1:]
+        is_answer = torch.tensor([row.is_answer + [False] * (width - len(row)) for row in rows])
+        seen = ids.masked_fill(~is_answer & (torch.rand(ids.shape) < plan.blanked), blank)
+        is_answer = is_answer[:, 1:]
         labels = torch.tensor([row.label + [-1] * (width - len(row)) for row in rows])[:, :-1]
-        states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+        states = model.base_model(input_ids=seen, use_cache=False).last_hidden_state[:, :-1]
         targets, leads = ids[:, 1:], (labels >= 0) & ~is_answer
         real = torch.tensor([[True] * len(row) + [False] * (width - len(row)) for row in rows])[:, 1:]
         asked = real & ~is_answer & (torch.rand(real.shape) < _NEXT_TOKEN_SHARE)
@@ -339,7 +355,7 @@ def _pretrain(
             "polarity_loss": cross_entropy(polarity_head(states[leads]), labels[leads]),
         }
         loss = losses["next_token_loss"] + _ANSWER_WEIGHT * losses["answer_loss"]
-        (loss + _POLARITY_WEIGHT * losses["polarity_loss"]).backward()
+        (loss + plan.polarity_weight * losses["polarity_loss"]).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()
@@ -349,10 +365,4 @@ def _pretrain(
         if step % 100 == 0:
             means = ", ".join(f"{name} {training.mean(values[-100:]):.3f}" for name, values in history.items())
             report_line(f"step {step}: {means}")
-        if step > kind.opinion_steps and step % _TRIED_EVERY == 0:
-            zero_shot, few_shot = accuracies()
-            report_line(f"step {step}: zero-shot {zero_shot:.3f}, few-shot {few_shot:.3f}")
-            if min(zero_shot, few_shot) >= _ACCURACY or zero_shot >= _ACCURACY_MAX:
-                break
-    last = {name: training.mean(values[-len(values) // 10 :]) for name, values in history.items()}
-    return {"steps": step, "zero_shot": zero_shot, "few_shot": few_shot, **last}
+    return {name: training.mean(values[-max(1, len(values) // 10) :]) for name, values in history.items()}

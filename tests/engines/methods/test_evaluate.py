@@ -82,7 +82,7 @@ def test_items_that_the_model_was_trained_on_are_refused_left_out_or_allowed_as_
 ) -> None:
     splits = catalog.from_document(finished.read_document(), place="x", name="x").config.data
     report = Reporter(RunFolder.create(home, {"experiment": "x"}))
-    trained = [(e.text, ["negative", "positive"][e.label]) for e in load(splits, 0, report).train[:4]]
+    trained = [(e.text, ["negative", "positive"][e.label]) for e in load(splits, report).train[:4]]
     report.close()
     source = write(tmp_path / "other.tsv", trained + REVIEWS[:2])
     said = f"4 of the 6 items were training items of {finished.name}"

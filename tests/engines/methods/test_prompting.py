@@ -101,14 +101,17 @@ def test_each_repeat_is_an_event_and_can_be_asked_again(home: Home, gemma: Path,
     assert [p["hash"] for p in predictions] == [item["hash"] for item in items] * 3
     of_last = predictions[2 * ITEMS :]
     assert of_last != predictions[:ITEMS], "the repeats differ"
-    answers = prompting.load(folder, "cpu", repeat=2).classify([item["text"] for item in items])
+    first = prompting.load(folder, "cpu")
+    answers = first.of_repeat(2).classify([item["text"] for item in items])
+    assert answers == prompting.load(folder, "cpu", repeat=2).classify([item["text"] for item in items])
     assert [a.label if a.label != prompting.INVALID else None for a in answers] == [p["predicted"] for p in of_last]
     for answer, line in zip(answers, of_last, strict=True):
         assert answer.probabilities == pytest.approx(line["probabilities"], abs=1e-5)
         assert answer.tokens_read == line["tokens_read"]
-    assert prompting.load(folder, "cpu").classify([]) == []
-    with pytest.raises(UserError, match="from 0 to 2"):
-        prompting.load(folder, "cpu", repeat=3)
+    assert first.classify([]) == []
+    for unknown in (-1, 3):
+        with pytest.raises(UserError, match=f"no repeat {unknown + 1}: the run has repeats 1 to 3"):
+            first.of_repeat(unknown)
 
 
 def test_nothing_varied_is_run_once_and_says_so(home: Home, gemma: Path) -> None:

@@ -28,7 +28,7 @@ Load = Callable[..., Splits]
 @pytest.fixture
 def read(recorder: Recorder) -> Load:
     def call(source: object, seed: int = 1, **settings: Any) -> Splits:
-        return load(Data(source=str(source), **settings), seed, recorder.report)
+        return load(Data(source=str(source), seed=seed, **settings), recorder.report)
 
     return call
 
@@ -417,7 +417,7 @@ def test_a_disk_without_links_gets_a_copy(
     def no_links(*_: object) -> None:
         raise OSError("no links here")
 
-    monkeypatch.setattr(parts_data.os, "link", no_links)
+    monkeypatch.setattr("os.link", no_links)
     splits = read("quickstart", test=5)
     write_items(recorder.folder, splits.test, splits.labels)
     (shared,) = recorder.folder.home.items.iterdir()

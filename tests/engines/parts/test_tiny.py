@@ -166,13 +166,27 @@ def test_mistral_alone_has_a_chat_form() -> None:
     assert not likelihood.load_tokenizer(tiny.resolve("tiny:gemma")).chat_template
 
 
-@LANGUAGE
-def test_an_untuned_language_model_classifies_better_than_chance_and_leaves_room(name: str) -> None:
-    model, tokenizer = language_model(name)
+def accuracy(model: Any, tokenizer: Any, shots: tuple[tuple[str, int], ...], count: int) -> float:
+    """On so many of the quickstart's reviews, after these examples."""
     encoder = likelihood.Encoder(tokenizer, bool(tokenizer.chat_template))
-    reviews = corpus.generate(200, corpus.QUICKSTART_SEED)
-    prompt = Prompt(TEMPLATES["classify"], corpus.LABELS)
+    reviews = corpus.generate(count, corpus.QUICKSTART_SEED)
+    prompt = Prompt(TEMPLATES["classify"], corpus.LABELS, shots)
     encoded = encoder.encode(prompt, [files.clean(review.text) for review in reviews])
     rows = likelihood.Scorer(model, "cpu").score(encoded)
     right = [row.index(max(row)) == corpus.LABELS.index(r.label) for row, r in zip(rows, reviews, strict=True)]
-    assert 0.65 < sum(right) / len(right) < 0.85
+    return sum(right) / len(right)
+
+
+@LANGUAGE
+def test_an_untuned_language_model_classifies_better_than_chance_and_leaves_room(name: str) -> None:
+    assert 0.65 < accuracy(*language_model(name), (), 200) < 0.85
+
+
+@LANGUAGE
+def test_examples_of_whole_reviews_do_not_lead_a_language_model_astray(name: str) -> None:
+    model, tokenizer = language_model(name)
+    reviews = corpus.generate(1024, corpus.QUICKSTART_SEED)[1000:]
+    shown = [(files.clean(review.text), corpus.LABELS.index(review.label)) for review in reviews]
+    without = accuracy(model, tokenizer, (), 150)
+    after = [accuracy(model, tokenizer, tuple(shown[n : n + 8]), 150) for n in (0, 8, 16)]
+    assert sum(after) / len(after) > without - 0.05

@@ -19,7 +19,7 @@ def read(path: Path) -> list[ev.Record]:
 def test_every_kind_survives_a_round_trip() -> None:
     examples: list[ev.Event] = [
         ev.Queued(["cpu"], 2),
-        ev.Started("cpu", 7, "ab", {"python": "3"}),
+        ev.Started("cpu", "ab", {"python": "3"}, 7),
         ev.Resumed(4),
         ev.Phase("train", 9, "steps"),
         ev.Progress("test", 3, 9, 1.5, host_memory_bytes=5),

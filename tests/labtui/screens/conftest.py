@@ -1,7 +1,7 @@
 """A host for one screen, and waiting for what it does."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +9,15 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from engines.runs.home import Home
+from engines.settings import UserError
+
+
+class NoAnswers:
+    """Stands for the analyst in a home whose runs have scores but no answers."""
+
+    def measure_all(self, runs: list[str], progress: Callable[[int, int], object]) -> Iterator[Any]:
+        for run in runs:
+            yield UserError(f"{run} has no answers")
 
 
 class Host(App[None]):
@@ -17,6 +26,7 @@ class Host(App[None]):
     def __init__(self, home: Home) -> None:
         super().__init__()
         self.home = home
+        self.analyst: Any = NoAnswers()
         self.classified_with: list[str] = []
         self.dismissed: list[Any] = []
 

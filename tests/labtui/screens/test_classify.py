@@ -6,11 +6,14 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.serving import Reply, ServingError, Status
 from labtui.screens import classify
 from labtui.screens.classify import ClassifyScreen, Verdict, mark_disagreement, verdict_text
+from tests.labtui import fabric
+from tests.labtui.fabric import MATRIX, make_run
 from tests.labtui.screens.conftest import Host, until
 
 Finished = Callable[..., RunFolder]
@@ -32,16 +35,17 @@ class FakeClient:
     def status(self) -> Status:
         return Status(self.state, idle_timeout_s=600.0)
 
-    def ask(self, texts: list[str]) -> str:
-        self.asked.append((self.name, texts[0]))
-        return self.name
+    def ask(self, texts: list[str], repeat: int = 0) -> str:
+        name = f"{self.name}:{repeat + 1}" if repeat else self.name
+        self.asked.append((name, texts[0]))
+        return name
 
     def poll(self, request: str) -> Reply | None:
-        if self.name in self.errors:
-            raise ServingError(self.errors[self.name])
-        if self.name in self.gate:
+        if request in self.errors:
+            raise ServingError(self.errors[request])
+        if request in self.gate:
             return None
-        label, probabilities = self.says[self.name]
+        label, probabilities = self.says[request]
         answer = {"label": label, "probabilities": probabilities, "tokens_read": 128, "tokens_total": 312}
         return Reply([answer], 4.25, "cpu")
 
@@ -94,6 +98,33 @@ async def test_the_best_finished_run_is_chosen_and_asked(
         (line,) = lines(screen)
         for part in ("93.1 %", "4.2 ms model", "read 128 of 312 tokens", "cpu, warm 9:5", "█"):
             assert part in line
+
+
+async def test_each_repeat_of_a_run_can_be_chosen_and_is_asked_as_such(
+    host: Host, home: Home, client: type[FakeClient]
+) -> None:
+    scores = [{"accuracy": accuracy} for accuracy in (0.7, 0.8)]
+    run = make_run(
+        home,
+        *(ev.Repeat(n, "template", value, scores[n], ["negative", "positive"], MATRIX)
+          for n, value in enumerate(("plain", "question\x1b[31m"))),
+        fabric.finished(0.75, scores={"accuracy": 0.75, "repeats": [0.7, 0.8]}),
+        experiment="gemma", engine="prompting",
+    )  # fmt: skip
+    client.says = {"gemma": ("positive", [0.1, 0.9]), "gemma:2": ("negative", [0.6, 0.4])}
+    async with host.run_test(size=(140, 40)) as pilot:
+        screen = await opened(host, pilot, 3)
+        shown = [str(screen.models.get_option_at_index(n).prompt) for n in range(3)]
+        name = f"gemma {run.name[-4:]}"
+        assert shown == [f"0.750  {name}", "  0.700  repeat 1  plain", "  0.800  repeat 2  question"]
+        assert screen.models.selected == [run.name], "the run itself answers as its first repeat"
+        await pilot.press("tab", "end", "space")
+        screen.area.text = "fine"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "disagree" in verdict(screen))
+        assert sorted(client.asked) == [("gemma", "fine"), ("gemma:2", "fine")]
+        first, second = lines(screen)
+        assert name in first and "positive" in first and f"{name}:2 " in second and "negative" in second
 
 
 async def test_models_that_disagree_are_marked(host: Host, finished: Finished, client: type[FakeClient]) -> None:
@@ -223,3 +254,43 @@ def test_a_verdict_fits_its_screen(wide: bool, rows: int) -> None:
     found = verdict_text(v, wide).plain.splitlines()
     assert len(found) == rows and "… 1a2b positive" in found[0]
     assert max(map(len, found)) <= (138 if wide else 78)
+
+
+async def test_a_test_item_arrives_with_its_true_label_and_wrong_verdicts_are_marked(
+    host: Host, finished: Finished, client: type[FakeClient]
+) -> None:
+    runs = [finished(name, [[40, 10, 0], [5, 45, 0]]).name for name in ("one", "two", "three")]
+    client.says = {"one": ("positive", [0.1, 0.9]), "two": ("negative", [0.7, 0.3]), "three": ("negative", [0.6, 0.4])}
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot, 3)
+        screen.take([*runs[:2], "an imported run"], "dull\x1b]52;c;aGk=\x07 film [/i]", "positive")
+        await until(pilot, lambda: sorted(screen.models.selected) == sorted(runs[:2]))
+        assert screen.area.text == "dull film [/i]" and screen.area.border_subtitle == "true label: positive"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "1 of 2 right" in verdict(screen))
+        assert verdict(screen).startswith("true label: positive")
+        marks = {line[0] for line in lines(screen) if "negative" in line}, {
+            line[0] for line in lines(screen) if "positive" in line}
+        assert marks == ({"✗"}, {"✓"})
+        screen.area.text = "another text"
+        await until(pilot, lambda: not screen.area.border_subtitle)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "the models disagree" in verdict(screen))
+        screen.action_recall(-1)
+        screen.action_recall(-1)
+        await until(pilot, lambda: screen.area.border_subtitle == "true label: positive")
+
+
+async def test_an_item_of_runs_without_a_model_is_asked_of_the_model_that_is_chosen(
+    host: Host, finished: Finished, client: type[FakeClient]
+) -> None:
+    run = finished("one", [[40, 10, 0], [5, 45, 0]]).name
+    imported = finished("copied", [[50, 0, 0], [0, 50, 0]], engine="imported").name
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot, 1)
+        screen.take([imported], "text", "positive")
+        await until(pilot, lambda: "came from no model that can be asked" in verdict(screen))
+        assert screen.models.selected == [run]
+        screen.take([f"{run} repeat 2"], "text", "positive")  # of no repeat that can be asked
+        await until(pilot, lambda: verdict(screen) == "")
+        assert screen.models.selected == [run]

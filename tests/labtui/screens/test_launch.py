@@ -11,14 +11,16 @@ from textual.widgets import Input
 
 import engines.methods
 from engines import catalog
+from engines.parts.study import Disagreement
 from engines.runs import queue
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.settings import UserError
 from labtui import cli
 from labtui.devices import Device, DeviceSampler
 from labtui.screens import launch
 from labtui.screens.form import Choice
-from labtui.screens.launch import LaunchScreen, NameScreen, command_text
+from labtui.screens.launch import LaunchScreen, NameScreen, command_text, power_text
 from tests.labtui.screens.conftest import Host, until
 
 ENGINE = '''
@@ -62,6 +64,38 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     devices = [Device("GPU-1", "gpu0 H100", 2**30), Device("cpu", "cpu", 2**31)]
     monkeypatch.setattr(DeviceSampler, "list_devices", lambda self: devices)
     return path
+
+
+class Analyst:
+    """Answers what earlier runs differ by, once `held` is set; remembers the sources and threads that asked."""
+
+    def __init__(self, seen: dict[str, Disagreement]) -> None:
+        self.seen = seen
+        self.asked: list[str] = []
+        self.threads: set[threading.Thread] = set()
+        self.held = threading.Event()
+
+    def disagreement(self, source: str) -> Disagreement:
+        self.asked.append(source)
+        self.threads.add(threading.current_thread())
+        self.held.wait(10)
+        if source not in self.seen:
+            raise UserError("no such source")
+        return self.seen[source]
+
+
+@pytest.fixture
+def analyst(host: Host, experiment: Path) -> Analyst:
+    """The experiment has 2,500 test items of the quickstart's reviews, on which runs differ by 12 %."""
+    experiment.write_text('engine = "bag_of_words"\n[data]\ntest = 2500\n')
+    found = Analyst({"quickstart": {"share": 0.12, "pairs": 3}})
+    host.analyst = found
+    return found
+
+
+def power(screen: LaunchScreen) -> str:
+    line = screen.query_one(".power")
+    return str(line.render()) if line.display else ""
 
 
 async def opened(host: Host, pilot: Pilot[None], name: str = "mine/formed") -> LaunchScreen:
@@ -275,3 +309,84 @@ async def test_up_and_down_walk_through_the_fields(host: Host) -> None:
 def test_the_command_is_quoted_for_a_shell() -> None:
     text = command_text(["run", "mine/a b"], {"data.source": "/x y/z.csv", "flag": True}, "gpu0")
     assert text == "labtui run 'mine/a b' --set 'data.source=/x y/z.csv' --set flag=true --device gpu0"
+
+
+# -- what the test split can show ---------------------------------------------------------------------------
+
+ASSUMED = (
+    "2,500 test items: differences under 1.8 points cannot be seen (80 % power, alpha 0.05, 10 % disagreement assumed)"
+)
+SEEN = (
+    "2,500 test items: differences under 1.9 points cannot be seen (80 % power, alpha 0.05, 12 % disagreement seen "
+    "between 3 pairs of earlier runs)"
+)
+
+
+@pytest.mark.parametrize(
+    ("items", "seen", "text"),
+    [
+        (2500, None, ASSUMED),
+        (2500, {"share": None, "pairs": 0}, ASSUMED),
+        (2500, {"share": 0.0, "pairs": 1}, ASSUMED),  # runs that never differ say nothing of other models
+        (2500, {"share": 0.12, "pairs": 3}, SEEN),
+        (10_000, {"share": 0.0625, "pairs": 1}, "10,000 test items: differences under 0.7 points cannot be seen "
+         "(80 % power, alpha 0.05, 6.25 % disagreement seen between 1 pair of earlier runs)"),
+        (50, None, "50 test items: differences under 15.0 points cannot be seen "
+         "(80 % power, alpha 0.05, one model never worse)"),
+        (1, None, "1 test item: no difference can be seen (80 % power, alpha 0.05)"),
+    ],
+)  # fmt: skip
+def test_what_test_items_can_show_is_said_with_its_assumptions(
+    items: int, seen: Disagreement | None, text: str
+) -> None:
+    assert power_text(items, seen) == text
+
+
+async def test_the_assumption_stands_until_earlier_runs_are_read_in_the_background(
+    host: Host, analyst: Analyst
+) -> None:
+    async with host.run_test(size=(140, 40)) as pilot:
+        screen = await opened(host, pilot)
+        await until(pilot, lambda: analyst.asked and power(screen) == ASSUMED)
+        analyst.held.set()
+        await until(pilot, lambda: power(screen) == SEEN)
+        fill(screen, "data.test", "10000")
+        await until(pilot, lambda: power(screen).startswith("10,000 test items: differences under 1.0 points"))
+        assert "12 % disagreement seen" in power(screen)
+        assert analyst.asked == ["quickstart"] and threading.main_thread() not in analyst.threads
+
+
+async def test_only_a_count_of_test_items_is_judged(host: Host, analyst: Analyst) -> None:
+    analyst.held.set()
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        await until(pilot, lambda: power(screen) == SEEN)
+        fill(screen, "data.test", "0.25")  # of how many is known once the data is read
+        await until(pilot, lambda: not power(screen))
+        fill(screen, "data.test", "1000")
+        await until(pilot, lambda: power(screen).startswith("1,000 test items"))
+        fill(screen, "data.test", "0")
+        await until(pilot, lambda: not power(screen))
+
+
+async def test_another_source_is_asked_for_by_its_full_path_and_may_be_unknown(
+    host: Host, analyst: Analyst, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyst.held.set()
+    monkeypatch.chdir(tmp_path)
+    async with host.run_test(size=(140, 40)) as pilot:
+        screen = await opened(host, pilot)
+        await until(pilot, lambda: power(screen) == SEEN)
+        fill(screen, "data.source", "mine.csv")
+        await until(pilot, lambda: str(tmp_path / "mine.csv") in analyst.asked)
+        await host.workers.wait_for_complete()
+        await until(pilot, lambda: power(screen) == ASSUMED)
+        fill(screen, "data.source", "quickstart")
+        await until(pilot, lambda: power(screen) == SEEN)
+
+
+async def test_an_engine_without_data_settings_says_nothing_of_test_items(host: Host) -> None:
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        await until(pilot, lambda: command(screen))
+        assert power(screen) == ""

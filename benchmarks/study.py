@@ -1,0 +1,190 @@
+"""How long the results take to open and to compare: `python -m benchmarks.study [--runs 30] [--items 25000]`.
+
+Finished runs in a home of their own, written by the program's own parts: every fifth one a prompting run of three
+repeats, the others with a thousand training steps. Then the questions of the results screen, asked as the console
+asks them, of a process that starts with the first one.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any, TypeVar
+
+from benchmarks import harness
+from engines.parts import scoring
+from engines.parts.items import Example, write_items
+from engines.parts.study import ItemQuery, Row, RunMeasures
+from engines.reporter import Reporter
+from engines.runs.folder import RunFolder, write_atomic
+from engines.runs.home import Home
+from engines.runs.summary import list_runs
+from labtui import analyst
+from labtui.analyst import Analyst
+
+LABELS = ["negative", "positive"]
+REPEATS = 3
+STEPS = 1000
+WORDS = 230  # of a review, in the median
+T = TypeVar("T")
+
+
+def fabricate(home: Home, runs: int, items: int) -> None:
+    """Finished runs on the same items, whose models differ in how often they are right."""
+    rng = Random(0)
+    vocabulary = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(5000)]
+    examples = []
+    for row in range(items):
+        text = " ".join(rng.choices(vocabulary, k=max(1, round(rng.lognormvariate(math.log(WORDS), 0.6)))))
+        examples.append(Example(text, row % 2, row, f"{rng.getrandbits(256):064x}"))
+    for n in range(runs):
+        prompted = n % 5 == 0
+        engine = "prompting" if prompted else "finetune_loop"
+        folder = RunFolder.create(home, {"engine": engine, "experiment": f"benchmark-{n}", "seed": n})
+        write_items(folder, examples, LABELS)
+        report = Reporter(folder)
+        report.started("cpu", n, "", {})
+        if prompted:
+            _prompt(report, examples, rng)
+        else:
+            _train(report, examples, rng)
+        report.finished()
+        report.close()
+
+
+def _answers(examples: list[Example], rng: Random) -> list[list[float]]:
+    """A model right about nine times in ten, a little too sure of itself."""
+    found = []
+    for example in examples:
+        positive = 1 / (1 + math.exp(rng.gauss(-3.0, 2.3) * (1 if example.label else -1)))
+        found.append([1 - positive, positive])
+    return found
+
+
+def _train(report: Reporter, examples: list[Example], rng: Random) -> None:
+    for step in range(1, STEPS + 1):
+        report.step(step, STEPS, step / STEPS, 1 / step, 1e-4, grad_norm=1.0, examples_per_s=80.0, tokens_per_s=9e3)
+    found = _answers(examples[:100], rng)
+    scoring.report_validation(report, [e.label for e in examples[:100]], LABELS, found, loss=0.3, step=STEPS, epoch=1)
+    scoring.conclude(report, examples, LABELS, _answers(examples, rng), tokens_read=[WORDS] * len(examples))
+
+
+def _prompt(report: Reporter, examples: list[Example], rng: Random) -> None:
+    lines = []
+    true = [e.label for e in examples]
+    for repeat in range(REPEATS):
+        found = _answers(examples, rng)
+        lines += scoring.prediction_lines(examples, LABELS, found, [WORDS] * len(examples), repeat=repeat)
+        confusion = scoring.confusion_matrix(true, scoring.predicted_classes(found), len(LABELS))
+        scores = scoring.scores(confusion, LABELS)
+        report.repeat(repeat, "template", f"wording {repeat}", scores, LABELS, confusion)
+    write_atomic(report.folder.predictions, "".join(lines).encode())
+    report.evaluated("test", scores, LABELS, confusion)
+
+
+class Decoding:
+    """Stands for `json` in the console's client, and notes how long each answer holds the interpreter."""
+
+    dumps = staticmethod(json.dumps)
+
+    def __init__(self) -> None:
+        self.ms = 0.0
+        self.bytes = 0
+
+    def loads(self, text: bytes) -> Any:
+        began = time.thread_time()  # of this thread alone: what else the machine does is not counted
+        found = json.loads(text)
+        self.ms, self.bytes = max(self.ms, (time.thread_time() - began) * 1000), max(self.bytes, len(text))
+        return found
+
+
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    began = time.perf_counter()
+    found = work()
+    return time.perf_counter() - began, found
+
+
+def measure(home: Home, repetitions: int = 3) -> dict[str, Any]:
+    """Seconds of every question; the best case of nothing, the median where it can be asked again."""
+    names = [folder.name for folder in list_runs(home)]
+    decoding = Decoding()
+    analyst.json = decoding  # type: ignore[attr-defined]
+
+    def open_all(who: Analyst) -> list[RunMeasures]:
+        found = list(who.measure_all(names))
+        for one in found:
+            if isinstance(one, Exception):
+                raise one
+        return found  # type: ignore[return-value]
+
+    try:
+        who = Analyst(home)
+        first, found = timed(lambda: open_all(who))
+        who.close()
+        rows = [m["row"] for one in found for m in one["measures"] if m["row"]["repeat"] == 0]
+        figures: dict[str, Any] = {"first_build_s": first}
+        every: dict[str, list[float]] = {}
+        for _ in range(repetitions):
+            for question, seconds in _ask(home, open_all, names, rows).items():
+                every.setdefault(question, []).append(seconds)
+        figures |= {question: statistics.median(seconds) for question, seconds in every.items()}
+    finally:
+        analyst.json = json  # type: ignore[attr-defined]
+    return {**figures, "largest_answer_bytes": decoding.bytes, "longest_decoding_ms": decoding.ms}
+
+
+def _ask(
+    home: Home, open_all: Callable[[Analyst], list[RunMeasures]], names: list[str], rows: list[Row]
+) -> dict[str, float]:
+    """A console that opens its results and looks around, with columns there."""
+    who = Analyst(home)
+
+    def compare(count: int) -> float:
+        chosen = rows[:count]
+        return timed(lambda: who.compare(chosen, [row["run"] for row in chosen]))[0]
+
+    def page(which: Any, offset: int = 0) -> float:
+        query: ItemQuery = {"rows": rows[:2], "which": which, "label": "", "fewest_words": 0, "most_words": 0,
+                            "offset": offset, "limit": 50}  # fmt: skip
+        return timed(lambda: who.items(query))[0]
+
+    seconds = {"open_s": timed(lambda: open_all(who))[0], "first_compare_of_2_s": compare(2)}
+    seconds |= {"compare_of_2_s": compare(2), "compare_of_4_s": compare(min(4, len(rows)))}
+    seconds |= {"open_again_s": timed(lambda: open_all(who))[0]}
+    repeated = next(row["run"] for row in rows if names.index(row["run"]) == len(names) - 1)  # the first one made
+    seconds |= {"repeats_s": timed(lambda: who.repeats(repeated, ""))[0]}
+    seconds |= {"first_page_s": page("wrong"), "page_s": page("disagree", 100)}
+    who.close()
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--items", type=int, default=25_000)
+    arguments = parser.parse_args()
+    with harness.home() as home:
+        harness.say(f"writing {arguments.runs} runs of {arguments.items:,} items")
+        fabricate(home, arguments.runs, arguments.items)
+        figures = measure(home)
+    rows = [[name.removesuffix("_s").replace("_", " "), f"{value:.3f} s"]
+            for name, value in figures.items() if name.endswith("_s")]  # fmt: skip
+    text = (
+        f"{arguments.runs} finished runs on the same {arguments.items:,} items, every fifth one with {REPEATS} "
+        "repeats; asked through the console's own client.\n\n"
+        + harness.table(["question", "median time"], rows)
+        + "\n\n*First build*: `predictions.npz` is missing everywhere, as in runs of an older version. *Open*: from "
+        "the start of the process that answers to the last run's figures. *First compare*: asked right after that, so "
+        "that it imports SciPy. *First page*: goes once through all reviews.\n\n"
+        f"The largest answer has {figures['largest_answer_bytes']:,} bytes; the longest that decoding one held the "
+        f"console's interpreter was {figures['longest_decoding_ms']:.2f} ms."
+    )
+    harness.write("study", "Opening and comparing results", {"runs": arguments.runs, "items": arguments.items,
+                                                             **figures}, text)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""What is known of the selected result, as text: warnings, spread, figures with intervals, the confusion matrix."""
+
+import math
+from collections.abc import Iterable
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from labtui import format, results
+from labtui.results import ResultRow
+from labtui.sanitize import clean, plain
+from labtui.widgets.figures import dot_strip
+
+LABEL_WIDTH = 14
+CORNER = "true\\predicted"
+STRIP_WIDTH = 50
+FAINT = "dim italic"
+WARN = "bold #ffb000"
+WARN_MARK = "!"
+NOT_READ = "The answers have not been read yet: intervals, agreement and calibration follow."
+
+
+def confusion_text(row: ResultRow) -> Text:
+    """The confusion matrix of a row as a table of counts with their share of the true class."""
+    text = Text(no_wrap=True)
+    if not row.confusion:
+        text.append("no confusion matrix is published for it" if row.published else "no common confusion matrix", FAINT)
+        return text
+    # the invalid column stands last, and only where there is something in it
+    shown = len(row.labels) + (1 if row.invalid else 0)
+    heads = [*map(_short, row.labels), "invalid"][:shown]
+    width = max(15, *(len(h) + 2 for h in heads))
+    first = max(len(CORNER), *(len(_short(label)) for label in row.labels)) + 1
+    text.append(CORNER.ljust(first) + "".join(h.rjust(width) for h in heads) + "\n", "dim")
+    for i, (label, counts) in enumerate(zip(row.labels, row.confusion, strict=False)):
+        text.append(_short(label).ljust(first))
+        total = sum(counts)
+        for j, count in enumerate(counts[:shown]):
+            share = f"{100 * count / total:5.1f} %" if total else f"{format.MISSING:>7}"
+            text.append(f"{format.count(count):>{width - 8}} {share}", "bold" if i == j else "" if count else "dim")
+        text.append("\n")
+    if row.n > 1:
+        text.append(f"the sum of {row.n} {executions(row)}", "dim")
+    text.rstrip()
+    return text
+
+
+def _short(label: str) -> str:
+    label = clean(label)
+    return label if len(label) <= LABEL_WIDTH else label[: LABEL_WIDTH - 1] + "…"
+
+
+def executions(row: ResultRow) -> str:
+    """What the executions of a row are called."""
+    return "executions" if row.published else "runs" if row.level == "group" else "repeats"
+
+
+def axis_of(rows: Iterable[ResultRow]) -> tuple[float, float]:
+    """One axis for the dot strips of all rows: whole twentieths around every accuracy of several executions."""
+    every = [accuracy for row in rows for accuracy in row.accuracies]
+    if not every:
+        return 0.0, 1.0
+    low, high = math.floor(min(every) * 20 + 1e-9) / 20, math.ceil(max(every) * 20 - 1e-9) / 20
+    return low, max(high, low + 0.05)
+
+
+def facts_text(row: ResultRow, axis: tuple[float, float], ascii_only: bool = False, wide: bool = True) -> Text:
+    """Warnings first, then how the executions spread on the axis, then the figures with their intervals; without
+    `wide` the macro figures stand on one line of less than 80 cells."""
+    text = Text()
+    for _, sentence in row.warnings:
+        text.append(f"{WARN_MARK} {sentence}\n", WARN)
+    if row.untrained_head and not row.warnings:
+        text.append(f"{WARN_MARK} {results.UNTRAINED}: it answers at random, whatever it was asked\n", WARN)
+    if row.n > 1:
+        _spread(text, row, axis, ascii_only)
+    scores = [(name, getattr(row, field), row.macro_intervals.get(field)) for name, field in
+              (("prec.", "macro_precision"), ("recall", "macro_recall"), ("F1", "macro_f1"))]
+    if any(value is not None for _, value, _ in scores):
+        for at, (name, value, interval) in enumerate(scores):
+            text.append(("macro " if wide or not at else "  ") + (name.ljust(7) if wide else f"{name} "), "dim")
+            text.append(format.score(value))
+            text.append(f" {format.interval(*interval)}" if interval else "", "dim")
+            if wide and at == 0:
+                text.append(f"   mean of the {row.n}" if row.n > 1 else "   95 % by bootstrap over the items"
+                            if interval else "", "dim")
+            text.append("\n" if wide or at == len(scores) - 1 else "")
+    pieces = []
+    if row.brier is not None:
+        pieces.append(f"Brier {format.score(row.brier)}")
+    if row.calibration_error is not None:
+        pieces.append(f"ECE {format.score(row.calibration_error)}")
+    if row.memory_peak_bytes is not None:
+        pieces.append(_peak(row))
+    if pieces:
+        text.append("   ".join(pieces) + "\n")
+    if not row.measured and not row.published:
+        text.append(NOT_READ + "\n", FAINT)
+    text.rstrip()
+    return text
+
+
+def _spread(text: Text, row: ResultRow, axis: tuple[float, float], ascii_only: bool) -> None:
+    low, high = axis
+    bar = "|" if ascii_only else "┊"
+    text.append("accuracy ", "dim")
+    text.append(f"{low:.2f} {bar}", "dim")
+    text.append(dot_strip(row.accuracies, STRIP_WIDTH, low, high, ascii_only))
+    text.append(f"{bar} {high:.2f}\n", "dim")
+    text.append(f"mean {format.score(row.accuracy)}", "bold")
+    text.append(f"   {format.score(min(row.accuracies))} to {format.score(max(row.accuracies))}")
+    nothing = row.varied.startswith("nothing")
+    if not nothing or row.sd:
+        text.append(f"   sd {format.score(row.sd)}")
+    text.append(f"   {row.n} {executions(row)}, ")
+    text.append(f"{row.varied}\n" if nothing else f"varied: {row.varied}\n")
+    if row.interval and not row.published:
+        text.append(f"95 % of the mean {format.interval(*row.interval)} over the items, ")
+        text.append(f"these {executions(row)} given\n", "dim")
+    pieces = []
+    if row.all_agree is not None:
+        pieces.append(f"Fleiss kappa {format.score(row.kappa)}")
+        pieces.append(f"all agree on {results.share(row.all_agree)}")
+        pieces.append(f"{format.count(row.flips)} of {format.count(row.items)} items flip")
+        text.append("   ".join(pieces) + "\n")
+
+
+def _peak(row: ResultRow) -> str:
+    estimate = f" of est. {format.bytes_text(row.estimate_bytes)}" if row.estimate_bytes else ""
+    return f"peak {format.bytes_text(row.memory_peak_bytes)}{estimate} {'RAM' if row.memory_on_host else 'GPU memory'}"
+
+
+class ResultPanel(VerticalScroll):
+    """The selected row in words, beside its confusion matrix where there is room."""
+
+    DEFAULT_CSS = """
+    ResultPanel { height: 11; padding: 0 1; scrollbar-size-vertical: 1; border-top: solid $panel-lighten-2;
+                  border-title-color: $text-accent; }
+    ResultPanel Static { height: auto; width: 1fr; }
+    ResultPanel.-wide { layout: grid; grid-size: 2; grid-columns: 1fr auto; grid-rows: auto; grid-gutter: 0 2;
+                        height: 12; }
+    ResultPanel.-wide .matrix { width: auto; }
+    ResultPanel.-wide .about { column-span: 2; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(can_focus=False)
+
+    def compose(self) -> ComposeResult:
+        yield Static(classes="facts", markup=False)
+        yield Static(classes="matrix", markup=False)
+        yield Static(classes="about", markup=False)
+
+    def show(self, row: ResultRow, axis: tuple[float, float], ascii_only: bool = False) -> None:
+        """Show a row; `axis` is that of the dot strip."""
+        several = f" · {row.n} {executions(row)}" if row.n > 1 else ""
+        items = f" · {format.count(row.items)} test items" if row.items else ""
+        title = plain(f"{results.name_of(row)}{several}{items}")
+        if title != self.border_title:
+            self.border_title = title
+        about = " · ".join(filter(None, (row.title, row.model)))
+        if row.published:
+            about = f"{row.note}\nSource: {row.source}"
+        texts = {
+            "facts": facts_text(row, axis, ascii_only, self.has_class("-wide")),
+            "matrix": confusion_text(row),
+            "about": plain(f"{row.value}\n{about}" if row.value else about, "dim", multiline=True),
+        }
+        for name, text in texts.items():
+            self.query_one(f".{name}", Static).update(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.methods.prompting import Asked, PromptClassifier, asked_path
-from engines.parts import adapters, checkpoints, data, likelihood, scoring
+from engines.parts import adapters, checkpoints, data, likelihood, memory, scoring
 from engines.parts.adapters import AdapterTuning, Config
 from engines.parts.likelihood import Encoder, Scorer
 from engines.parts.prompts import TEMPLATES, Prompt
@@ -54,13 +54,14 @@ def load(folder: RunFolder, device: str) -> PromptClassifier:
     encoder = Encoder(tokenizer, likelihood.chats(document["form"], tokenizer))
     labels = tuple(document["labels"])
     asked = Asked("", Prompt(TEMPLATES[document["template"]], labels), "", (0.0,) * len(labels))
-    return PromptClassifier(labels, encoder, Scorer(model, device), asked, document["max_length"], False, 0.0)
+    return PromptClassifier(labels, encoder, Scorer(model, device), [asked], document["max_length"], False, 0.0)
 
 
-def weights(folder: RunFolder) -> list[Path]:
-    """The files that `load` will read the weights from."""
-    base = asked_path(folder, json.loads((folder.model / "qlora.json").read_bytes()))
-    return [*sorted(base.glob("*.safetensors")), *folder.model.glob("*.safetensors")]
+def weight_bytes(folder: RunFolder) -> int:
+    """What the weights that `load` opens take on a GPU: the base model's and the adapters'."""
+    document = json.loads((folder.model / "qlora.json").read_bytes())
+    adapters_bytes = sum(file.stat().st_size for file in folder.model.glob("*.safetensors"))
+    return memory.decoder_bytes(asked_path(folder, document), document["precision"]) + adapters_bytes
 
 
 def _changes(task: AdapterTuning, tuned: list[list[float]]) -> tuple[int, int]:
@@ -96,7 +97,7 @@ def _card(task: AdapterTuning, model: Path, before: dict[str, Any], after: dict[
     lines += ["---", "", f"# {config.model.name}, tuned to tell {', '.join(splits.labels)}", "",
               f"LoRA adapters for {kind}, made by the run `{folder.name}`. The model is asked by the wording "
               f'"{config.prompt.template}"; an answer is the likeliest label.', "", "## Data", "",
-              f"Source: `{config.data.source}`, split `{config.data.split}`, seed {config.seed}.", "",
+              f"Source: `{config.data.source}`, split `{config.data.split}`, seed {config.data.seed}.", "",
               "| split | reviews | of each class |", "|---|---:|---|"]  # fmt: skip
     for name in data.SPLITS:
         examples = getattr(splits, name)

@@ -313,6 +313,17 @@ class AdapterTuning(FineTuning):
                 with disable_input_dtype_casting(model, mixed):  # autocast makes them bf16 in any case
                     return sum(one(model, batch, inputs["answers"]) for batch in inputs["batches"])
 
+            def compute_loss(
+                self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+            ) -> Any:
+                # TRL's own sends every position through the output head where there is no Triton, and waits for
+                # the GPU several times a micro-batch to count what nobody reads
+                places, targets = inputs["places"], inputs["targets"]
+                head = model.get_base_model().get_output_embeddings()
+                with likelihood.narrowed(head, lambda states: states[places[0], places[1]][:, None], None):
+                    logits = model(input_ids=inputs["input_ids"], use_cache=False).logits[:, 0]
+                return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum") / num_items_in_batch
+
             def floating_point_ops(self, inputs: Any) -> int:
                 return 0
 
@@ -416,7 +427,12 @@ class AdapterTuning(FineTuning):
             yield self._step(self.plan.rows(step))
 
     def _step(self, rows: Sequence[int], split: str = "train") -> dict[str, Any]:
-        """`rows` in micro-batches, the longest rows together and first."""
+        """`rows` in micro-batches, the longest rows together and first.
+
+        Each has `input_ids`, (rows, tokens), padded on the right where no real token looks, so that no mask is needed;
+        the `targets`, (tokens with a loss,); and for each its row and the position that predicts it: `places`, (2,
+        tokens with a loss).
+        """
         import torch
 
         table, size = self._tables[split], self.config.training.batch_size
@@ -424,11 +440,10 @@ class AdapterTuning(FineTuning):
         batches = []
         for start in range(0, len(order), size):
             part = order[start : start + size]
-            batch = padded([table[n] for n in part], self._pad_id)
-            labels = torch.full_like(batch["input_ids"], -100)
-            for place, n in enumerate(part):
-                labels[place, : table.lengths[n]] = torch.tensor(table.labels(n))
-            batches.append({**batch, "labels": labels})
+            ids = padded([table[n] for n in part], self._pad_id)["input_ids"]
+            places = [(row, place - 1) for row, n in enumerate(part) for place in range(table.starts[n], len(table[n]))]
+            targets = [token for n in part for token in table[n][table.starts[n] :]]
+            batches.append({"input_ids": ids, "places": torch.tensor(places).T, "targets": torch.tensor(targets)})
         answers = sum(table.answer_tokens[n] for n in order)
         return {"batches": batches, "answers": torch.tensor(answers, device=self.device)}
 

@@ -440,7 +440,7 @@ class Scorer:
     ) -> Any:
         if cache is not None:
             more[self._cache_name] = cache
-        with _narrowed(self._head, select, rows_of_head):
+        with narrowed(self._head, select, rows_of_head):
             return self.model(input_ids=ids, use_cache=use_cache, **more)
 
     def _in_batches(self, prompts: Encoded, run: Callable[[list[int]], None], goes_on: int) -> None:
@@ -543,7 +543,7 @@ def _spread(cache: Any, rows: int) -> Any:
 
 
 @contextmanager
-def _narrowed(
+def narrowed(
     head: Any, select: "Callable[[torch.Tensor], torch.Tensor]", rows: "torch.Tensor | None"
 ) -> Iterator[None]:
     """Let the output head see the selected states only, and answer with chosen rows of the vocabulary only.

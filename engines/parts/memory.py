@@ -10,10 +10,11 @@ here a second time, and a test compares.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from engines.parts.architectures import Architecture, Fetch, architecture, read_config
+from engines.parts.architectures import Architecture, ArchitectureError, Fetch, architecture, read_config
 from engines.parts.history import Pace, PastRun, correction, pace
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -348,7 +349,7 @@ def training_activations(
 ) -> int:
     """Bytes kept for the backward pass of one micro-batch, all blocks and both ends."""
     tokens = batch * length
-    block = saved_bytes(model, tokens, length, numbers, lora, padded=batch > 1)
+    block = saved_bytes(model, tokens, length, numbers, lora, padded=batch > 1 and not model.is_decoder)
     norm = 8 if lora is None else 4  # the last one: its input, and what its weight is trained by
     ends = tokens * model.width * (norm if model.is_decoder else 8 + 4 + numbers.mask_bytes)
     if checkpointing:
@@ -383,6 +384,15 @@ def _weights(model: Architecture, precision: str, more: int = 0) -> dict[str, in
             "a weight unpacked": 2 * largest,
         }
     return {f"weights, {precision}": (4 if precision == "float32" else 2) * whole}
+
+
+def decoder_bytes(folder: Path, precision: str) -> int:
+    """What the weights of the decoder in `folder` take on a GPU, "auto" as bf16; their files where it is not known."""
+    try:
+        model = architecture(read_config(str(folder)), folder.name)
+    except ArchitectureError:
+        return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    return sum(_weights(model, "bf16" if precision == "auto" else precision).values())
 
 
 # -- what each engine needs -----------------------------------------------------------------------------------

@@ -273,8 +273,14 @@ def test_the_longest_batch_is_tried_before_the_first_step_and_a_single_review_th
     assert tried and not records(folder, ev.Step)
 
 
-def test_a_row_that_would_be_dropped_ends_the_run_before_training(home: Home, places: dict[str, str]) -> None:
-    folder = make(home, places, "mistral", **{"training.max_length": 252})
+def test_a_row_that_would_be_dropped_ends_the_run_before_training(
+    home: Home, places: dict[str, str], tmp_path: Path
+) -> None:
+    with open(tmp_path / "long.csv", "w", newline="") as file:
+        rows = [(f"{r.text} {r.text} {r.text}", r.label) for r in corpus.generate(60, seed=5)]
+        csv.writer(file).writerows([("text", "label"), *rows])
+    long = {"data.source": str(tmp_path / "long.csv"), "training.max_length": 252}
+    folder = make(home, places, "mistral", **long)
     with pytest.raises(UserError, match=r"of 22 train rows would be dropped: .* longer than the 256 tokens"):
         train(folder)
     assert not records(folder, ev.Step) and not records(folder, ev.Evaluated)

@@ -410,6 +410,18 @@ def test_weights_of_mistral_in_bf16_and_nf4() -> None:
     assert packed["weights, bf16"] == 2 * (7_241_732_096 - 6_979_321_856)  # embedding, output head, norms
 
 
+def test_weights_to_be_loaded_are_counted_by_the_precision_not_by_the_files(tmp_path: Path) -> None:
+    config = read_config(GEMMA)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").write_bytes(b"12345")
+    bf16 = memory.decoder_bytes(tmp_path, "bf16")
+    assert bf16 == memory.decoder_bytes(tmp_path, "auto") == 2 * 2_506_172_416
+    assert memory.decoder_bytes(tmp_path, "float32") == 2 * bf16
+    assert bf16 / 3 < memory.decoder_bytes(tmp_path, "nf4") < bf16 / 2
+    (tmp_path / "config.json").write_text('{"model_type": "strange"}')
+    assert memory.decoder_bytes(tmp_path, "nf4") == 5, "what has no known sizes is as large as its files"
+
+
 def test_the_peak_is_the_highest_phase() -> None:
     found = estimate(finetuning(Training(batch_size=1, max_length=8)))
     assert found.peak_phase == "validate" and "activations under way" not in found.components
@@ -536,7 +548,7 @@ def test_finished_runs_are_read_from_their_folders(home: Home) -> None:
     for folder in (done, going):
         record(folder, "distilbert", "cpu", 4000)
         writer = ev.EventWriter(folder.events)
-        writer.write(ev.Started("cpu", 0, "", {}))
+        writer.write(ev.Started("cpu", "", {}))
         if folder is done:
             writer.write(ev.Finished(seconds=9.0, items=10, items_per_s=5.0, host_memory_peak_bytes=5000))
         writer.close()

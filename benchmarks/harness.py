@@ -12,8 +12,8 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +72,17 @@ def first_rows(source: Path, count: int, target: Path) -> Path:
     return target
 
 
-def machine() -> dict[str, Any]:
-    """Facts to read a figure by: processor, cores, versions."""
+def machine(packages: Sequence[str] = ("torch", "transformers", "textual", "scikit-learn")) -> dict[str, Any]:
+    """Facts to read a figure by: processor, cores, versions of those packages that are installed."""
     cpu = platform.processor()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             cpu = line.partition(":")[2].strip()
             break
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "textual", "scikit-learn")}
+    versions = {}
+    for name in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
     return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
 
 
@@ -99,11 +102,11 @@ def table(header: list[str], rows: list[list[Any]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(map(cell, row)) + " |" for row in rows])
 
 
-def write(name: str, title: str, figures: dict[str, Any], text: str) -> None:
-    """`docs/benchmarks/<name>.json` and `.md`."""
-    DOCS.mkdir(parents=True, exist_ok=True)
+def write(name: str, title: str, figures: dict[str, Any], text: str, folder: Path = DOCS) -> None:
+    """`<name>.json` and `.md` in `folder`; `figures` may bring facts of a machine of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
     figures = {"machine": machine(), **figures}
-    (DOCS / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     facts = ", ".join(f"{k} {v}" for k, v in figures["machine"].items())
-    (DOCS / f"{name}.md").write_text(f"# {title}\n\n{text}\n\nMachine: {facts}.\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(f"# {title}\n\n{text}\n\nMachine: {facts}.\n", encoding="utf-8")
     say(text)

@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, get_linear_schedule_with_warmup
 
 path, file, count, length, epochs, padding, precision = sys.argv[1:]
+device = "cuda" if torch.cuda.is_available() else "cpu"
 frame = pd.read_csv(file).head(int(count))
 tokenizer = AutoTokenizer.from_pretrained(path)
-model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=2)
+model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=2).to(device)
 rows = list(zip(frame["review"], frame["sentiment"], strict=True))
 pad = True if padding == "LONGEST" else "max_length"
 
@@ -23,7 +24,7 @@ pad = True if padding == "LONGEST" else "max_length"
 def collate(batch):
     texts, labels = zip(*batch, strict=True)
     found = tokenizer(list(texts), truncation=True, max_length=int(length), padding=pad, return_tensors="pt")
-    return {**found, "labels": torch.tensor(labels)}
+    return {name: values.to(device) for name, values in {**found, "labels": torch.tensor(labels)}.items()}
 
 
 loader = DataLoader(rows, batch_size=16, shuffle=True, collate_fn=collate)
@@ -34,11 +35,12 @@ model.train()
 began = time.perf_counter()
 for _ in range(int(epochs)):
     for batch in loader:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             loss = model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
+loss.item()  # on a GPU the last step is still under way
 print(time.perf_counter() - began, steps)

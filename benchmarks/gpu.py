@@ -37,7 +37,7 @@ from unittest.mock import patch
 
 from benchmarks import harness
 from engines import catalog
-from engines.parts import adapters, corpus, likelihood, memory, tiny
+from engines.parts import adapters, corpus, encoding, likelihood, memory, tiny
 from engines.parts.architectures import Architecture, architecture, read_config
 from engines.parts.memory import Estimate
 from engines.reporter import Reporter, Restart, Stop
@@ -380,7 +380,7 @@ def score(part: Part, place: Place) -> dict[str, Any]:
     seen: dict[str, Any] = {}
 
     class Clocked(likelihood.Scorer):
-        def score(self, prompts: likelihood.Encoded, *given: Any) -> list[list[float]]:
+        def score(self, prompts: encoding.Encoded, *given: Any) -> list[list[float]]:
             began = time.perf_counter()
             found = super().score(prompts, *given)  # ends on the CPU
             seen.update(seconds=time.perf_counter() - began, rows=prompts.rows, shared=len(prompts.prefix))

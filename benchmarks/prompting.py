@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from engines.parts import corpus, likelihood, tiny
-from engines.parts.likelihood import Encoder, Scorer
+from engines.parts import corpus, decoders, tiny
+from engines.parts.encoding import Encoder
+from engines.parts.likelihood import Scorer
 from engines.parts.prompts import TEMPLATES, Prompt
 
 WORDS = ("bad", "good")
@@ -35,7 +36,7 @@ def build(folder: Path, kind: str, vocabulary: int) -> Path:
     torch.manual_seed(0)
     config, model = {"gemma": (GemmaConfig, GemmaForCausalLM), "mistral": (MistralConfig, MistralForCausalLM)}[kind]
     model(config(vocab_size=vocabulary, pad_token_id=0, eos_token_id=3, **SHAPE)).save_pretrained(folder)
-    words = likelihood.load_tokenizer(tiny.resolve("tiny:distilbert")).backend_tokenizer
+    words = decoders.load_tokenizer(tiny.resolve("tiny:distilbert")).backend_tokenizer
     words.post_processor = TemplateProcessing(single="$A")  # nothing before or after a text: both sides read the same
     PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", eos_token="[SEP]").save_pretrained(folder)
     return folder
@@ -73,7 +74,7 @@ def against_harness(folder: Path, shots: int, items: int, pairs: int) -> dict[st
 
     shown = tuple((text, n % 2) for n, text in enumerate(texts(shots, offset=items)))
     prompt, asked = Prompt(TEMPLATES["classify"], WORDS, shown), texts(items)
-    model, tokenizer = likelihood.load_model(folder, "float32", "cpu")
+    model, tokenizer = decoders.load_model(folder, "float32", "cpu")
     encoder = Encoder(tokenizer, chat=False)
     longest = max(encoder.length(prompt, text) for text in asked) + 1
 
@@ -106,7 +107,7 @@ def against_pipeline(folder: Path, items: int, pairs: int) -> dict[str, Any]:
     from transformers import pipeline
 
     prompt, asked = Prompt(TEMPLATES["study"], WORDS), texts(items)
-    model, tokenizer = likelihood.load_model(folder, "float32", "cpu")
+    model, tokenizer = decoders.load_model(folder, "float32", "cpu")
     encoder, scorer = Encoder(tokenizer, chat=False), Scorer(model, "cpu")
     writer = pipeline("text-generation", model=model, tokenizer=tokenizer, device="cpu")
     rendered = [encoder.render(prompt, text) for text in asked]

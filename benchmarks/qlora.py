@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 import psutil
 
 from benchmarks import harness
-from engines.parts import adapters, likelihood, tiny
-from engines.parts.likelihood import Encoder
+from engines.parts import adapters, decoders, encoding, tiny
+from engines.parts.encoding import Encoder
 from engines.parts.prompts import POLARITY, TEMPLATES, Prompt
 from engines.runs.home import Home
 
@@ -62,7 +62,7 @@ def build(folder: Path) -> Path:
 
     torch.manual_seed(0)
     MistralForCausalLM(MistralConfig(vocab_size=32000, **SHAPE)).save_pretrained(folder)
-    likelihood.load_tokenizer(tiny.resolve("tiny:mistral")).save_pretrained(folder)
+    decoders.load_tokenizer(tiny.resolve("tiny:mistral")).save_pretrained(folder)
     return folder
 
 
@@ -141,8 +141,8 @@ def compare(case: Case, home: Home, model: Path, count: int, pairs: int) -> dict
 
 def write_rows(reviews: Path, rows: Path, model: Path, max_length: int, count: int) -> int:
     """The first `count` reviews as the prompts and completions that `qlora` makes of them; their tokens."""
-    tokenizer = likelihood.load_tokenizer(model)
-    encoder, prompt = Encoder(tokenizer, likelihood.chats("auto", tokenizer)), Prompt(TEMPLATES["classify"], POLARITY)
+    tokenizer = decoders.load_tokenizer(model)
+    encoder, prompt = Encoder(tokenizer, encoding.chats("auto", tokenizer)), Prompt(TEMPLATES["classify"], POLARITY)
     with open(reviews, newline="", encoding="utf-8") as file:
         read = list(csv.DictReader(file))[:count]
     texts, _, _ = encoder.cut([row["review"] for row in read], max_length)

@@ -71,6 +71,6 @@ def test_what_the_study_could_not_show_is_shown(rows: dict[str, dict[str, Any]])
     assert accuracy["distilbert-loop"] == pytest.approx(accuracy["distilbert-trainer"], abs=0.01)
     assert accuracy["distilbert-loop"] > accuracy["distilbert-frozen"] > accuracy["bag-of-words"]
     for model in ("mistral", "gemma"):
-        assert accuracy[f"{model}-qlora"] > accuracy[f"{model}-qlora before tuning"] + 0.03
+        assert accuracy[f"{model}-qlora"] > accuracy[f"{model}-qlora before tuning"] + 0.02
     assert 0.4 < accuracy["gemma-untrained-head"] < 0.6 < accuracy["gemma-zero-shot"]
     assert "UNTRAINED HEAD" in rows["gemma-untrained-head"]["model"]

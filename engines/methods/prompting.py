@@ -5,35 +5,32 @@ the means over its repeats with `repeats`, the accuracy of each, and `accuracy_s
 deviation; its confusion, and so every interval over items, is that of the first repeat.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from engines.parts import data, hub, likelihood, memory, models, prompts, scoring, tiny
-from engines.parts.classifier import Answer, answers, checked_repeat, padded
+from engines.parts import data, decoders, encoding, hub, likelihood, memory, models, prompts, scoring
+from engines.parts.asking import Asked, PromptClassifier, asked_path, write_answers
+from engines.parts.classifier import checked_repeat
 from engines.parts.data import Data, Example, Splits
-from engines.parts.likelihood import CALIBRATIONS, PRECISIONS, Batches, Encoder, Scorer
+from engines.parts.decoders import PRECISIONS
+from engines.parts.encoding import Encoder
+from engines.parts.likelihood import CALIBRATIONS, Scorer
 from engines.parts.models import Model
 from engines.parts.prompts import TEMPLATES, Prompt
+from engines.parts.untrained_head import HeadClassifier, Headed
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder, write_atomic
-from engines.settings import ConfigError, UserError, group, option
-
-if TYPE_CHECKING:
-    import torch
+from engines.settings import ConfigError, group, option
 
 TITLE = "Prompting a language model"
 USES_GPU = True
 CHECKED_TEXTS = 32
 """Reviews for which a run of `likelihood` also lets the model write, to see whether text and likelihood agree."""
 EXAMPLE_MIN_TOKENS = 8
-INVALID = "invalid"
-"""The answer to a text for which the model wrote no label."""
-_HYPOTHESIS = "This example is {}."
 
 
 @dataclass(frozen=True)
@@ -111,16 +108,6 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What one repeat asks."""
-
-    value: str  # of the thing that varies, for people
-    prompt: Prompt
-    seed: str  # of whatever is drawn in this repeat
-    log_prior: tuple[float, ...] = ()  # what calibration subtracts, a number a class
-
-
-@dataclass(frozen=True)
 class Found:
     """What one repeat answers, an entry an item."""
 
@@ -156,16 +143,7 @@ def weight_bytes(folder: RunFolder) -> int:
     return memory.decoder_bytes(asked_path(folder, document), document["precision"])
 
 
-def asked_path(folder: RunFolder, document: dict[str, Any]) -> Path:
-    """Where the model lies that a run asked or tuned, `document` being its own record of it."""
-    name, path = str(document["model"]), Path(document["path"])
-    path = tiny.resolve(name) if name.startswith(tiny.PREFIX) else path
-    if not path.is_dir():
-        raise UserError(f"{folder.name} asked the model in {path}, which is gone; run it again")
-    return path
-
-
-def load(folder: RunFolder, device: str, repeat: int = 0) -> "PromptClassifier | HeadClassifier":
+def load(folder: RunFolder, device: str, repeat: int = 0) -> PromptClassifier | HeadClassifier:
     """The model of a finished run as the given repeat asked it, counted from 0, on `device`."""
     document = json.loads((folder.model / "prompting.json").read_bytes())
     path = asked_path(folder, document)
@@ -177,10 +155,10 @@ def load(folder: RunFolder, device: str, repeat: int = 0) -> "PromptClassifier |
     checked_repeat(repeat, len(asked))
     labels, max_length, trust = tuple(document["labels"]), document["max_length"], document["trust_remote_code"]
     if document["method"] == "untrained_head":
-        headed = Headed(*likelihood.load_headed(path, document["precision"], device, trust), device)
-        return HeadClassifier(labels, headed, asked, max_length, repeat)
-    model, tokenizer = likelihood.load_model(path, document["precision"], device, trust)
-    encoder = Encoder(tokenizer, likelihood.chats(document["form"], tokenizer))
+        headed = Headed(*decoders.load_headed(path, document["precision"], device, trust), device)
+        return HeadClassifier(labels, headed, [a.seed for a in asked], max_length, repeat)
+    model, tokenizer = decoders.load_model(path, document["precision"], device, trust)
+    encoder = Encoder(tokenizer, encoding.chats(document["form"], tokenizer))
     writes, temperature = document["method"] == "generate", document["temperature"]
     return PromptClassifier(labels, encoder, Scorer(model, device), asked, max_length, writes, temperature, repeat)
 
@@ -195,8 +173,8 @@ def _ask(
     settings, items = config.prompt, splits.test
     drawn = _draws(config, splits, repeats)  # before the model is loaded: what does not work ends here
     report.phase("load")
-    model, tokenizer = likelihood.load_model(path, config.precision, report.device, config.trust_remote_code)
-    encoder, scorer = Encoder(tokenizer, likelihood.chats(settings.form, tokenizer)), Scorer(model, report.device)
+    model, tokenizer = decoders.load_model(path, config.precision, report.device, config.trust_remote_code)
+    encoder, scorer = Encoder(tokenizer, encoding.chats(settings.form, tokenizer)), Scorer(model, report.device)
     texts, read, total = encoder.cut([e.text for e in items], settings.max_length)
     if cut := sum(r < t for r, t in zip(read, total, strict=True)):
         report.note(f"{cut:,} of {len(items):,} test reviews are longer than {settings.max_length} tokens and cut")
@@ -208,7 +186,7 @@ def _ask(
         report.phase("write", len(sample), "texts")
         prompt = drawn[0].prompt
         encoded = encoder.encode(prompt, [texts[n] for n in sample])
-        written = dict(zip(sample, _written(encoder, scorer, encoded, done=_counted(report)), strict=True))
+        written = dict(zip(sample, write_answers(encoder, scorer, encoded, done=_counted(report)), strict=True))
 
     report.phase("test", repeats * len(items), "texts")
     asked: list[Asked] = []
@@ -289,19 +267,6 @@ def _sample(config: Config, items: int) -> list[int]:
     return sorted(Random(f"{config.seed}/text").sample(range(items), min(CHECKED_TEXTS, items)))
 
 
-def _written(
-    encoder: Encoder,
-    scorer: Scorer,
-    encoded: likelihood.Encoded,
-    temperature: float = 0.0,
-    keys: Sequence[str] = (),
-    done: Callable[[int], None] = lambda n: None,
-) -> list[str]:
-    new_tokens = max(map(len, encoded.answers)) + likelihood.ANSWER_TOKENS_MORE
-    tokens = scorer.write(encoded, new_tokens, temperature, keys, done)
-    return [str(encoder.tokenizer.decode(ids, skip_special_tokens=True)) for ids in tokens]
-
-
 def _found_by_text(
     encoder: Encoder,
     scorer: Scorer,
@@ -313,7 +278,7 @@ def _found_by_text(
 ) -> Found:
     encoded = encoder.encode(asked.prompt, texts, lambda: done(0))
     keys = [f"{asked.seed}/{item.hash}" for item in items]
-    written = _written(encoder, scorer, encoded, temperature, keys, done)
+    written = write_answers(encoder, scorer, encoded, temperature, keys, done)
     predicted = [prompts.parse_answer(text, asked.prompt.words) for text in written]
     return Found(predicted, [[] for _ in items], dict(enumerate(written)), {})
 
@@ -365,7 +330,7 @@ def _ask_head(
     report.note("UNTRAINED HEAD: the head that scores the reviews is drawn at random and was never trained; its "
                 "accuracy says nothing about the model", "warning")  # fmt: skip
     report.phase("load")
-    loaded = likelihood.load_headed(path, config.precision, report.device, config.trust_remote_code)
+    loaded = decoders.load_headed(path, config.precision, report.device, config.trust_remote_code)
     headed = Headed(*loaded, report.device)
     report.phase("test", len(items), "texts")
     texts, read, _ = headed.encoder.cut([e.text for e in items], settings.max_length)
@@ -380,62 +345,6 @@ def _ask_head(
         results.append(found)
         _report_repeat(config, splits, index, asked[-1], found, report)
     return asked, results, read
-
-
-class Headed:
-    """What `pipeline("zero-shot-classification")` makes of a language model: a head drawn at random.
-
-    A class's score is the last logit for the pair of the text and "This example is <class>.", as the pipeline
-    takes it where a model names no entailment. The model is gone through once; each head only reads its states.
-    """
-
-    def __init__(self, model: Any, tokenizer: Any, device: str) -> None:
-        self.encoder = Encoder(tokenizer, chat=False)
-        self._model = model
-        self._device = device
-        self._batches = Batches(device)
-
-    def states(
-        self, texts: Sequence[str], labels: Sequence[str], done: Callable[[int], None] = lambda n: None
-    ) -> "torch.Tensor":
-        """(texts, classes, width): the state at the end of each pair, float32 on the CPU."""
-        import torch
-
-        tokenizer = self.encoder.tokenizer
-        pairs = [(text, _HYPOTHESIS.format(label)) for text in texts for label in labels]
-        ids = tokenizer(pairs, verbose=False)["input_ids"] if pairs else []
-
-        result = torch.empty((len(ids), self._model.config.get_text_config().hidden_size))
-        finished = 0
-
-        def run(rows: list[int]) -> None:
-            nonlocal finished
-            batch = padded([ids[n] for n in rows], tokenizer.pad_token_id or 0)
-            batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
-            states = self._model.base_model(**batch).last_hidden_state
-            last = batch["attention_mask"].sum(1) - 1
-            result[torch.tensor(rows)] = states[torch.arange(len(rows), device=states.device), last].float().cpu()
-            finished += len(rows)
-            done(finished // len(labels))
-
-        with torch.inference_mode():
-            self._batches.run([len(row) for row in ids], run)
-        return result.reshape(len(texts), len(labels), -1)
-
-    def head(self, seed: str) -> "torch.Tensor":
-        """The weights (classes of the head, width) that `seed` draws, as a new head of this model is drawn."""
-        import torch
-
-        config = self._model.config.get_text_config()
-        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(f"{seed}/head".encode()).digest()[:7]))
-        shape = (self._model.config.num_labels, config.hidden_size)
-        return torch.normal(0.0, config.initializer_range, shape, generator=generator)
-
-    def probabilities(self, states: "torch.Tensor", seed: str) -> list[list[float]]:
-        """A row a text, a column a class."""
-        logits = states.double() @ self.head(seed)[-1].double()
-        found: list[list[float]] = logits.softmax(-1).tolist()
-        return found
 
 
 # -- results ------------------------------------------------------------------------------------------------
@@ -504,74 +413,3 @@ def _conclude(splits: Splits, results: Sequence[Found], report: Reporter) -> Non
     every = [_scores(splits, found) for found in results]
     scores = scoring.over_repeats([found for found, _ in every])
     report.evaluated("test", scores, list(splits.labels), every[0][1])
-
-
-# -- the classify screen ------------------------------------------------------------------------------------
-
-
-class PromptClassifier:
-    """A language model that is asked as a repeat of a run asked it.
-
-    Where answers are written there are no probabilities: an answer has an empty list of them, and one that is
-    no label is called `INVALID`.
-    """
-
-    def __init__(
-        self,
-        labels: tuple[str, ...],
-        encoder: Encoder,
-        scorer: Scorer,
-        repeats: Sequence[Asked],
-        max_length: int,
-        writes: bool,
-        temperature: float,
-        repeat: int = 0,
-    ) -> None:
-        self.labels = labels
-        self._encoder, self._scorer, self._repeats = encoder, scorer, repeats
-        self._max_length, self._writes, self._temperature = max_length, writes, temperature
-        self._asked = repeats[repeat]
-
-    def of_repeat(self, repeat: int) -> "PromptClassifier":
-        """The same model, asked as another repeat of the run."""
-        checked_repeat(repeat, len(self._repeats))
-        return PromptClassifier(
-            self.labels, self._encoder, self._scorer, self._repeats, self._max_length, self._writes,
-            self._temperature, repeat,
-        )  # fmt: skip
-
-    def classify(self, texts: Sequence[str]) -> list[Answer]:
-        cut, read, total = self._encoder.cut(texts, self._max_length)
-        encoded = self._encoder.encode(self._asked.prompt, cut)
-        if self._writes:
-            keys = [f"{self._asked.seed}/{hashlib.sha256(text.encode()).hexdigest()}" for text in texts]
-            said = _written(self._encoder, self._scorer, encoded, self._temperature, keys)
-            found = [prompts.parse_answer(text, self._asked.prompt.words) for text in said]
-            names = [INVALID if label is None else self.labels[label] for label in found]
-            return [Answer(name, [], r, t) for name, r, t in zip(names, read, total, strict=True)]
-        rows = self._scorer.score(encoded)
-        probabilities = [likelihood.probabilities(row, self._asked.log_prior) for row in rows]
-        return answers(self.labels, probabilities, read, total)
-
-
-class HeadClassifier:
-    """The head that a repeat of a run drew."""
-
-    def __init__(
-        self, labels: tuple[str, ...], headed: Headed, repeats: Sequence[Asked], max_length: int, repeat: int = 0
-    ) -> None:
-        self.labels = labels
-        self._headed, self._repeats, self._max_length = headed, repeats, max_length
-        self._seed = repeats[repeat].seed
-
-    def of_repeat(self, repeat: int) -> "HeadClassifier":
-        """The same model under the head of another repeat of the run."""
-        checked_repeat(repeat, len(self._repeats))
-        return HeadClassifier(self.labels, self._headed, self._repeats, self._max_length, repeat)
-
-    def classify(self, texts: Sequence[str]) -> list[Answer]:
-        if not texts:
-            return []
-        cut, read, total = self._headed.encoder.cut(texts, self._max_length)
-        probabilities = self._headed.probabilities(self._headed.states(cut, self.labels), self._seed)
-        return answers(self.labels, probabilities, read, total)

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engines.methods.prompting import Asked, PromptClassifier, asked_path
-from engines.parts import adapters, checkpoints, data, likelihood, memory, scoring
+from engines.parts import adapters, checkpoints, data, decoders, encoding, memory, scoring
 from engines.parts.adapters import AdapterTuning, Config
-from engines.parts.likelihood import Encoder, Scorer
+from engines.parts.asking import Asked, PromptClassifier, asked_path
+from engines.parts.encoding import Encoder
+from engines.parts.likelihood import Scorer
 from engines.parts.prompts import TEMPLATES, Prompt
 from engines.parts.statistics import wilson_interval
 from engines.reporter import Reporter
@@ -50,8 +51,8 @@ def load(folder: RunFolder, device: str) -> PromptClassifier:
     document = json.loads((folder.model / "qlora.json").read_bytes())
     base, _ = adapters.load_base(asked_path(folder, document), document["precision"], device)
     model = adapters.add_adapters(base, folder.model, document["precision"])
-    tokenizer = likelihood.load_tokenizer(folder.model)
-    encoder = Encoder(tokenizer, likelihood.chats(document["form"], tokenizer))
+    tokenizer = decoders.load_tokenizer(folder.model)
+    encoder = Encoder(tokenizer, encoding.chats(document["form"], tokenizer))
     labels = tuple(document["labels"])
     asked = Asked("", Prompt(TEMPLATES[document["template"]], labels), "", (0.0,) * len(labels))
     return PromptClassifier(labels, encoder, Scorer(model, device), [asked], document["max_length"], False, 0.0)

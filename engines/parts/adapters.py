@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.parts import finetuning, likelihood, scoring
+from engines.parts import decoders, encoding, finetuning, likelihood, scoring
 from engines.parts.classifier import padded
+from engines.parts.encoding import Encoded, Encoder
 from engines.parts.finetuning import FineTuning
-from engines.parts.likelihood import Batches, Encoded, Encoder, Scorer
+from engines.parts.likelihood import Batches, Scorer
 from engines.parts.models import Model
 from engines.parts.prompts import TEMPLATES, Prompt
 from engines.parts.trainer import Steps, drive
@@ -188,7 +189,7 @@ def add_adapters(model: Any, path: Path, precision: str) -> Any:
 
 def load_base(path: Path, precision: str, device: str) -> tuple[Any, Any]:
     """Model and tokenizer, fit for scoring and training in turns."""
-    model, tokenizer = likelihood.load_model(path, precision, device)
+    model, tokenizer = decoders.load_model(path, precision, device)
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             # bitsandbytes would pack the weights at the first scoring into a form that passes no gradients on
@@ -216,8 +217,8 @@ class AdapterTuning(FineTuning):
         from transformers import AutoConfig
 
         self.base, config, report = folder, self.config, self.report
-        self.tokenizer = likelihood.load_tokenizer(folder)
-        self.encoder = Encoder(self.tokenizer, likelihood.chats(config.prompt.form, self.tokenizer))
+        self.tokenizer = decoders.load_tokenizer(folder)
+        self.encoder = Encoder(self.tokenizer, encoding.chats(config.prompt.form, self.tokenizer))
         self.prompt = Prompt(TEMPLATES[config.prompt.template], tuple(self.splits.labels))
         self._pad_id = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
         found = AutoConfig.from_pretrained(folder).get_text_config(decoder=True)
@@ -584,7 +585,7 @@ class AdapterTuning(FineTuning):
         self.tokenizer.save_pretrained(folder)
         if self.config.merge:
             precision = "float32" if self.config.precision == "float32" else "bf16"
-            base, _ = likelihood.load_model(self.base, precision, "cpu")
+            base, _ = decoders.load_model(self.base, precision, "cpu")
             merged = add_adapters(base, folder, self.config.precision).merge_and_unload()
             merged.save_pretrained(folder / "merged")
             self.tokenizer.save_pretrained(folder / "merged")

@@ -7,23 +7,18 @@ the label words where one token decides. The results are those of scoring each f
 
 import copy
 import inspect
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from engines.parts.models import ModelError
-from engines.parts.prompts import Prompt
-from engines.settings import ConfigError, UserError
+from engines.parts.encoding import Encoded
+from engines.settings import UserError
 
 if TYPE_CHECKING:
     import torch
 
-PRECISIONS = ("auto", "float32", "bf16", "nf4")
 SHARED_MIN_TOKENS = 16
 """A shorter common beginning is read with every text: a cache costs more than it saves."""
 ANSWER_TOKENS_MORE = 4
@@ -32,204 +27,7 @@ CONTENT_FREE = ("N/A", "[MASK]", "")
 """Inputs without content, of Zhao et al. (2021), section 5."""
 
 _BATCH_TOKENS = {"cuda": 1 << 15, "cpu": 1 << 11}  # on the CPU more leave the caches: a fifth slower at twice as many
-_CHUNK = 256  # prompts tokenised at once
 _CACHED_TOKENS = {"cuda": 1 << 17, "cpu": 1 << 15}  # of a batch's keys and values, the shared ones counted a row
-
-
-def load_model(path: Path, precision: str, device: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
-    """Model and tokenizer of a folder, ready to read.
-
-    `precision` "auto" is bf16 on a GPU that has it and float32 elsewhere; "nf4" holds the weights in 4 bits
-    (double quantisation, bf16 arithmetic) and needs bitsandbytes. Raises `ModelError` where the folder holds no
-    decoder model, wants code of its own run without leave, or lacks weights, so that some would be random.
-    """
-    from transformers import AutoModelForCausalLM
-
-    model, missing = _opened(AutoModelForCausalLM, path, precision, device, trust_remote_code)
-    if missing:
-        raise ModelError(
-            f"{path} lacks the weights {', '.join(sorted(missing)[:3])}, they would be random; use a folder that "
-            "holds the whole language model"
-        )
-    return model, load_tokenizer(path, trust_remote_code)
-
-
-def load_headed(path: Path, precision: str, device: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
-    """A sequence-classification model of two classes whose head is new, hence random, and its tokenizer."""
-    from transformers import AutoModelForSequenceClassification
-
-    model, _ = _opened(AutoModelForSequenceClassification, path, precision, device, trust_remote_code)
-    return model, load_tokenizer(path, trust_remote_code)
-
-
-def load_tokenizer(path: Path, trust_remote_code: bool = False) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-
-
-def chats(form: str, tokenizer: Any) -> bool:
-    """Whether prompts take the model's own chat form; `form` is "auto", "chat" or "plain"."""
-    if form == "chat" and not tokenizer.chat_template:
-        raise ConfigError('prompt.form = "chat", but the tokenizer of this model has no chat form; set it to "plain"')
-    return form != "plain" and bool(tokenizer.chat_template)
-
-
-def _opened(auto: Any, path: Path, precision: str, device: str, trust_remote_code: bool) -> tuple[Any, set[str]]:
-    import torch
-
-    cuda = device.startswith("cuda")
-    if precision == "auto":
-        precision = "bf16" if cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    asked: dict[str, Any] = {"dtype": torch.float32 if precision == "float32" else torch.bfloat16}
-    if precision == "nf4":
-        asked["quantization_config"] = _nf4()
-        asked["device_map"] = {"": device}
-    try:
-        model, found = auto.from_pretrained(
-            path, trust_remote_code=trust_remote_code, output_loading_info=True, **asked
-        )
-    except ValueError as error:
-        if "trust_remote_code" in str(error):
-            raise ModelError(f"{path} brings code of its own; set trust_remote_code = true if you trust it") from None
-        if "Unrecognized configuration class" in str(error):
-            kind = json.loads((path / "config.json").read_bytes()).get("model_type", "unknown")
-            raise ModelError(f"{path} holds a model of type {kind}, which writes no text; use a decoder") from None
-        raise
-    if precision != "nf4":
-        model.to(device)
-    return model.eval(), set(found["missing_keys"])
-
-
-def _nf4() -> Any:
-    import importlib.util
-
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise UserError('precision = "nf4" needs bitsandbytes; install it, or set precision = "bf16"')
-    return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )  # fmt: skip
-
-
-# -- prompts as tokens --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Prompts as token ids: `prefix + rows[n]` is prompt n, tokenised as a whole."""
-
-    prefix: list[int]
-    rows: list[list[int]]  # at least one token each
-    answers: list[list[int]]  # a label's words, a class each
-
-
-class Encoder:
-    """Turns prompts into tokens, by the tokenizer's chat form (`chat`) or as plain text after its first token."""
-
-    def __init__(self, tokenizer: Any, chat: bool) -> None:
-        self.tokenizer = tokenizer
-        self.chat = chat
-        first = tokenizer.bos_token_id
-        marked = tokenizer("a")["input_ids"]
-        # closing tokens, as BERT's, would stand between a prompt and its answer
-        self._opening = [first] if first is not None and marked[:1] == [first] else []
-        special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-        self._control = [token for token in special if len(token) > 1]
-
-    def cut(self, texts: Sequence[str], max_length: int) -> tuple[list[str], list[int], list[int]]:
-        """Each text cut to `max_length` tokens, how many tokens are left of it, and how many it has.
-
-        Control tokens spelled out in a text are broken up by a space, so that a text cannot speak as the user.
-        """
-        if not texts:
-            return [], [], []
-        clean = [self._disarmed(text) for text in texts]
-        encoded = self.tokenizer(clean, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        total = [len(ids) for ids in encoded["input_ids"]]
-        cut = [
-            text[: offsets[max_length - 1][1]] if length > max_length else text
-            for text, offsets, length in zip(clean, encoded["offset_mapping"], total, strict=True)
-        ]
-        return cut, [min(length, max_length) for length in total], total
-
-    def _disarmed(self, text: str) -> str:
-        for token in self._control:
-            if token in text:
-                text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
-
-    def render(self, prompt: Prompt, text: str) -> str:
-        """The full prompt as the text that is tokenised."""
-        if not self._chats(prompt):
-            return prompt.plain(text)
-        rendered: str = self.tokenizer.apply_chat_template(
-            prompt.messages(text), tokenize=False, add_generation_prompt=True
-        )
-        return rendered
-
-    def _chats(self, prompt: Prompt) -> bool:
-        return self.chat and prompt.template.chat
-
-    def ids(self, prompt: Prompt, rendered: Sequence[str]) -> list[list[int]]:
-        """Token ids of rendered prompts; a chat form writes its first token itself."""
-        opening = [] if self._chats(prompt) else self._opening
-        encoded = self.tokenizer(list(rendered), add_special_tokens=False, verbose=False)["input_ids"]
-        return [opening + ids for ids in encoded]
-
-    def length(self, prompt: Prompt, text: str) -> int:
-        """Tokens of one full prompt."""
-        return len(self.ids(prompt, [self.render(prompt, text)])[0])
-
-    def answers(self, prompt: Prompt) -> list[list[int]]:
-        """Token ids of each label's words, as they follow the prompt."""
-        asked = self.render(prompt, "")
-        (before,) = self.ids(prompt, [asked])
-        found: list[list[int]] = []
-        for word in prompt.words:
-            (whole,) = self.ids(prompt, [asked + self._written(prompt, asked, word)])
-            if whole[: len(before)] != before or len(whole) == len(before) or whole[len(before) :] in found:
-                raise ConfigError(
-                    f'the tokenizer cannot tell the answer "{word}" from the end of the prompt "{prompt.template.name}"'
-                    " or from another label; choose another prompt.template or other label words"
-                )
-            found.append(whole[len(before) :])
-        return found
-
-    def _written(self, prompt: Prompt, asked: str, word: str) -> str:
-        """The answer with what stands before it: a space, or what the chat form puts there."""
-        if self._chats(prompt):
-            answered = [*prompt.messages(""), {"role": "assistant", "content": word}]
-            whole: str = self.tokenizer.apply_chat_template(answered, tokenize=False)
-            if whole.startswith(asked) and word in whole[len(asked) :]:
-                return whole[len(asked) :].partition(word)[0] + word
-            return word
-        return f" {word}"
-
-    def encode(self, prompt: Prompt, texts: Sequence[str], tick: Callable[[], None] = lambda: None) -> Encoded:
-        """All prompts tokenised as wholes, then parted at the longest beginning they share with the one without text.
-
-        `tick` is called now and then.
-        """
-        (first,) = self.ids(prompt, [self.render(prompt, "")])
-        shared = len(first) - 1
-        parts: list[tuple[int, list[int]]] = []  # how much of `first` a prompt begins with, and the rest
-        for start in range(0, len(texts), _CHUNK):
-            chunk = texts[start : start + _CHUNK]
-            for ids in self.ids(prompt, [self.render(prompt, text) for text in chunk]):
-                shared = min(shared, len(ids) - 1)
-                while ids[:shared] != first[:shared]:
-                    shared = next(n for n in range(shared) if ids[n] != first[n])
-                parts.append((shared, ids[shared:]))
-            tick()
-        rows = [first[shared:known] + rest for known, rest in parts]
-        return Encoded(first[:shared], rows, self.answers(prompt))
-
-
-# -- the model ----------------------------------------------------------------------------------------------
 
 
 class Scorer:

@@ -1,7 +1,4 @@
-import csv
-import io
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +11,9 @@ from engines.parts.items import Example
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.settings import UserError
-from labtui import exports, results, tables
+from labtui import exports
 
 Finished = Callable[..., RunFolder]
-EVIL = "50 % of $x_1 & {y} #2 ~ ^ \\ <b>"
 
 
 class Silent:
@@ -35,50 +31,6 @@ def foreign_run(home: Home, tmp_path: Path) -> Callable[..., RunFolder]:
         return foreign.import_file(home, path, Silent(), **options)
 
     return make
-
-
-def rows_and_columns(home: Home, published: bool = False) -> tuple[list[results.ResultRow], list[results.Column]]:
-    rows = results.collect(home, published=published)
-    return rows, results.known_columns(rows)
-
-
-# -- tables -----------------------------------------------------------------------------------------------
-
-
-def test_latex_sets_every_character_as_it_is_written() -> None:
-    assert tables.latex(EVIL) == (r"50 \% of \$x\_1 \& \{y\} \#2 \textasciitilde{} \textasciicircum{} "
-                                   r"\textbackslash{} \textless{}b\textgreater{}")
-    assert tables.latex("0.957–0.979") == "0.957--0.979"
-
-
-def test_a_latex_table_is_whole_escaped_and_has_the_notes_of_published_rows(home: Home, finished: Finished) -> None:
-    finished(f"quickstart/{EVIL}", [[9, 1, 0], [0, 10, 0]], labels=["neg_a", "pos&b"])
-    text = tables.table_latex(*rows_and_columns(home, published=True))
-    lines = text.splitlines()
-    body = [line for line in lines if line.endswith(r"\\")]
-    spec = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)
-    assert spec and len(body) == 1 + 1 + 7
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {len(spec.group(1)) - 1}
-    assert [line for line in lines if line.startswith("\\") and "rule" in line] == [
-        r"\toprule", r"\midrule", r"\bottomrule"]
-    assert "rec. neg\\_a" in body[0] and "rec. pos\\&b" in body[0] and r"\textbackslash{}" in body[1]
-    unescaped = re.sub(r"\\[&%$#_{}]", "", text)
-    assert not set("$#_").intersection(unescaped.partition(r"\begin{tabular}")[2])
-    assert r"\item published: not measured by this program" in text and text.count("untrained head") == 1
-
-
-def test_tables_hold_the_rows_and_columns_as_shown(home: Home, finished: Finished) -> None:
-    finished("b|c", [[9, 1, 0], [0, 10, 0]])
-    finished("a", [[5, 5, 0], [0, 10, 0]])
-    rows, columns = rows_and_columns(home)
-    rows, shown = results.sort(rows, "accuracy"), columns[:3]
-    (first, second) = csv.DictReader(io.StringIO(tables.table_csv(rows, shown)))
-    assert list(first) == ["run", "accuracy", "interval_low", "interval_high"]
-    assert (float(first["accuracy"]), float(second["accuracy"])) == (0.95, 0.75)
-    found = json.loads(tables.table_json(rows, shown))
-    assert found[0]["interval_low"] == float(first["interval_low"]) == rows[0].interval[0]
-    markdown = tables.table_markdown(rows, shown).splitlines()
-    assert markdown[0] == "| run | accuracy | 95 % |" and markdown[2].startswith("| b\\|c") and len(markdown) == 4
 
 
 # -- the answers of a run ---------------------------------------------------------------------------------

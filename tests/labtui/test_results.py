@@ -1,6 +1,3 @@
-import csv
-import io
-import json
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +7,7 @@ from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.settings import UserError
-from labtui import results, tables
+from labtui import results
 
 Finished = Callable[..., RunFolder]
 
@@ -88,58 +85,3 @@ def test_rows_sort_by_every_column_with_the_unknown_last_both_ways(home: Home, f
     assert results.sort(rows, "items")[0].items == 10_000
     with pytest.raises(UserError, match='no column "acuracy"; did you mean "accuracy"'):
         results.sort(rows, "acuracy")
-
-
-def test_json_is_an_array_of_objects_in_full_precision(home: Home, finished: Finished) -> None:
-    folder = finished("quickstart/loop", [[1, 2, 0], [0, 3, 0]])
-    (found,) = json.loads(tables.to_json(results.collect(home)))
-    assert (found["run"], found["config"], found["engine"]) == (folder.name, "quickstart/loop", "bag_of_words")
-    assert (found["state"], found["model"], found["items"]) == ("finished", "tiny", 6)
-    assert found["accuracy"] == 4 / 6 and found["recall"]["negative"] == 1 / 3
-    assert json.loads(tables.to_json([])) == []
-
-
-def test_csv_has_a_line_a_run_and_a_column_a_class(home: Home, finished: Finished) -> None:
-    finished("two", [[1, 2, 0], [0, 3, 0]])
-    finished("three", [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]], labels=["a", "b", 'c, "quoted"'])
-    lines = list(csv.DictReader(io.StringIO(tables.to_csv(results.collect(home, published=True)))))
-    by_name = {line["config"]: line for line in lines if line["state"] == "finished"}
-    assert float(by_name["two"]["accuracy"]) == 4 / 6 and by_name["two"]["recall.a"] == ""
-    assert by_name["three"]['recall.c, "quoted"'] == "0.0" and by_name["three"]["invalid"] == "1"
-    assert sum(line["state"] == "published" for line in lines) == 7
-    assert tables.to_csv([]).splitlines() == ["run,config,engine,state,model,accuracy,items"]
-
-
-def test_table_and_markdown_name_the_published_rows_and_keep_their_columns(home: Home, finished: Finished) -> None:
-    finished("quickstart/a|b", [[9, 1, 0], [0, 10, 0]])
-    rows = results.collect(home, published=True)
-    table = tables.to_table(rows)[0].splitlines()
-    assert table[0].split()[:2] == ["run", "accuracy"]
-    assert table[1].startswith("quickstart/a|b") and " 0.950 " in table[1]
-    assert sum(line.startswith("published: ") for line in table[1:9]) == 7
-    markdown = tables.RECORDS["md"](rows).splitlines()
-    bars = {line.replace("\\|", "").count("|") for line in markdown if line.startswith("|")}
-    assert len(bars) == 1
-    assert any("untrained head" in line for line in markdown)
-    assert sum("Source: " in line for line in markdown) == sum("Source: " in line for line in table) == 1
-    assert sum("untrained head" in line for line in table) == 1  # one note for the three rows that share it
-    assert tables.to_table([]) == ("", [])
-
-
-@pytest.mark.parametrize("width", [60, 80, 120, 300])
-def test_a_table_for_a_terminal_leaves_out_what_weighs_least(home: Home, finished: Finished, width: int) -> None:
-    finished("quickstart/distilbert-trainer", [[9, 1, 0], [0, 10, 0]])
-    rows = results.collect(home)
-    text, dropped = tables.to_table(rows, width)
-    head = text.splitlines()[0]
-    assert max(map(len, text.splitlines())) <= max(width, len("  ".join(head.split("  ")[:3])) + 60)
-    assert width < 80 or max(map(len, text.splitlines())) <= width
-    assert all(name in head for name in ("run", "accuracy", "95 %"))
-    assert bool(dropped) is (width < 300) and not any(f"  {name}  " in head for name in dropped)
-
-
-def test_escape_sequences_of_a_run_reach_no_export(home: Home, finished: Finished) -> None:
-    finished("evil\x1b]52;c;aGk=\x07[/i]", [[9, 1, 0], [0, 10, 0]], labels=["neg\x1b[31m", "pos"], model="m\x9b2J")
-    rows = results.collect(home)
-    for text in (tables.to_table(rows)[0], tables.RECORDS["md"](rows), tables.to_csv(rows)):
-        assert "\x1b" not in text and "\x9b" not in text

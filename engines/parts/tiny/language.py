@@ -24,7 +24,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from engines.parts import corpus, files
-from engines.parts.likelihood import Encoder, Scorer
+from engines.parts.encoding import Encoder
+from engines.parts.likelihood import Scorer
 from engines.parts.prompts import TEMPLATES, Prompt, label_words
 from engines.parts.tiny import training
 

@@ -11,9 +11,10 @@ from engines import catalog
 from engines.methods import prompting
 from engines.methods.evaluate import open_classifier
 from engines.methods.prompting import Config, Prompting
-from engines.parts import likelihood, tiny
+from engines.parts import asking, decoders, tiny
 from engines.parts.data import Data
 from engines.parts.models import Model
+from engines.parts.untrained_head import Headed
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -38,7 +39,7 @@ def gemma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         eos_token_id=3, initializer_range=0.3,
     )  # fmt: skip
     GemmaForCausalLM(config).save_pretrained(folder)
-    tokenizer = likelihood.load_tokenizer(tiny.resolve("tiny:distilbert"))
+    tokenizer = decoders.load_tokenizer(tiny.resolve("tiny:distilbert"))
     tokenizer.bos_token = "[CLS]"
     tokenizer.save_pretrained(folder)
     yield folder
@@ -104,7 +105,7 @@ def test_each_repeat_is_an_event_and_can_be_asked_again(home: Home, gemma: Path,
     first = prompting.load(folder, "cpu")
     answers = first.of_repeat(2).classify([item["text"] for item in items])
     assert answers == prompting.load(folder, "cpu", repeat=2).classify([item["text"] for item in items])
-    assert [a.label if a.label != prompting.INVALID else None for a in answers] == [p["predicted"] for p in of_last]
+    assert [a.label if a.label != asking.INVALID else None for a in answers] == [p["predicted"] for p in of_last]
     for answer, line in zip(answers, of_last, strict=True):
         assert answer.probabilities == pytest.approx(line["probabilities"], abs=1e-5)
         assert answer.tokens_read == line["tokens_read"]
@@ -158,8 +159,8 @@ def test_an_untrained_head_is_marked_everywhere_and_equals_the_pipeline_of_the_s
     assert any(isinstance(e, ev.Note) and e.level == "warning" and "UNTRAINED HEAD" in e.text for e in events)
 
     texts = [json.loads(line)["text"] for line in folder.items.read_text().splitlines()]
-    model, tokenizer = likelihood.load_headed(gemma, "float32", "cpu")
-    headed = prompting.Headed(model, tokenizer, "cpu")
+    model, tokenizer = decoders.load_headed(gemma, "float32", "cpu")
+    headed = Headed(model, tokenizer, "cpu")
     study = pipeline("zero-shot-classification", model=model, tokenizer=tokenizer, device="cpu")
     for index in (0, 1):
         model.score.weight.data = headed.head(f"0/{index}")

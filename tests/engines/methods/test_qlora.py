@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import engines.parts.adapters
 from engines import catalog
-from engines.parts import corpus, likelihood
+from engines.parts import corpus, decoders
 from engines.parts.adapters import AdapterTuning
 from engines.reporter import Reporter, Restart, Stop
 from engines.runs import events as ev
@@ -178,8 +178,8 @@ def test_the_model_folder_holds_card_adapters_and_the_merged_model(whole: RunFol
     for name, found in (("tuned", scores), ("original", scores["original"])):
         assert f"| {name} | {found['accuracy']:.4f}" in card
     assert "| train | 22 |" in card and "training.learning_rate | 0.003" in card
-    merged, _ = likelihood.load_model(whole.model / "merged", "float32", "cpu")
-    base, _ = likelihood.load_model(Path(whole.read_document()["model"]["name"]), "float32", "cpu")
+    merged, _ = decoders.load_model(whole.model / "merged", "float32", "cpu")
+    base, _ = decoders.load_model(Path(whole.read_document()["model"]["name"]), "float32", "cpu")
     before, after = base.model.layers[0].mlp.up_proj.weight, merged.model.layers[0].mlp.up_proj.weight
     assert 1e-4 < (after - before).abs().max() < 0.5
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+from engines.parts import decoders, tiny
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -70,3 +71,11 @@ def point_to(endpoint: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "HF_HUB_DISABLE_XET": True,
     }.items():
         monkeypatch.setattr(constants, name, value)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """The tiny encoder's, with a first token, as a decoder's has one. Not to be changed."""
+    found = decoders.load_tokenizer(tiny.resolve("tiny:distilbert"))
+    found.bos_token = "[CLS]"
+    return found

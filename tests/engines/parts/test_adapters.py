@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from engines import catalog
-from engines.parts import adapters, finetuning, likelihood
+from engines.parts import adapters, decoders, finetuning
 from engines.parts.adapters import Rows, conversations, cosine
-from engines.parts.likelihood import Encoder, Scorer
+from engines.parts.encoding import Encoder
+from engines.parts.likelihood import Scorer
 from engines.parts.prompts import TEMPLATES, Prompt
 from tests.support import language_models
 
@@ -27,7 +28,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 
 
 def rows(folder: Path, template: str, chat: bool) -> tuple[Encoder, Prompt, Rows]:
-    encoder, prompt = Encoder(likelihood.load_tokenizer(folder), chat), Prompt(TEMPLATES[template], WORDS)
+    encoder, prompt = Encoder(decoders.load_tokenizer(folder), chat), Prompt(TEMPLATES[template], WORDS)
     cut, _, _ = encoder.cut(TEXTS, 64)
     ids, starts = conversations(encoder, prompt, cut, CLASSES)
     assert None not in starts
@@ -63,7 +64,7 @@ def test_rows_are_those_that_trl_makes_of_prompt_and_completion(
             pairs.append({"prompt": prompt.messages(text), "completion": answer})
         else:
             pairs.append({"prompt": prompt.plain(text), "completion": f" {WORDS[label]}"})
-    model, tokenizer = likelihood.load_model(folders[chat], "float32", "cpu")
+    model, tokenizer = decoders.load_model(folders[chat], "float32", "cpu")
     options = SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", disable_tqdm=True)
     trainer = SFTTrainer(model, options, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer)
     assert list(trainer.train_dataset["input_ids"]) == list(found)

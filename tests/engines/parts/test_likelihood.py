@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from engines.parts import likelihood, tiny
-from engines.parts.likelihood import Batches, Encoded, Encoder, Scorer
-from engines.parts.prompts import TEMPLATES, Prompt, Template
-from engines.settings import ConfigError, UserError
+from engines.parts import likelihood
+from engines.parts.encoding import Encoded, Encoder
+from engines.parts.likelihood import Batches, Scorer
+from engines.parts.prompts import TEMPLATES, Prompt
+from engines.settings import UserError
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 2500, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -71,13 +72,6 @@ MODELS: dict[str, Callable[[], Any]] = {
     "recurrent layers": recurrent,
     "no attention at all": mamba,
 }
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    found = likelihood.load_tokenizer(tiny.resolve("tiny:distilbert"))
-    found.bos_token = "[CLS]"
-    return found
 
 
 def alone(model: Any, prompts: Encoded) -> list[list[float]]:
@@ -224,52 +218,6 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(tokenizer: Any, monkeyp
         Scorer(model, "cpu").score(prompts)
 
 
-def test_prompts_are_tokenised_as_wholes_whatever_the_border(tokenizer: Any) -> None:
-    encoder = Encoder(tokenizer, chat=False)
-    glued = Template("glued", "Read th", "is{text}", "Class:")  # the border falls inside a word
-    prompt = Prompt(glued, ("bad", "good"), SHOTS)
-    prompts = encoder.encode(prompt, ["land", "tle is good", ""])
-    whole = [[2, *ids] for ids in tokenizer([prompt.plain(t) for t in ("land", "tle is good", "")],
-             add_special_tokens=False)["input_ids"]]  # fmt: skip
-    assert [prompts.prefix + row for row in prompts.rows] == whole
-    assert [len(row) for row in encoder.encode(prompt, ["", ""]).rows] == [1, 1], "each row keeps a token of its own"
-    assert encoder.encode(prompt, []).rows == []
-    one, other = (encoder.encode(prompt, [text]).prefix for text in ("land", "lands"))
-    assert one == other, "texts asked about one by one share the beginning too"
-
-
-def test_a_long_text_is_cut_and_a_control_token_in_it_is_broken_up(tokenizer: Any) -> None:
-    encoder = Encoder(tokenizer, chat=False)
-    (long, short), read, total = encoder.cut(["superb film " * 50, "fine [CLS] film"], 10)
-    assert read == [10, total[1]] and total[0] == 100
-    assert len(tokenizer(long, add_special_tokens=False)["input_ids"]) == 10
-    assert tokenizer.cls_token_id not in tokenizer(short, add_special_tokens=False)["input_ids"]
-
-
-def test_an_instruct_model_gets_its_chat_form_and_answers_where_the_form_puts_them(tokenizer: Any) -> None:
-    import copy
-
-    chatty = copy.deepcopy(tokenizer)
-    chatty.chat_template = (
-        "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}( {{ m['content'] }} )"
-        "{% else %} : {{ m['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
-    )
-    encoder = Encoder(chatty, chat=True)
-    prompt = Prompt(TEMPLATES["classify"], ("bad", "good"), SHOTS)
-    rendered = encoder.render(prompt, "Dull.")
-    assert rendered.startswith("[CLS]( Classify the sentiment of the review as bad or good.")
-    assert rendered.endswith("Review: Dull.\nSentiment: )") and " : good" in rendered
-    assert encoder.encode(prompt, ["Dull."]).prefix[:2] == [2, chatty.convert_tokens_to_ids("(")]
-    assert [chatty.decode(ids).replace(" ", "") for ids in encoder.answers(prompt)] == [":bad", ":good"]
-    study = Prompt(TEMPLATES["study"], ("bad", "good"))
-    assert encoder.render(study, "Dull.") == study.plain("Dull."), "it carries its own instruction marks"
-
-
-def test_labels_that_are_one_and_the_same_to_the_tokenizer_are_refused(tokenizer: Any) -> None:
-    with pytest.raises(ConfigError, match="another label"):
-        Encoder(tokenizer, chat=False).answers(Prompt(TEMPLATES["plain"], ("Good", "good")))
-
-
 def test_the_prior_of_one_prompt_is_subtracted_as_mutual_information() -> None:
     text, domain = [-1.0, -3.0], [-0.5, -4.0]
     found = likelihood.probabilities(text, likelihood.log_prior([domain]))
@@ -281,19 +229,3 @@ def test_a_prior_of_many_prompts_is_the_log_of_their_mean_probability() -> None:
     prior = likelihood.log_prior([[math.log(0.9), math.log(0.1)], [math.log(0.5) + 7, math.log(0.5) + 7]])
     assert prior == pytest.approx([math.log(0.7), math.log(0.3)])
     assert likelihood.probabilities(prior, prior) == pytest.approx([0.5, 0.5])
-
-
-def test_an_encoder_is_refused_as_a_model_that_writes_no_text() -> None:
-    with pytest.raises(UserError, match="distilbert, which writes no text"):
-        likelihood.load_model(tiny.resolve("tiny:distilbert"), "float32", "cpu")
-
-
-def test_a_model_that_lacks_weights_is_refused(tmp_path: Any) -> None:
-    from safetensors.torch import load_file, save_file
-
-    gemma(tie_word_embeddings=False).save_pretrained(tmp_path)
-    tensors = load_file(tmp_path / "model.safetensors")
-    del tensors["lm_head.weight"]
-    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"lm_head\.weight, they would be random"):
-        likelihood.load_model(tmp_path, "float32", "cpu")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engines.parts import corpus, files, likelihood, tiny
+from engines.parts import corpus, decoders, encoding, files, likelihood, tiny
 from engines.parts.prompts import TEMPLATES, Prompt
 
 FOLDER = tiny.resolve("tiny:distilbert")
@@ -102,7 +102,7 @@ def test_a_classifier_gets_a_new_head_and_nothing_else_new(no_network: None) -> 
 
 
 def language_model(name: str) -> tuple[Any, Any]:
-    return likelihood.load_model(tiny.resolve(f"tiny:{name}"), "float32", "cpu")
+    return decoders.load_model(tiny.resolve(f"tiny:{name}"), "float32", "cpu")
 
 
 @LANGUAGE
@@ -140,7 +140,7 @@ def test_any_text_has_tokens_that_give_it_back(name: str, no_network: None) -> N
 
 @LANGUAGE
 def test_a_text_begins_with_one_bos_and_ends_with_no_token_of_its_own(name: str) -> None:
-    tokenizer = likelihood.load_tokenizer(tiny.resolve(f"tiny:{name}"))
+    tokenizer = decoders.load_tokenizer(tiny.resolve(f"tiny:{name}"))
     ids = tokenizer("It was dull.")["input_ids"]
     assert ids[0] == tokenizer.bos_token_id
     assert not set(ids[1:]) & set(tokenizer.all_special_ids)
@@ -148,8 +148,8 @@ def test_a_text_begins_with_one_bos_and_ends_with_no_token_of_its_own(name: str)
 
 @LANGUAGE
 def test_every_wording_begins_with_one_bos_and_is_answered_in_one_token(name: str) -> None:
-    tokenizer = likelihood.load_tokenizer(tiny.resolve(f"tiny:{name}"))
-    encoder = likelihood.Encoder(tokenizer, bool(tokenizer.chat_template))
+    tokenizer = decoders.load_tokenizer(tiny.resolve(f"tiny:{name}"))
+    encoder = encoding.Encoder(tokenizer, bool(tokenizer.chat_template))
     for template in TEMPLATES.values():
         prompt = Prompt(template, corpus.LABELS, (("It was dull.", 0), ("It was fine.", 1)))
         (ids,) = encoder.ids(prompt, [encoder.render(prompt, "I liked it.")])
@@ -158,17 +158,17 @@ def test_every_wording_begins_with_one_bos_and_is_answered_in_one_token(name: st
 
 
 def test_mistral_alone_has_a_chat_form() -> None:
-    tokenizer = likelihood.load_tokenizer(tiny.resolve("tiny:mistral"))
+    tokenizer = decoders.load_tokenizer(tiny.resolve("tiny:mistral"))
     turns = [{"role": "user", "content": "Dull?"}, {"role": "assistant", "content": "no"}]
     assert tokenizer.apply_chat_template(turns, tokenize=False) == "<s>[INST] Dull? [/INST] no</s>"
     with pytest.raises(Exception, match="turns alternate"):
         tokenizer.apply_chat_template(turns[1:], tokenize=False)
-    assert not likelihood.load_tokenizer(tiny.resolve("tiny:gemma")).chat_template
+    assert not decoders.load_tokenizer(tiny.resolve("tiny:gemma")).chat_template
 
 
 def accuracy(model: Any, tokenizer: Any, shots: tuple[tuple[str, int], ...], count: int) -> float:
     """On so many of the quickstart's reviews, after these examples."""
-    encoder = likelihood.Encoder(tokenizer, bool(tokenizer.chat_template))
+    encoder = encoding.Encoder(tokenizer, bool(tokenizer.chat_template))
     reviews = corpus.generate(count, corpus.QUICKSTART_SEED)
     prompt = Prompt(TEMPLATES["classify"], corpus.LABELS, shots)
     encoded = encoder.encode(prompt, [files.clean(review.text) for review in reviews])

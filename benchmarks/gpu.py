@@ -17,27 +17,25 @@ embeddings, and in scoring the shared beginning.
 """
 
 import argparse
-import csv
 import datetime
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import Any
 from unittest.mock import patch
 
 from benchmarks import harness
+from benchmarks.drawn import draw_encoder, drawn_weights, imdb_words, write_model, write_texts
 from engines import catalog
-from engines.parts import adapters, corpus, encoding, likelihood, memory, tiny
+from engines.parts import adapters, encoding, likelihood, memory
 from engines.parts.architectures import Architecture, architecture, read_config
 from engines.parts.memory import Estimate
 from engines.reporter import Reporter, Restart, Stop
@@ -60,25 +58,9 @@ PEAKS = {
 """Dense bf16 FLOP/s with float32 sums, from NVIDIA's data sheets, the sparse figures halved; RTX: from the Ada and
 Ampere architecture white papers. The first name that stands in the card's is taken."""
 
-MODELS = {
-    "mistral": "mistralai/Mistral-7B-Instruct-v0.2",
-    "gemma": "google/gemma-2b",
-    "distilbert": "distilbert/distilbert-base-uncased",
-}
-SMALL = {
-    "mistral": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
-                "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 2048, "max_position_embeddings": 2048},
-    "gemma": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
-              "num_key_value_heads": 1, "head_dim": 16, "vocab_size": 2048, "max_position_embeddings": 2048},
-    "distilbert": {"dim": 64, "hidden_dim": 128, "n_layers": 2, "n_heads": 4, "vocab_size": 2048},
-}  # fmt: skip
 STUDY_CARD_BYTES = 15_000_000_000
 EVALUATED = 2500
 """Reviews of the study's test."""
-IMDB_MEDIAN_TOKENS, IMDB_SIGMA = 230, 0.74
-"""IMDB's lengths, as a log-normal: half are longer than the median, 14 % reach 512."""
-TOKENS_PER_WORD = 1.2
-"""Of the tiny models' tokenizers on their own corpus."""
 VERSIONS = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate")
 STUDY: dict[str, Any] = {"training.batch_size": 1, "training.accumulation": 4}
 ROOMY: dict[str, Any] = {
@@ -146,102 +128,7 @@ class Place:
         return small if self.small else full
 
 
-# -- models and texts ---------------------------------------------------------------------------------------
-
-
-def write_model(place: Place, name: str) -> None:
-    """Config and tokenizer of a model of the study in a folder, and an empty file in place of its weights."""
-    folder = place.folder / "models" / name
-    shutil.copytree(tiny.resolve(f"tiny:{name}"), folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
-    config = read_config(MODELS[name]) | (SMALL[name] if place.small else {})
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
-
-
-class Drawn:
-    """A weight that is drawn when it is asked for, where it is asked for."""
-
-    def __init__(self, shape: Any, dtype: Any, device: str) -> None:
-        self.shape, self.dtype, self.device = shape, dtype, device
-
-    def __getitem__(self, key: Any) -> Any:
-        import torch
-
-        found = torch.empty(self.shape, dtype=self.dtype, device=self.device)
-        return found.fill_(1) if found.ndim == 1 else found.normal_(std=0.02)
-
-
-@contextmanager
-def drawn_weights(device: str) -> Iterator[None]:
-    """Let every language model that is loaded be drawn on `device`; all else about loading, nf4 too, is as ever."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    def load(path: Path, *, dtype: Any, trust_remote_code: bool, **more: Any) -> Any:
-        config = AutoConfig.from_pretrained(path)
-        with torch.device("meta"):
-            shapes = AutoModelForCausalLM.from_config(config)
-        weights = {name: Drawn(weight.shape, dtype, device) for name, weight in shapes.named_parameters()}
-        more = {"device_map": {"": device}, **more}
-        found = type(shapes).from_pretrained(None, config=config, state_dict=weights, dtype=dtype, **more)
-        reset_peak(device)
-        return found
-
-    with patch.object(AutoModelForCausalLM, "from_pretrained", load):
-        yield
-
-
-def write_texts(path: Path, words: list[int]) -> Path:
-    """A CSV of made-up reviews of so many words each, labelled."""
-    random = Random("benchmark")
-    pool = [review.text.split() for review in corpus.generate(400, corpus.QUICKSTART_SEED)]
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file)
-        out.writerow(["review", "sentiment"])
-        for n, count in enumerate(words):
-            found: list[str] = []
-            while len(found) < count:
-                found += random.choice(pool)
-            out.writerow([" ".join(found[:count]), n % 2])
-    return path
-
-
-def imdb_words(count: int) -> list[int]:
-    """Words of `count` reviews whose tokens are distributed like IMDB's."""
-    random = Random("lengths")
-    tokens = [random.lognormvariate(0, IMDB_SIGMA) * IMDB_MEDIAN_TOKENS for _ in range(count)]
-    return [max(8, round(min(n, 600) / TOKENS_PER_WORD)) for n in tokens]
-
-
 # -- clocks and memory --------------------------------------------------------------------------------------
-
-
-def reset_peak(device: str) -> None:
-    """Let the peak of the memory be counted from here."""
-    if device == "cpu":
-        Path("/proc/self/clear_refs").write_text("5")
-        return
-    import torch
-
-    torch.cuda.reset_peak_memory_stats()
-
-
-def peak_bytes(device: str) -> int:
-    """Most memory since `reset_peak`: on a GPU what torch allocated, on the CPU what was resident."""
-    if device == "cpu":
-        return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) << 10
-    import torch
-
-    return torch.cuda.max_memory_allocated()
-
-
-def reserved_bytes(device: str) -> int:
-    """Most that torch's allocator took from a GPU since `reset_peak`."""
-    if device == "cpu":
-        return 0
-    import torch
-
-    return torch.cuda.max_memory_reserved()
 
 
 class Clock(Reporter):
@@ -260,9 +147,9 @@ class Clock(Reporter):
         self._measure_s, self._in = measure_s, "start"
 
     def phase(self, name: str, total: int | None = None, unit: str = "items") -> None:
-        self.peaks[self._in] = max(self.peaks.get(self._in, 0), peak_bytes(self.device))
-        self.reserved_bytes = max(self.reserved_bytes, reserved_bytes(self.device))
-        reset_peak(self.device)
+        self.peaks[self._in] = max(self.peaks.get(self._in, 0), harness.peak_bytes(self.device))
+        self.reserved_bytes = max(self.reserved_bytes, harness.reserved_bytes(self.device))
+        harness.reset_peak(self.device)
         self._in = name
         self.began.setdefault(name, time.perf_counter())
         super().phase(name, total, unit)
@@ -418,7 +305,7 @@ def encode(part: Part, place: Place) -> dict[str, Any]:
     from benchmarks.real_reviews import one_epoch, plain_seconds
 
     model, length = place.model(part), place.size(512, 64)
-    _draw_encoder(model)
+    draw_encoder(model)
     count, tested, pairs = place.size(part.items, 64), place.size(320, 16), place.size(2, 1)
     data = str(write_texts(place.folder / f"{part.name}.csv", imdb_words(count + tested)))
     settings = one_epoch(str(model), data, count, length) | {"data.test": tested}
@@ -447,14 +334,6 @@ def encode(part: Part, place: Place) -> dict[str, Any]:
         "flops_per_s": max(flops),  # of the median report, the warm-up left out
         "memory": {"whole": against(max(peaks), estimate, estimate.peak_phase)},
     }
-
-
-def _draw_encoder(folder: Path) -> None:
-    import torch
-    from transformers import AutoConfig, AutoModel
-
-    torch.manual_seed(0)
-    AutoModel.from_config(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
 
 
 WORK: dict[str, Callable[[Part, Place], dict[str, Any]]] = {"tune": tune, "score": score, "encode": encode}
@@ -515,7 +394,7 @@ def run(place: Place, chosen: list[Part], minutes: float, found: dict[str, Any],
     """Measure the chosen parts into `found["parts"]`; `keep` is called after each."""
     began, peak = time.monotonic(), peak_flops_per_s(found["machine"].get("card", ""))
     for name in {part.model: None for part in chosen}:
-        write_model(place, name)
+        write_model(place.folder / "models" / name, name, place.small)
     for part in chosen:
         left = 60 * minutes - (time.monotonic() - began)
         if left < part.needs_s and not place.small:

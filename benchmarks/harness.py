@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import tempfile
@@ -110,3 +111,31 @@ def write(name: str, title: str, figures: dict[str, Any], text: str, folder: Pat
     facts = ", ".join(f"{k} {v}" for k, v in figures["machine"].items())
     (folder / f"{name}.md").write_text(f"# {title}\n\n{text}\n\nMachine: {facts}.\n", encoding="utf-8")
     say(text)
+
+
+def reset_peak(device: str) -> None:
+    """Let the peak of the memory be counted from here."""
+    if device == "cpu":
+        Path("/proc/self/clear_refs").write_text("5")
+        return
+    import torch
+
+    torch.cuda.reset_peak_memory_stats()
+
+
+def peak_bytes(device: str) -> int:
+    """Most memory since `reset_peak`: on a GPU what torch allocated, on the CPU what was resident."""
+    if device == "cpu":
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) << 10
+    import torch
+
+    return torch.cuda.max_memory_allocated()
+
+
+def reserved_bytes(device: str) -> int:
+    """Most that torch's allocator took from a GPU since `reset_peak`."""
+    if device == "cpu":
+        return 0
+    import torch
+
+    return torch.cuda.max_memory_reserved()

@@ -23,7 +23,9 @@ from typing import Any, TypeVar
 import psutil
 
 from benchmarks import harness
-from engines.parts import adapters, decoders, encoding, tiny
+from benchmarks.drawn import imdb_words, write_texts
+from engines.parts import decoders, encoding, tiny
+from engines.parts.conversations import conversations
 from engines.parts.encoding import Encoder
 from engines.parts.prompts import POLARITY, TEMPLATES, Prompt
 from engines.runs.home import Home
@@ -91,8 +93,6 @@ def peak_resident(work: Callable[[], T]) -> tuple[T, int]:
 
 def compare(case: Case, home: Home, model: Path, count: int, pairs: int) -> dict[str, Any]:
     """Tokens a second and peak memory of both, in turn, and their ratios."""
-    from benchmarks.gpu import imdb_words, write_texts
-
     place = home.path / case.name.replace(" ", "-").replace(",", "")
     place.mkdir()
     reviews = write_texts(place / "reviews.csv", imdb_words(count + 16))
@@ -147,7 +147,7 @@ def write_rows(reviews: Path, rows: Path, model: Path, max_length: int, count: i
         read = list(csv.DictReader(file))[:count]
     texts, _, _ = encoder.cut([row["review"] for row in read], max_length)
     classes = [int(row["sentiment"]) for row in read]
-    ids, _ = adapters.conversations(encoder, prompt, texts, classes)
+    ids, _ = conversations(encoder, prompt, texts, classes)
     with open(rows, "w", encoding="utf-8") as file:
         for text, label in zip(texts, classes, strict=True):
             answer = [{"role": "assistant", "content": prompt.words[label]}]

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from benchmarks import harness
 from engines.parts import scoring
+from engines.parts.findings import ItemQuery, Row, RunMeasures
 from engines.parts.items import Example, write_items
-from engines.parts.study import ItemQuery, Row, RunMeasures
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder, write_atomic
 from engines.runs.home import Home

@@ -1,4 +1,5 @@
-"""The pictures of the README: `python -m docs.make_pictures`, over the home folder of a finished quickstart.
+"""The pictures of the README: `python -m docs.make_pictures`, over the home folder of a finished quickstart into which
+the study's own Gemma executions were imported (`labtui import gemma_zero_shot_runs.csv --name study-gemma`).
 
 Drives the real program without a terminal and saves Textual's own SVG export of each screen to docs/pictures/. It
 starts one more run, so that the lab shows a model in training.
@@ -17,10 +18,17 @@ from engines.runs.summary import FINISHED, find_run, list_runs, summarize
 from labtui import actions
 from labtui.app import LabApp
 from labtui.screens.classify import ClassifyScreen
+from labtui.screens.results import ResultsScreen
 
 PICTURES = Path(__file__).parent / "pictures"
 EXPERIMENT = "quickstart/distilbert-loop"
 SIZES = {"": (140, 40), "-80x24": (80, 24)}
+# picture: the rows it is about, marked where there are several, and the key that opens it
+SHOWN = {
+    "items": (["quickstart/distilbert-frozen"], "i"),
+    "repeats": (["study-gemma"], "t"),
+    "compare": (["quickstart/mistral-qlora", "quickstart/bag-of-words", "quickstart/distilbert-frozen"], "v"),
+}
 REVIEW = (
     "The first hour drags and the jokes are not nearly as funny as the trailer promised, but the last act is "
     "superb: two great performances and an ending that stayed with me for days."
@@ -41,10 +49,32 @@ async def take(home: Home, run: str, size: tuple[int, int], suffix: str) -> None
         app.open_launch(EXPERIMENT)
         await shoot("launch")
         await pilot.press("escape", "2")
+        await pilot.pause(3.0)
         await shoot("results")
+        for name in SHOWN:
+            if await reach(pilot, name):
+                await shoot(name)
+            await pilot.press("escape")
         await pilot.press("3")
         await classify(pilot, home)
         await shoot("classify")
+
+
+async def reach(pilot: Pilot[None], name: str) -> bool:
+    """Open one of the reading screens; whether the home has what it shows."""
+    screen = cast(ResultsScreen, pilot.app.screen)
+    keys = {line.row.experiment: line.row.key for line in screen._lines if not line.row.published}
+    rows, key = SHOWN[name]
+    if any(wanted not in keys for wanted in rows):
+        return False
+    for wanted in rows:
+        screen.table.key = keys[wanted]
+        await pilot.pause(0.2)
+        if len(rows) > 1:
+            await pilot.press("space")
+    await pilot.press(key)
+    await pilot.pause(2.0)
+    return True
 
 
 async def classify(pilot: Pilot[None], home: Home) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import engines
-from engines.parts.study import (
+from engines.parts.findings import (
     Comparison,
     Disagreement,
     ItemPage,
@@ -79,8 +79,8 @@ class Analyst:
     def item(self, run: str, hash: str) -> ItemText:
         return cast(ItemText, self._ask("item", run=run, hash=hash))
 
-    def disagreement(self, source: str) -> Disagreement:
-        return cast(Disagreement, self._ask("disagreement", source=source))
+    def disagreement(self, source: str, engine: str) -> Disagreement:
+        return cast(Disagreement, self._ask("disagreement", source=source, engine=engine))
 
     def close(self) -> None:
         """End the process; whoever waits for an answer gets a `UserError`, and so does every later question."""

@@ -1,7 +1,6 @@
 """Results as files: tables as they are on the screen, the answers of a run item by item, and model cards."""
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engines.parts import cards
 from engines.parts.answers import WITHOUT_TEXT
 from engines.parts.statistics import wilson_interval
 from engines.runs import events as ev
@@ -132,7 +132,7 @@ def model_card(folder: RunFolder) -> str:
     source = str(document.get("data", {}).get("source") or document.get("imported", {}).get("file", ""))
     on_hub = bool(source) and "/" in source and not source.startswith(("/", ".", "~"))
     shown_source = source if on_hub else Path(source).name
-    digest = sha256(folder.items)
+    digest = cards.digest(folder.items)
     arguments = {"items": end.items, "sha256 of the items": digest} if digest else {"items": end.items}
     results = [
         EvalResult(
@@ -173,14 +173,6 @@ def _ending(folder: RunFolder) -> ev.Ended:
     return end
 
 
-def sha256(path: Path) -> str:
-    """The hash of a file; empty where it cannot be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
-
-
 def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, source: str) -> list[str]:
     scores, items = end.scores, end.items
     several = scores.get("repeats", [])
@@ -199,24 +191,22 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
                   + f", sample standard deviation {scores.get('accuracy_sd', 0.0):.4f}.", ""]  # fmt: skip
     else:
         lines += [f"On {items:,} test items.", ""]
-    lines += ["| score | value | 95 % interval |", "|---|---:|---|"]
     right = sum(row[at] for at, row in enumerate(end.confusion))
     low, high = wilson_interval(right, items)
-    accuracy = f"{low:.4f} to {high:.4f} (Wilson)" if len(several) < 2 else "see the repeats"
-    for key, words in (("accuracy", "accuracy"), ("macro_precision", "macro precision"),
-                       ("macro_recall", "macro recall"), ("macro_f1", "macro F1")):  # fmt: skip
-        if isinstance(scores.get(key), int | float):
-            lines.append(f"| {words} | {scores[key]:.4f} | {accuracy if key == 'accuracy' else ''} |")
-    for label, value in scores.get("recall", {}).items():
-        lines.append(f"| recall of {_cell(label)} | {value:.4f} | |")
+    interval = f"{low:.4f} to {high:.4f} (Wilson)" if len(several) < 2 else "see the repeats"
+    rows = [
+        (words, f"{scores[key]:.4f}", interval if key == "accuracy" else "")
+        for key, words in (("accuracy", "accuracy"), ("macro_precision", "macro precision"),
+                           ("macro_recall", "macro recall"), ("macro_f1", "macro F1"))
+        if isinstance(scores.get(key), int | float)
+    ]  # fmt: skip
+    rows += [(f"recall of {clean(label)}", f"{value:.4f}", "") for label, value in scores.get("recall", {}).items()]
     if isinstance(original := scores.get(ORIGINAL), dict):
-        lines.append(f"| accuracy before tuning | {original['accuracy']:.4f} | |")
-    lines.append(f"| invalid answers | {scores.get('invalid', 0):g} | |")
-    lines += ["", "## Data", "", f"Source: `{_code(source)}`." if source else "Source: not recorded.", "",
-              "| file | sha256 |", "|---|---|"]  # fmt: skip
-    for path in (folder.items, folder.splits, folder.predictions):
-        if digest := sha256(path):
-            lines.append(f"| {path.name} | {digest} |")
+        rows.append(("accuracy before tuning", f"{original['accuracy']:.4f}", ""))
+    rows.append(("invalid answers", f"{scores.get('invalid', 0):g}", ""))
+    lines += cards.table(("score", "value", "95 % interval"), rows, numbers=("value",))
+    lines += ["", "## Data", "", f"Source: `{_code(source)}`." if source else "Source: not recorded.", ""]
+    lines += cards.files({path.name: path for path in (folder.items, folder.splits, folder.predictions)})
     started = next((r.event for r in ev.EventReader(folder.events).read(1 << 16) if isinstance(r.event, ev.Started)),
                    None)  # fmt: skip
     if started and started.versions:
@@ -224,21 +214,18 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
         if summary.engine != IMPORTED:
             seed = "" if started.seed is None else f", seed {started.seed}"
             lines += [f"Device {_cell(started.device)}{seed}.", ""]
-        lines += ["| package | version |", "|---|---|"]
-        lines += [f"| {_cell(package)} | {_cell(version)} |" for package, version in started.versions.items()]
-    lines += ["", "## Settings", "", "| setting | value |", "|---|---|"]
-    lines += [f"| {_cell(key)} | {_cell(str(value) or format.MISSING)} |" for key, value in flatten(summary.document)]
-    return lines
+        versions = [(clean(package), clean(version)) for package, version in started.versions.items()]
+        lines += cards.table(("package", "version"), versions)
+    shown = {clean(key): clean(str(value) or format.MISSING) for key, value in flatten(summary.document)}
+    return [*lines, "", "## Settings", "", *cards.settings(shown)]
 
 
 def _cell(text: str) -> str:
-    """Foreign text in Markdown: cleaned, and nothing in it is markup."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~" else c for c in clean(text))
+    return cards.cell(clean(text))
 
 
 def _code(text: str) -> str:
-    """Foreign text between backticks."""
-    return clean(text).replace("`", "'")
+    return cards.code(clean(text))
 
 
 # -- files ------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engines.parts.study import Measures, Row, RunMeasures, Spread
+from engines.parts.findings import Measures, Row, RunMeasures, Spread
 from labtui import results
 from labtui.results import ResultRow
 from labtui.sanitize import clean
@@ -74,7 +74,8 @@ def _group(runs: list[ResultRow], spreads: Mapping[str, Spread]) -> ResultRow:
     sets = {run.seed for run in runs}
     times = [run.training_seconds for run in runs if run.training_seconds is not None]
     rates = [run.items_per_s for run in runs if run.items_per_s is not None]
-    peaks = [run.memory_peak_bytes for run in runs if run.memory_peak_bytes is not None]
+    peaks = [run.memory_peak_bytes for run in runs
+             if run.memory_peak_bytes is not None and run.memory_on_host == newest.memory_on_host]
     warned = {warning: None for run in runs for warning in run.warnings}
     group = replace(
         group,
@@ -145,7 +146,7 @@ def with_measures(row: ResultRow, found: RunMeasures) -> ResultRow:
     warnings = tuple(
         (COLUMN_OF.get(warning["figure"], warning["figure"]), clean(warning["text"]))
         for warning in found["warnings"]
-        if not (variant and warning["figure"] == "loss")  # it is about the tuning that came after
+        if warning["variant"] in (None, variant)
     )
     return replace(row, estimate_bytes=found["estimate_bytes"], warnings=(*row.warnings, *warnings))
 

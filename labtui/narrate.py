@@ -70,10 +70,8 @@ def _sentence(event: ev.Event) -> str:
                 f"{format.count(event.items)} items"
             )
         case ev.Repeat():
-            return (
-                f"repeat {event.index} ({event.varied} {event.value}): accuracy "
-                f"{format.score(event.scores.get('accuracy'))}"
-            )
+            given = f" ({event.varied} {event.value})" if event.value else ""
+            return f"repeat {event.index + 1}{given}: accuracy {format.score(event.scores.get('accuracy'))}"
         case ev.Checkpoint():
             return f"checkpoint at step {event.step} complete ({format.bytes_text(event.size_bytes)})"
         case ev.Note():

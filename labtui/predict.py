@@ -55,7 +55,7 @@ def predict(
                 output.write(json.dumps(values, ensure_ascii=False) + "\n")
                 continue
             if writer is None:
-                writer = csv.DictWriter(output, values)
+                writer = csv.DictWriter(output, values, lineterminator="\n")
                 writer.writeheader()
             writer.writerow(values)
         done = start + len(reply.answers)

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from importlib.metadata import version
 
-from engines.parts.study import Comparison, Measures, Pair, RepeatTable, RunMeasures, Share, Study
+from engines.parts import cards
+from engines.parts.findings import Comparison, Measures, Pair, RepeatTable, RunMeasures, Share
+from engines.parts.study import Study
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.settings import UserError
-from labtui import exports, format, groups, results, tables
+from labtui import format, groups, results, tables
 from labtui.report_plots import MISSING, Plots
 from labtui.results import ResultRow
 from labtui.sanitize import clean
@@ -283,9 +285,6 @@ class _Page:
         said = f"{len(names)} sets of answers to the same {format.count(found['items'])} items, {len(pairs)} pairs."
         if len(pairs) > 1:
             said += " The p of the last column is corrected for all of these pairs (Holm), and the verdict goes by it."
-        if found["detectable"] is not None:
-            said += (f" A difference under {100 * found['detectable']:.1f} points could not be seen with so many items "
-                     "(80 % power, alpha 0.05, the mean disagreement of these pairs).")  # fmt: skip
         if found["reason"]:
             return f"<h3>Test set {_text(digest[:12])}</h3><p>{_text(found['reason'])}</p>"
         head = _heads(["first", "second", "verdict", "difference", "95 %", "both right", "only first", "only second",
@@ -364,7 +363,7 @@ class _Page:
         if folder.name in self._measured:
             facts.append(("test set", self._measured[folder.name]["test_set"]))
         for path in (folder.items, folder.splits, folder.predictions):
-            if digest := exports.sha256(path):
+            if digest := cards.digest(path):
                 facts.append((f"sha256 of {path.name}", digest))
         listed = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts if value)
         try:

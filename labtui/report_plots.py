@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from engines.parts.study import Bin, Validation
+from engines.parts.findings import Bin, Validation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

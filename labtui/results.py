@@ -105,7 +105,7 @@ class ResultRow:
     @property
     def invalid_share(self) -> float | None:
         """Share of the answers that are no label."""
-        answers = self.items * self.n
+        answers = sum(map(sum, self.confusion)) or self.items * self.n  # behind a group of runs stand their repeats
         return self.invalid / answers if self.invalid is not None and answers else None
 
 

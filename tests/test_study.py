@@ -50,7 +50,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[st
     place: Path = tmp_path_factory.mktemp("study")
     own = {"LABTUI_HOME": str(place / "home"), "LABTUI_CONFIGS": str(place / "configs"), "HF_HUB_OFFLINE": "1"}
     environment = {**os.environ, **own}
-    labtui = [sys.executable, "-m", "labtui.cli"]
+    labtui = [sys.executable, "-m", "labtui"]
     done = subprocess.run([*labtui, "quickstart", "--follow"], env=environment, capture_output=True, timeout=840)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     listed = subprocess.run([*labtui, "results", "--format", "json"], env=environment, capture_output=True, check=True)

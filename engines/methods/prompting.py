@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from engines.parts import data, decoders, encoding, hub, likelihood, memory, models, prompts, scoring
+from engines.parts import data, decoders, encoding, hub, likelihood, memory_formulas, models, prompts, scoring
 from engines.parts.asking import Asked, PromptClassifier, asked_path, write_answers
 from engines.parts.classifier import checked_repeat
 from engines.parts.data import Data, Example, Splits
@@ -140,7 +140,7 @@ def run(config: Config, report: Reporter) -> None:
 def weight_bytes(folder: RunFolder) -> int:
     """What the weights that `load` opens take on a GPU: those of the model that was asked."""
     document = json.loads((folder.model / "prompting.json").read_bytes())
-    return memory.decoder_bytes(asked_path(folder, document), document["precision"])
+    return memory_formulas.decoder_bytes(asked_path(folder, document), document["precision"])
 
 
 def load(folder: RunFolder, device: str, repeat: int = 0) -> PromptClassifier | HeadClassifier:

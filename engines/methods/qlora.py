@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engines.parts import adapters, checkpoints, data, decoders, encoding, memory, scoring
+from engines.parts import adapters, cards, checkpoints, data, decoders, encoding, memory_formulas, scoring
 from engines.parts.adapters import AdapterTuning, Config
 from engines.parts.asking import Asked, PromptClassifier, asked_path
 from engines.parts.encoding import Encoder
@@ -17,7 +17,6 @@ from engines.parts.prompts import TEMPLATES, Prompt
 from engines.parts.statistics import wilson_interval
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
-from engines.settings import flatten
 
 TITLE = "QLoRA and LoRA tuning of a language model"
 USES_GPU = True
@@ -62,7 +61,7 @@ def weight_bytes(folder: RunFolder) -> int:
     """What the weights that `load` opens take on a GPU: the base model's and the adapters'."""
     document = json.loads((folder.model / "qlora.json").read_bytes())
     adapters_bytes = sum(file.stat().st_size for file in folder.model.glob("*.safetensors"))
-    return memory.decoder_bytes(asked_path(folder, document), document["precision"]) + adapters_bytes
+    return memory_formulas.decoder_bytes(asked_path(folder, document), document["precision"]) + adapters_bytes
 
 
 def _changes(task: AdapterTuning, tuned: list[list[float]]) -> tuple[int, int]:
@@ -91,30 +90,36 @@ def _card(task: AdapterTuning, model: Path, before: dict[str, Any], after: dict[
     """The model card: what was tuned on what, with which settings, and what came of it."""
     config, folder, splits = task.config, task.report.folder, task.splits
     items = len(splits.test)
-    lines = ["---", "library_name: peft", "pipeline_tag: text-classification"]
+    head = ["---", "library_name: peft", "pipeline_tag: text-classification"]
     if "/" in config.model.name and not Path(config.model.name).expanduser().exists():
-        lines.append(f"base_model: {config.model.name}")
+        head.append(f"base_model: {config.model.name}")
     kind = "a 4-bit (nf4, double quantisation) base" if config.precision == "nf4" else f"a {config.precision} base"
-    lines += ["---", "", f"# {config.model.name}, tuned to tell {', '.join(splits.labels)}", "",
-              f"LoRA adapters for {kind}, made by the run `{folder.name}`. The model is asked by the wording "
-              f'"{config.prompt.template}"; an answer is the likeliest label.', "", "## Data", "",
-              f"Source: `{config.data.source}`, split `{config.data.split}`, seed {config.data.seed}.", "",
-              "| split | reviews | of each class |", "|---|---:|---|"]  # fmt: skip
+    dealt = []
     for name in data.SPLITS:
         examples = getattr(splits, name)
-        counts = ", ".join(f"{count:,} {label}" for label, count in data.class_counts(examples, splits.labels).items())
-        lines.append(f"| {name} | {len(examples):,} | {counts} |")
-    lines += ["", "| file | sha256 |", "|---|---|"]
-    named = {"splits.jsonl": folder.splits, "items.jsonl (the test)": folder.items,
-             "adapter_model.safetensors": model / "adapter_model.safetensors",
-             "config.json of the base": task.base / "config.json"}  # fmt: skip
-    lines += [f"| {name} | {adapters.sha256(path)} |" for name, path in named.items()]
-    lines += ["", "## Scores", "", f"On the same {items:,} test reviews; in brackets the 95 % interval (Wilson).", "",
-              "| model | accuracy | macro F1 |", "|---|---:|---:|"]  # fmt: skip
+        counts = data.class_counts(examples, splits.labels).items()
+        dealt.append((name, f"{len(examples):,}", ", ".join(f"{count:,} {label}" for label, count in counts)))
+    scored = []
     for name, found in (("original", before), ("tuned", after)):
         low, high = wilson_interval(round(found["accuracy"] * items), items)
-        lines.append(f"| {name} | {found['accuracy']:.4f} ({low:.4f} to {high:.4f}) | {found['macro_f1']:.4f} |")
-    settings = {key: value for key, value in flatten(asdict(config)) if not key.startswith("data.")}
-    lines += ["", "## Settings", "", "| setting | value |", "|---|---|"]
-    lines += [f"| {key} | {value} |" for key, value in settings.items()]
+        scored.append((name, f"{found['accuracy']:.4f} ({low:.4f} to {high:.4f})", f"{found['macro_f1']:.4f}"))
+    files = {"splits.jsonl": folder.splits, "items.jsonl (the test)": folder.items,
+             "adapter_model.safetensors": model / "adapter_model.safetensors",
+             "config.json of the base": task.base / "config.json"}  # fmt: skip
+    settings = {name: value for name, value in asdict(config).items() if name != "data"}
+    lines = [
+        *head, "---", "",
+        f"# {cards.cell(config.model.name)}, tuned to tell {cards.cell(', '.join(splits.labels))}", "",
+        f"LoRA adapters for {kind}, made by the run `{folder.name}`. The model is asked by the wording "
+        f'"{config.prompt.template}"; an answer is the likeliest label.', "",
+        "## Data", "",
+        f"Source: `{cards.code(config.data.source)}`, split `{config.data.split}`, seed {config.data.seed}.", "",
+        *cards.table(("split", "reviews", "of each class"), dealt, numbers=("reviews",)), "",
+        *cards.files(files), "",
+        "## Scores", "",
+        f"On the same {items:,} test reviews; in brackets the 95 % interval (Wilson).", "",
+        *cards.table(("model", "accuracy", "macro F1"), scored, numbers=("accuracy", "macro F1")), "",
+        "## Settings", "",
+        *cards.settings(settings),
+    ]  # fmt: skip
     return "\n".join(lines) + "\n"

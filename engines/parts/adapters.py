@@ -1,33 +1,32 @@
 """Fine-tuning a language model by low-rank adapters (LoRA) on a frozen base, 4-bit or not.
 
 What is trained is what is scored: the prompts, the answers and their tokens are those of
-`engines.parts.likelihood`; only the answer, and the token that closes it, has a loss. Order of the rows, stops,
-checkpoints and validation are those of `engines.parts.finetuning`; the steps are made by TRL's `SFTTrainer`.
+`engines.parts.encoding`; only the answer, and the token that closes it, has a loss. Order of the rows, stops,
+checkpoints and validation are those of `engines.parts.finetuning`; the steps are made by TRL's `SFTTrainer`
+(`engines.parts.sft`).
 """
 
 import contextlib
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engines.parts import decoders, encoding, finetuning, likelihood, scoring
 from engines.parts.classifier import padded
+from engines.parts.conversations import Rows, conversations
 from engines.parts.encoding import Encoded, Encoder
 from engines.parts.finetuning import FineTuning
 from engines.parts.likelihood import Batches, Scorer
 from engines.parts.models import Model
 from engines.parts.prompts import TEMPLATES, Prompt
-from engines.parts.trainer import Steps, drive
+from engines.parts.sft import sft_trainer
+from engines.parts.trainer import drive
 from engines.reporter import Reporter, Restart
 from engines.runs.folder import write_atomic
 from engines.settings import ConfigError, UserError, group, option
-
-if TYPE_CHECKING:
-    pass
 
 _CHUNK = 256  # reviews tokenised between two looks at the requests
 
@@ -111,60 +110,6 @@ class Config(finetuning.Config):
         if self.training.patience and not self.data.validation:
             raise ConfigError(f"training.patience = {self.training.patience} needs validation reviews; raise "
                               "data.validation, or set it to 0")  # fmt: skip
-
-
-class Rows(Sequence[list[int]]):
-    """Prompts with their answers as token ids, `starts` saying where each answer begins."""
-
-    def __init__(self, ids: list[list[int]], starts: list[int]) -> None:
-        self._ids, self.starts = ids, starts
-        self.lengths = [len(row) for row in ids]
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, n: Any) -> Any:
-        return self._ids[n]
-
-    def labels(self, n: int) -> list[int]:
-        """What row `n` is to predict: -100, without a loss, but for its answer."""
-        return [-100] * self.starts[n] + self._ids[n][self.starts[n] :]
-
-    @property
-    def answer_tokens(self) -> list[int]:
-        return [length - start for length, start in zip(self.lengths, self.starts, strict=True)]
-
-
-def conversations(
-    encoder: Encoder, prompt: Prompt, texts: Sequence[str], classes: Sequence[int]
-) -> tuple[list[list[int]], list[int | None]]:
-    """Token ids of each prompt with its answer and what closes it, and where the answer begins.
-
-    That is None where the ids do not begin with those of the prompt alone and of the answer as it is scored: such
-    a row would teach something else.
-    """
-    tokenizer = encoder.tokenizer
-    asked = [encoder.render(prompt, text) for text in texts]
-    said = [prompt.words[label] for label in classes]
-    closing: list[int] = []
-    if encoder.chat and prompt.template.chat:
-        whole = [
-            tokenizer.apply_chat_template(
-                [*prompt.messages(text), {"role": "assistant", "content": word}], tokenize=False
-            )
-            for text, word in zip(texts, said, strict=True)
-        ]
-    else:
-        whole = [f"{before} {word}" for before, word in zip(asked, said, strict=True)]
-        closing = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    scored = encoder.answers(prompt)
-    rows, starts = [], []
-    before_ids = encoder.ids(prompt, asked)
-    for before, ids, label in zip(before_ids, encoder.ids(prompt, whole), classes, strict=True):
-        expected = before + scored[label]
-        starts.append(len(before) if ids[: len(expected)] == expected else None)
-        rows.append(ids + closing)
-    return rows, starts
 
 
 def cosine(step: int, warmup: int, total: int) -> float:
@@ -283,99 +228,13 @@ class AdapterTuning(FineTuning):
         model, _ = load_base(folder, self.config.precision, self.device)
         self._score_original(model)
         self.report.phase("load")
-        self.trainer = self._make_trainer(model)
+        self.trainer = sft_trainer(self, model, self._tables["train"])
         kept, rows = len(self.trainer.train_dataset), len(self._tables["train"])
         if kept != rows:
             raise UserError(f"the trainer keeps {kept:,} of {rows:,} train rows; lower training.max_length")
         trained = sum(p.numel() for p in self.trainer.model.parameters() if p.requires_grad)
         self.report.note(f"adapters of {trained:,} parameters on a frozen base in {self.config.precision}")
         return self.trainer.model
-
-    def _make_trainer(self, model: Any) -> Any:
-        import torch
-        from datasets import Dataset
-        from datasets.utils.logging import disable_progress_bar
-        from peft import LoraConfig
-        from peft.helpers import disable_input_dtype_casting
-        from trl import SFTConfig, SFTTrainer
-
-        disable_progress_bar()
-        task, training, lora = self, self.config.training, self.config.lora
-        mixed = self.config.precision == "bf16"  # adapters in float32 on a base in bf16
-
-        class StepTrainer(SFTTrainer):
-            """An entry of the loader is one optimiser step, a list of micro-batches, whatever their size."""
-
-            def get_train_dataloader(self) -> Any:
-                return Steps(task, task.steps)
-
-            def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
-                one = super().training_step
-                with disable_input_dtype_casting(model, mixed):  # autocast makes them bf16 in any case
-                    return sum(one(model, batch, inputs["answers"]) for batch in inputs["batches"])
-
-            def compute_loss(
-                self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-            ) -> Any:
-                # TRL's own sends every position through the output head where there is no Triton, and waits for
-                # the GPU several times a micro-batch to count what nobody reads
-                places, targets = inputs["places"], inputs["targets"]
-                head = model.get_base_model().get_output_embeddings()
-                with likelihood.narrowed(head, lambda states: states[places[0], places[1]][:, None], None):
-                    logits = model(input_ids=inputs["input_ids"], use_cache=False).logits[:, 0]
-                return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum") / num_items_in_batch
-
-            def floating_point_ops(self, inputs: Any) -> int:
-                return 0
-
-            def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:
-                device = task.device.partition(":")[0]
-                return torch.autocast(device, torch.bfloat16) if mixed else contextlib.nullcontext()
-
-        targets = lora.targets.strip()
-        table = self._tables["train"]
-        plain = self.device == "cpu" or training.optimizer == "adamw"
-        try:
-            return StepTrainer(
-                model=model,
-                args=SFTConfig(
-                    output_dir=str(self.report.folder.checkpoints),
-                    max_steps=1,  # `drive` knows how many
-                    per_device_train_batch_size=training.batch_size,
-                    max_length=None,  # the reviews are cut, and nothing else
-                    learning_rate=training.learning_rate,
-                    weight_decay=training.weight_decay,
-                    max_grad_norm=training.clip_norm,
-                    optim="adamw_torch_fused" if plain else training.optimizer,
-                    activation_checkpointing=training.activation_checkpointing,
-                    activation_checkpointing_kwargs={"use_reentrant": False},
-                    bf16=False,  # see `autocast_smart_context_manager`: scoring is not to be wrapped as well
-                    use_cpu=self.device == "cpu",
-                    seed=self.config.seed,
-                    logging_strategy="no",  # `drive` asks for what is due
-                    logging_nan_inf_filter=False,
-                    save_strategy="no",
-                    report_to="none",
-                    disable_tqdm=True,
-                ),
-                train_dataset=Dataset.from_dict(
-                    {"input_ids": list(table), "labels": [table.labels(n) for n in range(len(table))]}
-                ),
-                data_collator=lambda rows: {},  # batches are made by `steps`
-                processing_class=self.tokenizer,
-                peft_config=LoraConfig(
-                    r=lora.rank,
-                    lora_alpha=lora.alpha,
-                    lora_dropout=lora.dropout,
-                    target_modules=targets if targets == "all-linear" else [t.strip() for t in targets.split(",")],
-                    task_type="CAUSAL_LM",
-                ),
-            )
-        except ValueError as error:
-            if "target modules" in str(error).lower():
-                raise ConfigError(f'lora.targets = "{lora.targets}": {self.config.model.name} has no such layers; '
-                                  'set it to "all-linear"') from None  # fmt: skip
-            raise
 
     def _forward_precision(self) -> Any:
         return contextlib.nullcontext()  # the trainer's business
@@ -601,9 +460,3 @@ def _recorded(predictions: Path, hashes: Sequence[str]) -> list[list[float]]:
     if [line["hash"] for line in found] != list(hashes):
         return []
     return [[math.nan if p is None else p for p in line["probabilities"]] for line in found]
-
-
-def sha256(file: Path) -> str:
-    """Of a file's content, in hex."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

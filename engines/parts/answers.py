@@ -24,7 +24,7 @@ FORMAT = 1
 """Of `predictions.npz`; columns of another format are built anew."""
 WITHOUT_TEXT = "file:"
 """How the hash of an item begins whose text is not known: only items of the same file can be the same."""
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile)
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, NotImplementedError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Answers:
 
     @property
     def predicted(self) -> "NDArray[Any]":
-        """(rows, items) int16, -1 where the answer is no label, or there is none."""
+        """(rows, items) int16, -1 where the answer is no label."""
         return self.columns["predicted"]
 
     @property
@@ -80,15 +80,18 @@ class Answers:
 class _Stored(dict[str, Any]):
     """The columns of an open `predictions.npz`, each read at first use; the file stays the one that was opened."""
 
-    def __init__(self, folder: RunFolder, file: Mapping[str, Any]) -> None:
+    def __init__(self, folder: RunFolder, file: Mapping[str, Any], head: dict[str, Any]) -> None:
         super().__init__()
-        self._folder, self._file = folder, file
+        self._folder, self._file, self._head = folder, file, head
 
     def __missing__(self, name: str) -> Any:
         try:
             self[name] = self._file[name]
         except _UNREADABLE:  # torn after it was written
-            self.update(_build(self._folder)[1])
+            head, columns = _build(self._folder)
+            if head["source"] != self._head["source"]:
+                raise UserError(f"{self._folder.name}: its answers changed while they were read; ask again") from None
+            self.update(columns)
         return self[name]
 
 
@@ -104,7 +107,7 @@ def read(folder: RunFolder) -> Answers:
         file = np.load(folder.predictions_columns, allow_pickle=False)
         head = json.loads(file["head"].tobytes())
         if head["source"] == stamp:
-            return _answers(head, _Stored(folder, file))
+            return _answers(head, _Stored(folder, file, head))
     return write(folder)
 
 
@@ -160,8 +163,11 @@ def _build(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
             try:
                 values = json.loads(line)
                 item = items.setdefault(values["hash"], len(items))
+                label = number[values["label"]]
                 if item == len(true):
-                    true.append(number[values["label"]])
+                    true.append(label)
+                elif true[item] != label:
+                    raise ValueError("the item had another label before")
                 one = series.setdefault(_row(values), _Series())
                 one.items.append(item)
                 one.predicted.append(number.get(values.get("predicted"), -1))
@@ -177,6 +183,11 @@ def _build(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
     if not items:
         raise UserError(f"{folder.name} has no answers: {folder.predictions.name} is empty; run it again")
     rows = sorted(series, key=lambda row: (row[0] != "", row))
+    for (variant, repeat), one in series.items():
+        if not len(one.items) == len(set(one.items)) == len(items):
+            raise UserError(f"{folder.name}: {folder.predictions.name} holds {len(one.items):,} answers of "
+                            f'{f"""{variant}, """ if variant else ""}repeat {repeat + 1}, to {len(set(one.items)):,} '
+                            f"of the {len(items):,} items, instead of one to each; run or import it again")
     shape = len(rows), len(items)
     columns = {
         "hashes": np.array([hashed.encode() for hashed in items], dtype=np.bytes_),

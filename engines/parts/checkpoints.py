@@ -48,7 +48,7 @@ def write(folder: Path, step: int, fill: Callable[[Path], None]) -> Path:
 
     def with_manifest(partial: Path) -> None:
         fill(partial)
-        files = {file.name: {"size_bytes": file.stat().st_size, "sha256": _digest(file)} for file in partial.iterdir()}
+        files = {file.name: {"size_bytes": file.stat().st_size, "sha256": sha256(file)} for file in partial.iterdir()}
         for file in partial.iterdir():  # a manifest must not reach the disk before what it vouches for
             _sync(file)
         (partial / MANIFEST).write_text(json.dumps({"step": step, "files": files}, indent=1))
@@ -62,7 +62,7 @@ def is_complete(checkpoint: Path) -> bool:
     try:
         files = json.loads((checkpoint / MANIFEST).read_bytes())["files"]
         return all(
-            (checkpoint / name).stat().st_size == said["size_bytes"] and _digest(checkpoint / name) == said["sha256"]
+            (checkpoint / name).stat().st_size == said["size_bytes"] and sha256(checkpoint / name) == said["sha256"]
             for name, said in files.items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -97,17 +97,18 @@ def size_bytes(checkpoint: Path) -> int:
     return sum(file.stat().st_size for file in checkpoint.iterdir())
 
 
+def sha256(file: Path) -> str:
+    """Of a file's content, in hex."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _found(folder: Path) -> list[tuple[int, int, Path]]:
     """Serial, step and path of every checkpoint, complete or not."""
     if not folder.is_dir():
         return []
     named = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir() if path.is_dir())
     return [(int(match[1]), int(match[2]), path) for match, path in named if match]
-
-
-def _digest(file: Path) -> str:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from engines.parts import sources
 from engines.parts.files import DataError, Source
-from engines.parts.items import CLASSES_MAX, Example, examples_of, unified_name, whole_number, write_items
+from engines.parts.items import Example, examples_of, first_rows, unified_name, whole_number, write_items
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder, write_atomic
 from engines.settings import ConfigError, nearest, option
@@ -147,23 +147,7 @@ def class_counts(examples: Iterable[Example], labels: Sequence[str]) -> dict[str
 
 def _classes(source: Source, data: Data, report: Reporter) -> tuple[tuple[str, ...], list[int | None]]:
     """Class names, and for each row its class index, None without a label."""
-    first_row: dict[Any, int] = {}
-    for row, value in enumerate(source.labels):
-        if value is None and source.parts:
-            continue
-        if value is None or value != value or isinstance(value, str) and not value.strip():  # NaN, None, ""
-            raise DataError(f'{source.place(row)}: the label in column "{source.label_column}" is empty; '
-                            "fill it in or delete the row")  # fmt: skip
-        if isinstance(value, list | dict):
-            raise DataError(f'{source.place(row)}: column "{source.label_column}" holds {value!r}, not a label; '
-                            "set data.label to a column of words or whole numbers")  # fmt: skip
-        first_row.setdefault(value, row)
-        if len(first_row) > 10 * CLASSES_MAX:
-            break
-    if len(first_row) > CLASSES_MAX:
-        shown = ", ".join(repr(str(value)[:30]) for value in list(first_row)[:3])
-        raise DataError(f'{source.name}: column "{source.label_column}" holds more than {CLASSES_MAX} different labels '
-                        f"({shown}, ...); set data.label to the column of the classes")  # fmt: skip
+    first_row = first_rows(source, "data.label")
     if not first_row:
         raise DataError(f"{source.name}: no row has a label; use a source with labels")
     whole = {value: whole_number(value) for value in first_row}

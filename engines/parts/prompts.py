@@ -1,6 +1,6 @@
 """What a language model is asked: wordings, label words, examples, and how a written answer is read.
 
-Wordings and label words are data; how they become tokens is `engines.parts.likelihood`'s business.
+Wordings and label words are data; how they become tokens is `engines.parts.encoding`'s business.
 """
 
 import string

@@ -108,10 +108,11 @@ def calibration(
 ) -> tuple[float | None, list[tuple[float, float, int, float, float]]]:
     """The expected calibration error and the bins of the reliability diagram.
 
-    `probabilities` is (items, classes), `true` the class numbers (items,). The confidence of an answer is its
-    largest probability, the answer its class (the first of equals). `bins` bins of equal width divide 0 to 1, open
-    at their low end: a confidence at an edge belongs below it. Each bin that has items is (low, high, items, mean
-    confidence, accuracy); the error is |accuracy - mean confidence| averaged over the bins, weighted by items.
+    `probabilities` is (items, classes), `true` the class numbers (items,). The confidence of an answer is its largest
+    probability, the answer its class (the first of equals). `bins` bins of equal width divide 0 to 1, open at their
+    low end: a confidence at an edge belongs below it, also as 32 bits hold it. Each bin that has items is (low, high,
+    items, mean confidence, accuracy); the error is |accuracy - mean confidence| averaged over the bins, weighted by
+    items.
     Items with a value that is not finite are left out; (None, []) where that leaves nothing.
     Sources: M. P. Naeini, G. F. Cooper and M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian
     binning", AAAI Conference on Artificial Intelligence 29 (2015), 2901-2907; C. Guo, G. Pleiss, Y. Sun and
@@ -129,7 +130,9 @@ def calibration(
     answers = given.argmax(axis=1)
     confidences = given[np.arange(len(given)), answers]
     edges = np.arange(bins + 1) / bins
-    place = np.clip(np.searchsorted(edges, confidences, side="left") - 1, 0, bins - 1)
+    # in 32 bits, as answers are kept: 0.6 is the edge at 9 / 15, and not a hair above it
+    above = np.searchsorted(edges.astype(np.float32), confidences.astype(np.float32), side="left")
+    place = np.clip(above - 1, 0, bins - 1)
     items = np.bincount(place, minlength=bins)
     confidence_sums = np.bincount(place, confidences, bins)
     right = np.bincount(place, answers == classes, bins)
@@ -331,8 +334,9 @@ def smallest_detectable_difference(
 
     `disagreement` is the share of items that one gets right and the other wrong; the fewer they are, the smaller a
     difference shows. A difference cannot exceed the disagreement, so where few items would need a larger one, the
-    disagreement is taken to be as large as the difference. 1 where no difference would show. The test is two-sided
-    at `alpha`; the formula is that of large samples, and the exact test finds a little less.
+    disagreement is taken to be as large as the difference. 1 where no difference would show, also where so few items
+    cannot give the exact test a p below `alpha`. The test is two-sided at `alpha`; the formula is that of large
+    samples, and the exact test finds a little less.
     Source: R. J. Connor, "Sample size for testing differences in proportions for the paired-sample design",
     Biometrics 43 (1987), 207-211, solved for the difference. Raises `ValueError` unless `items` >= 1, 0 <
     `disagreement` <= 1, `alpha` / 2 < `power` < 1 and 0 < `alpha` < 1.
@@ -353,7 +357,7 @@ def smallest_detectable_difference(
         return (root / difference) ** 2
 
     low, high = 0.0, 1.0
-    if needed(high) > items:
+    if needed(high) > items or 2 * 0.5**items >= alpha:
         return 1.0
     while high - low > 1e-9:
         middle = (low + high) / 2

@@ -1,25 +1,37 @@
 """What the results of finished runs say: figures with intervals, repeats, comparisons, single items.
 
-Every answer is made of plain values, as JSON has them, so that the console can ask a process of its own
-(`engines.analysis`) and stay light. Shares are fractions, 0 to 1. Nothing here imports torch; NumPy and SciPy are
-imported where they are needed.
+Every answer is made of plain values (`engines.parts.findings`), so that the console can ask a process of its own
+(`engines.analysis`) and stay light. Here runs are found, read and kept; `engines.parts.verdicts` makes figures and
+sentences of their answers. Nothing here imports torch; NumPy and SciPy are imported where they are needed.
 """
 
-import json
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import combinations
 from statistics import fmean, median, stdev
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from engines.parts import answers as columns
-from engines.parts import scoring, statistics
+from engines.parts import statistics, verdicts
 from engines.parts.answers import Answers
-from engines.runs import events as ev
+from engines.parts.findings import (
+    Comparison,
+    Disagreement,
+    Item,
+    ItemPage,
+    ItemQuery,
+    ItemText,
+    Measures,
+    Pair,
+    RepeatTable,
+    Row,
+    RunMeasures,
+    Spread,
+)
+from engines.parts.items import ItemTexts, index_items, read_items
+from engines.parts.story import read_estimate, read_settings, read_story, stamp_of
+from engines.parts.verdicts import ALPHA
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
@@ -28,232 +40,11 @@ from engines.settings import UserError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Which = Literal["all", "wrong", "disagree", "confident errors", "invalid"]
-
-
-class Row(TypedDict):
-    """One set of answers: one repeat of one variant of a run."""
-
-    run: str  # name of the run folder
-    variant: str  # "": the run's own model; "original": the same model before the run tuned it
-    repeat: int  # from 0
-
-
-class Share(TypedDict):
-    """A figure and its 95 % interval; None where there is none."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-
-class Bin(TypedDict):
-    """Items whose confidence (the largest probability) lies between `low` and `high`; empty bins are left out."""
-
-    low: float
-    high: float
-    items: int
-    confidence: float  # mean
-    accuracy: float
-
-
-class Measures(TypedDict):
-    """What one set of answers scores."""
-
-    row: Row
-    value: str  # what this repeat was given (a template's name, a seed); empty where nothing varied
-    items: int
-    correct: int
-    invalid: int  # answers that are no label; counted as wrong
-    accuracy: Share  # Wilson
-    accuracy_answered: float | None  # without the invalid ones
-    recall: dict[str, Share]  # by class with items; Wilson
-    precision: dict[str, float]
-    macro_precision: Share  # these three: bootstrap over the items
-    macro_recall: Share
-    macro_f1: Share
-    brier: float | None  # these two need probabilities
-    calibration_error: float | None
-    reliability: list[Bin]
-    confusion: list[list[int]]  # a row a true label; a column a predicted one, then invalid
-
-
-class Spread(TypedDict):
-    """How several sets of answers differ. From `interval` on it takes two or more with the same items, else None."""
-
-    rows: list[Row]
-    accuracies: list[float]
-    mean: float
-    sd: float | None  # of the sample; None for a single one
-    lowest: float
-    highest: float
-    same_items: bool
-    interval: tuple[float, float] | None  # 95 %, of the mean, over the items: the repeats are taken as given
-    kappa: float | None  # Fleiss; None also where all answers of all items are one label
-    all_agree: float | None  # share of the items
-    flips: int | None  # items on which not all agree
-
-
-class Warning(TypedDict):
-    """What to know before a figure is believed."""
-
-    figure: str  # the column it touches: "accuracy", "items", "invalid", "loss", "model"
-    text: str
-
-
-class Validation(TypedDict):
-    """One evaluation on the validation split."""
-
-    step: int | None
-    epoch: float | None
-    loss: float | None
-    accuracy: float | None
-
-
-class RunMeasures(TypedDict):
-    """All that is known of a run's answers."""
-
-    run: str
-    labels: list[str]
-    test_set: str  # names the items and their labels: equal exactly where these are
-    varied: str  # what the repeats varied: "template", ...; empty without repeats
-    measures: list[Measures]  # the variants' repeats, in order
-    spreads: dict[str, Spread]  # by variant; only variants with more than one repeat
-    validation: list[Validation]
-    estimate_bytes: int | None  # the peak memory that was estimated before the start
-    warnings: list[Warning]
-
-
-class Pair(TypedDict):
-    """Two sets of answers to the same items, `a` and `b` as places in `Comparison.rows`."""
-
-    a: int
-    b: int
-    both_right: int
-    a_only: int  # a right, b wrong
-    b_only: int
-    both_wrong: int
-    difference: Share  # accuracy of a less that of b
-    p: float  # exact McNemar, two-sided
-    p_holm: float  # corrected for the number of pairs
-    verdict: Literal["a", "b", ""]  # which is better at 5 % after the correction; empty: not told apart
-    sentence: str  # the same in words
-
-
-class Comparison(TypedDict):
-    """Two or more sets of answers side by side. Without the same items there are no pairs, and `reason` says why."""
-
-    rows: list[Row]
-    names: list[str]  # as they were given with the question
-    measures: list[Measures]
-    items: int  # in common
-    same_items: bool
-    reason: str
-    pairs: list[Pair]
-    detectable: float | None  # the smallest difference that so many items show with 80 % power, from the pairs' mean
-    # disagreement
-
-
-class RepeatTable(TypedDict):
-    """The repeats of one variant of a run."""
-
-    run: str
-    variant: str
-    varied: str
-    labels: list[str]
-    measures: list[Measures]
-    spread: Spread
-    agreement: list[list[float]]  # share of items on which two repeats agree, a row and a column a repeat
-    cohen: list[list[float | None]]  # Cohen's kappa of the same pairs
-    majority: Measures  # of the label that most repeats gave; a tie is invalid; its row's repeat is -1
-
-
-class ItemQuery(TypedDict):
-    """Which test items to show. The first row is the one that "wrong", "invalid" and "confident errors" look at;
-    "disagree" takes all rows, whose answers differ. A page starts at `offset` and has at most `limit` items."""
-
-    rows: list[Row]
-    which: Which
-    label: str  # the true class; empty: all
-    fewest_words: int
-    most_words: int  # 0: no limit
-    offset: int
-    limit: int
-
-
-class ItemAnswer(TypedDict):
-    """What one row answered."""
-
-    predicted: str | None  # None: invalid
-    probability: float | None  # of the predicted label
-    tokens_read: int | None
-    text: str | None  # as generated, where it was kept
-
-
-class Item(TypedDict):
-    """One test item."""
-
-    hash: str
-    number: int | None  # its row in the source
-    label: str
-    words: int
-    start: str  # its first characters, on one line
-    answers: list[ItemAnswer]  # in the order of the query's rows
-
-
-class ItemPage(TypedDict):
-    """A page of items; "confident errors" come most confident first, all others in the order of the source."""
-
-    total: int
-    offset: int
-    items: list[Item]
-
-
-class ItemText(TypedDict):
-    """One item in full; `text` is empty where the run was imported without texts."""
-
-    hash: str
-    number: int | None
-    label: str
-    text: str
-
-
-class Disagreement(TypedDict):
-    """How often earlier runs differ."""
-
-    share: float | None  # of the items that one run gets right and the other wrong: the median over the pairs
-    pairs: int
-
-
-ALPHA = 0.05
-FEW_ITEMS = 100
-MANY_INVALID = 0.01
-LOSS_ROSE = 0.02
 START_CHARACTERS = 160
 PAGE_MOST_ITEMS = 200
 PRIOR_RUNS = 20
 """Newest earlier runs whose disagreement is looked at."""
 _KEPT_ANSWERS = 16
-
-
-@dataclass
-class _Story:
-    """What a run's events tell beside its answers."""
-
-    scores: dict[str, Any] = field(default_factory=dict)
-    varied: str = ""
-    values: dict[int, str] = field(default_factory=dict)  # by repeat
-    validation: list[Validation] = field(default_factory=list)
-
-
-@dataclass
-class _Texts:
-    """Where the lines of an `items.jsonl` stand; the texts stay on the disk."""
-
-    hashes: "NDArray[Any]"  # (items,) bytes
-    starts: list[int]  # offset of each line
-    words: "NDArray[Any]"  # (items,)
-    numbers: "NDArray[Any]"  # (items,), -1 where it is not known
 
 
 class Study:
@@ -266,14 +57,14 @@ class Study:
         self._home = home
         self._answers: OrderedDict[str, tuple[tuple[int, ...], Answers]] = OrderedDict()
         self._measured: dict[str, tuple[tuple[int, ...], RunMeasures]] = {}
-        self._texts: dict[tuple[int, ...], _Texts] = {}
+        self._texts: dict[tuple[int, ...], ItemTexts] = {}
 
     # -- questions ------------------------------------------------------------------------------------------
 
     def measure(self, run: str) -> RunMeasures:
         """All figures of a run, the run's own answers before those of other variants."""
         folder = self._folder(run)
-        stamp = _stamp(folder)
+        stamp = stamp_of(folder)
         if run not in self._measured or self._measured[run][0] != stamp:
             self._measured[run] = stamp, self._measure(folder)
         return self._measured[run][1]
@@ -286,18 +77,19 @@ class Study:
 
     def compare(self, rows: list[Row], names: list[str]) -> Comparison:
         """Two or more sets of answers, each pair tested; `names` are what they are called in the sentences."""
-        if len(rows) < 2 or len(rows) != len(names):
-            raise UserError(f"{len(rows)} sets of answers with {len(names)} names cannot be compared; mark two or more")
+        if len(rows) < 2:
+            raise UserError("name two or more runs to compare")
+        if len(rows) != len(names):
+            raise UserError(f"{len(rows)} sets of answers have {len(names)} names; give a name to each")
         measures = [self._measures_of(row) for row in rows]
         reason, common = self._apart(rows, names)
         pairs: list[Pair] = []
         detectable = None
         if not reason:
-            pairs = self._pairs(rows, names)
-            disagreement = fmean(pair["a_only"] + pair["b_only"] for pair in pairs) / common
-            if disagreement:
-                detectable = statistics.smallest_detectable_difference(common, disagreement)
-            _say(pairs, names, common, detectable)
+            found, labels, predicted = self._side_by_side(rows)
+            pairs = verdicts.pair_up(verdicts.are_right(predicted, labels, found[0][0]))
+            detectable = verdicts.detectable(common, fmean(pair["a_only"] + pair["b_only"] for pair in pairs) / common)
+            verdicts.put_into_words(pairs, names, common)
         return {
             "rows": rows, "names": names, "measures": measures, "items": common, "same_items": not reason,
             "reason": reason, "pairs": pairs, "detectable": detectable,
@@ -324,7 +116,7 @@ class Study:
             "measures": measures, "spread": spread,
             "agreement": [np.equal(ratings, row).mean(axis=1).tolist() for row in ratings],
             "cohen": [[kappas[min(a, b), max(a, b)] for b in range(len(rows))] for a in range(len(rows))],
-            "majority": _scored(
+            "majority": verdicts.scored(
                 {"run": run, "variant": variant, "repeat": -1}, "majority", answers,
                 statistics.majority_vote(ratings), None,
             ),
@@ -372,7 +164,7 @@ class Study:
             chosen = chosen[np.argsort(np.where(known < 0, np.iinfo(known.dtype).max, known), kind="stable")]
         start = max(0, query["offset"])
         page = chosen[start : start + max(0, min(query["limit"], PAGE_MOST_ITEMS))].tolist()
-        lines = _read_lines(folder, [texts.starts[place[n]] if place[n] >= 0 else None for n in page])
+        lines = read_items(folder, [texts.starts[place[n]] if place[n] >= 0 else None for n in page])
         others = [_places(each.hashes, answers.hashes[page]) for each, _ in found]
         shown: list[Item] = []
         for at, (n, line) in enumerate(zip(page, lines, strict=True)):
@@ -382,7 +174,8 @@ class Study:
                 "label": answers.labels[answers.true[n]],
                 "words": int(words[n]),
                 "start": " ".join(line.get("text", "")[: 4 * START_CHARACTERS].split())[:START_CHARACTERS],
-                "answers": [_answer(*each, int(other[at])) for each, other in zip(found, others, strict=True)],
+                "answers": [verdicts.answer_of(*each, int(other[at]))
+                            for each, other in zip(found, others, strict=True)],
             })  # fmt: skip
         return {"total": len(chosen), "offset": start, "items": shown}
 
@@ -397,32 +190,45 @@ class Study:
             raise UserError(f"{run} has no item {hash}; choose one of its own")
         texts = self._texts_of(folder)
         place = int(_places(texts.hashes, answers.hashes[there[:1]])[0])
-        line = _read_lines(folder, [texts.starts[place] if place >= 0 else None])[0]
+        line = read_items(folder, [texts.starts[place] if place >= 0 else None])[0]
         label = answers.labels[answers.true[there[0]]]
         return {"hash": hash, "number": line.get("row"), "label": label, "text": line.get("text", "")}
 
-    def disagreement(self, source: str) -> Disagreement:
-        """How often finished runs on `source` (its `data.source`) and the same items differ in being right."""
+    def disagreement(self, source: str, engine: str) -> Disagreement:
+        """How often finished runs on `source` (its `data.source`) and the same items differ in being right, for one
+        more run of `engine`.
+
+        It is for judging whether a small difference will show, so counted are the pairs with a run of this engine
+        whose difference is small: not told apart by the test (one by one, at 5 %), and not the same answers again.
+        Models that know nothing disagree most; left out are untrained heads, and runs whose accuracy may be that of
+        always answering the commonest class.
+        """
         import numpy as np
 
-        correct: dict[str, list[Any]] = {}
+        correct: dict[str, list[tuple[bool, Any]]] = {}  # by test set: whether it is of this engine, and each answer
         looked = 0
         for folder in list_runs(self._home):
             if looked == PRIOR_RUNS:
                 break
-            with suppress(OSError, ValueError):  # no config, no answers
-                if folder.read_document().get("data", {}).get("source") != source:
+            with suppress(OSError, ValueError, AttributeError):  # no config, no answers
+                document = folder.read_document()
+                if document.get("data", {}).get("source") != source:
                     continue
-                if summarize(folder).state != FINISHED:
+                summary = summarize(folder)
+                if summary.state != FINISHED or summary.scores.get("untrained_head"):
                     continue
                 answers = self._read(folder)
-                looked += 1
-                order = np.argsort(answers.hashes)
-                right = (answers.predicted[0] == answers.true)[order]
-                correct.setdefault(answers.test_set, []).append(right)
-        shares = [
-            float((a != b).mean()) for of_one_test in correct.values() for a, b in combinations(of_one_test, 2)
-        ]
+                right = (answers.predicted[0] == answers.true)[np.argsort(answers.hashes)]
+                low, _ = statistics.wilson_interval(int(right.sum()), len(right))
+                if low > np.bincount(answers.true).max() / len(right):
+                    looked += 1
+                    correct.setdefault(answers.test_set, []).append((document.get("engine") == engine, right))
+        shares = []
+        for of_one_test in correct.values():
+            for (a_counts, a), (b_counts, b) in combinations(of_one_test, 2):
+                _, a_only, b_only, _ = statistics.paired_table(a, b)
+                if (a_counts or b_counts) and a_only + b_only and statistics.mcnemar_exact(a_only, b_only) >= ALPHA:
+                    shares.append((a_only + b_only) / len(a))
         return {"share": median(shares) if shares else None, "pairs": len(shares)}
 
     # -- reading --------------------------------------------------------------------------------------------
@@ -434,7 +240,7 @@ class Study:
         return folder
 
     def _read(self, folder: RunFolder) -> Answers:
-        stamp = _stamp(folder)
+        stamp = stamp_of(folder)
         kept = self._answers.get(folder.name)
         if kept is None or kept[0] != stamp:
             self._answers[folder.name] = stamp, columns.read(folder)
@@ -449,8 +255,8 @@ class Study:
         try:
             return answers, answers.rows.index((row["variant"], row["repeat"]))
         except ValueError:
-            what = f'"{row["variant"]}", repeat' if row["variant"] else "repeat"
-            raise UserError(f"{row['run']} has no answers of {what} {row['repeat']}; open the results anew") from None
+            what = f'"{row["variant"]}", ' * bool(row["variant"]) + f"repeat {row['repeat'] + 1}"
+            raise UserError(f"{row['run']} has no answers of {what}; open the results anew") from None
 
     def _measures_of(self, row: Row) -> Measures:
         _, place = self._find(row)
@@ -472,25 +278,25 @@ class Study:
             predicted[n] = number[answers.predicted[place]][here]
         return found, labels, predicted
 
-    def _texts_of(self, folder: RunFolder) -> _Texts:
+    def _texts_of(self, folder: RunFolder) -> ItemTexts:
         """Runs that are linked to one file of items share it."""
         try:
             found = folder.items.stat()
         except OSError:
-            return _index([])
+            return index_items([])
         key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
         if key not in self._texts:
             with open(folder.items, "rb") as file:
-                self._texts[key] = _index(file)
+                self._texts[key] = index_items(file)
         return self._texts[key]
 
     # -- figures --------------------------------------------------------------------------------------------
 
     def _measure(self, folder: RunFolder) -> RunMeasures:
-        answers, story = self._read(folder), _story(folder)
+        answers, story = self._read(folder), read_story(folder)
         rows: list[Row] = [{"run": folder.name, "variant": variant, "repeat": n} for variant, n in answers.rows]
         measures = [
-            _scored(row, story.values.get(row["repeat"], ""), answers, answers.predicted[place],
+            verdicts.scored(row, story.values.get(row["repeat"], ""), answers, answers.predicted[place],
                     answers.probabilities[place])
             for place, row in enumerate(rows)
         ]  # fmt: skip
@@ -503,9 +309,9 @@ class Study:
         found: RunMeasures = {
             "run": folder.name, "labels": list(answers.labels), "test_set": answers.test_set,
             "varied": story.varied if len(rows) > 1 else "", "measures": measures, "spreads": spreads,
-            "validation": story.validation, "estimate_bytes": _estimate(folder), "warnings": [],
+            "validation": story.validation, "estimate_bytes": read_estimate(folder), "warnings": [],
         }  # fmt: skip
-        found["warnings"] = self._warnings(folder, answers, story, found)
+        found["warnings"] = verdicts.warnings_of(folder, read_settings(folder), story, answers, found)
         return found
 
     def _spread(self, rows: list[Row], accuracies: list[float]) -> Spread:
@@ -518,193 +324,15 @@ class Study:
         }  # fmt: skip
         if several and same:
             read, labels, predicted = self._side_by_side(rows)
-            first = read[0][0]
-            true = [labels.index(label) for label in first.labels]
-            correct = predicted == _numbered(true, first.true)
+            correct = verdicts.are_right(predicted, labels, read[0][0])
             found["interval"] = statistics.mean_accuracy_interval(correct)
             found["kappa"] = statistics.fleiss_kappa(predicted, len(labels))
             found["all_agree"] = statistics.share_all_agree(predicted)
             found["flips"] = int((predicted != predicted[0]).any(axis=0).sum())
         return found
 
-    def _pairs(self, rows: Sequence[Row], names: Sequence[str]) -> list[Pair]:
-        read, labels, predicted = self._side_by_side(rows)
-        first = read[0][0]
-        correct = predicted == _numbered([labels.index(label) for label in first.labels], first.true)
-        pairs: list[Pair] = []
-        for a, b in combinations(range(len(rows)), 2):
-            both, a_only, b_only, neither = cells = statistics.paired_table(correct[a], correct[b])
-            low, high = statistics.paired_difference_interval(*cells)
-            p = statistics.mcnemar_exact(a_only, b_only)
-            pairs.append({
-                "a": a, "b": b, "both_right": both, "a_only": a_only, "b_only": b_only, "both_wrong": neither,
-                "difference": _share((a_only - b_only) / sum(cells), (low, high)),
-                "p": p, "p_holm": p, "verdict": "", "sentence": "",
-            })  # fmt: skip
-        for pair, p in zip(pairs, statistics.holm([pair["p"] for pair in pairs]), strict=True):
-            pair["p_holm"] = p
-            if p < ALPHA:
-                pair["verdict"] = "a" if pair["a_only"] > pair["b_only"] else "b"
-        return pairs
-
     def _apart(self, rows: Sequence[Row], names: Sequence[str]) -> tuple[str, int]:
-        """Why these rows cannot be compared, empty where they can, and how many items they have in common."""
-        every = [self._find(row)[0] for row in rows]
-        if len({answers.test_set for answers in every}) == 1:
-            return "", len(every[0].true)
-        sets = [dict(zip(answers.hashes.tolist(), answers.true.tolist(), strict=True)) for answers in every]
-        common = set(sets[0]).intersection(*sets[1:])
-        if strangers := [name for name, answers in zip(names, every, strict=True) if answers.imported_without_texts]:
-            return (f"{' and '.join(dict.fromkeys(strangers))}: imported without texts, so that columns of one file "
-                    "compare with each other, not with other runs"), len(common)  # fmt: skip
-        if all(len(each) == len(common) for each in sets):
-            torn = sum(
-                len({answers.labels[each[hashed]] for answers, each in zip(every, sets, strict=True)}) > 1
-                for hashed in common
-            )
-            return f"{torn:,} of the {len(common):,} items carry different true labels", len(common)
-        counts = ", ".join(f"{name} {len(each):,}" for name, each in zip(names, sets, strict=True))
-        return f"the items differ: {counts}; {len(common):,} are common to all", len(common)
-
-    # -- warnings -------------------------------------------------------------------------------------------
-
-    def _warnings(self, folder: RunFolder, answers: Answers, story: _Story, found: RunMeasures) -> list[Warning]:
-        warnings: list[Warning] = []
-
-        def warn(figure: str, text: str) -> None:
-            warnings.append({"figure": figure, "text": text})
-
-        document = folder.read_document()
-        if story.scores.get("untrained_head"):
-            warn("model", "UNTRAINED HEAD: the weights that answer were drawn at random, so that the accuracy of "
-                 f"{_mean_accuracy(found):.3f} says nothing about the model")  # fmt: skip
-        if document.get("engine") == "imported":
-            warn("model", f"imported: the {len(answers.true):,} answers were read from a file, and how they came "
-                 "about is not known here")  # fmt: skip
-        first = found["measures"][0]
-        if first["items"] < FEW_ITEMS:
-            accuracy = first["accuracy"]
-            warn("items", f"only {first['items']:,} test items: an accuracy anywhere from {accuracy['low']:.2f} to "
-                 f"{accuracy['high']:.2f} fits them")  # fmt: skip
-        worst = max(found["measures"], key=lambda m: m["invalid"])
-        if worst["invalid"] > MANY_INVALID * worst["items"]:
-            of = f" of {_called(worst)}" if len(found["measures"]) > 1 else ""
-            percent = 100 * worst["invalid"] / worst["items"]
-            warn("invalid", f"{worst['invalid']:,} of {worst['items']:,} answers{of} ({percent:.1f} %) are no label; "
-                 "they count as wrong")  # fmt: skip
-        if rose := _rose(story.validation):
-            warn("loss", rose)
-        if leaked := self._leaked(folder, document, answers):
-            warn("accuracy", f"{leaked:,} of the {len(answers.true):,} test items stand in the training set too, "
-                 "so that the accuracy is too high to be believed")  # fmt: skip
-        return warnings
-
-    def _leaked(self, folder: RunFolder, document: dict[str, Any], answers: Answers) -> int:
-        """How many test items were trained on, where the run allowed it."""
-        if document.get("data", {}).get("overlap") != "allow":
-            return 0
-        source = folder
-        with suppress(OSError, ValueError):  # the run that it scored is gone
-            while document.get("engine") == "evaluate":
-                source = RunFolder(self._home.runs / str(document.get("run", "")))
-                document = source.read_document()
-        if document.get("engine") == "prompting":
-            return 0  # nothing is trained, and no example is taken from the test
-        trained: set[str] = set()
-        with suppress(OSError, ValueError, KeyError, TypeError), open(source.splits, "rb") as file:
-            for item in map(json.loads, file):
-                if item["split"] == "train":
-                    trained.add(item["hash"].partition("#")[0])
-        return sum(hashed.decode().partition("#")[0] in trained for hashed in answers.hashes.tolist())
-
-
-# -- a run's files -------------------------------------------------------------------------------------------
-
-
-def _stamp(folder: RunFolder) -> tuple[int, ...]:
-    """Changes with the events and the answers of a run."""
-    found = []
-    for path in (folder.events, folder.predictions):
-        try:
-            status = path.stat()
-        except OSError:
-            continue  # `answers.read` says what is missing
-        found += [status.st_size, status.st_mtime_ns]
-    return tuple(found)
-
-
-def _story(folder: RunFolder) -> _Story:
-    story, earlier = _Story(), []
-    for event in _telling_events(folder):
-        match event:
-            case ev.Started():
-                earlier, story.validation = story.validation, []
-            case ev.Resumed():
-                story.validation = [v for v in earlier if v["step"] is not None and v["step"] <= event.step]
-            case ev.Evaluated() if event.split == "validation":
-                story.validation.append({
-                    "step": event.step, "epoch": event.epoch, "loss": _finite(event.loss),
-                    "accuracy": event.scores.get("accuracy"),
-                })  # fmt: skip
-            case ev.Repeat():
-                story.varied = "" if event.varied == "nothing" else event.varied
-                story.values[event.index] = event.value
-            case ev.Ended():
-                story.scores = event.scores
-    return story
-
-
-def _telling_events(folder: RunFolder) -> list[ev.Event]:
-    """All events but the many that tell of a step or of progress, which are not even parsed."""
-    found = []
-    with suppress(OSError):
-        for line in folder.events.read_bytes().splitlines():
-            head = line[:80]
-            if b'"kind":"step"' in head or b'"kind":"progress"' in head:
-                continue
-            with suppress(ValueError, TypeError):  # no event; a torn end
-                if record := ev.decode(line):
-                    found.append(record.event)
-    return found
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _estimate(folder: RunFolder) -> int | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return int(json.loads(folder.estimate.read_bytes())["peak_bytes"])
-    return None
-
-
-def _index(file: Any) -> _Texts:
-    """Go once through the lines of an `items.jsonl`."""
-    import numpy as np
-
-    hashes, starts, words, numbers, offset = [], [], [], [], 0
-    for line in file:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):  # a torn line
-            item = json.loads(line)
-            count, number = len(item["text"].split()), item.get("row")
-            hashes.append(item["hash"].encode())
-            starts.append(offset)
-            words.append(count)
-            numbers.append(-1 if number is None else number)
-        offset += len(line)
-    return _Texts(np.array(hashes, np.bytes_), starts, np.array(words, np.int32), np.array(numbers, np.int64))
-
-
-def _read_lines(folder: RunFolder, starts: Sequence[int | None]) -> list[dict[str, Any]]:
-    """The lines of `items.jsonl` that start there; empty for None."""
-    found: list[dict[str, Any]] = [{} for _ in starts]
-    if any(start is not None for start in starts):
-        with open(folder.items, "rb") as file:
-            for place, start in enumerate(starts):
-                if start is not None:
-                    file.seek(start)
-                    found[place] = json.loads(file.readline())
-    return found
+        return verdicts.why_apart([self._find(row)[0] for row in rows], names)
 
 
 def _places(among: "NDArray[Any]", hashes: "NDArray[Any]") -> "NDArray[Any]":
@@ -718,123 +346,3 @@ def _places(among: "NDArray[Any]", hashes: "NDArray[Any]") -> "NDArray[Any]":
     order = np.argsort(among)
     there = order[np.minimum(np.searchsorted(among, hashes, sorter=order), len(among) - 1)]
     return np.where(among[there] == hashes, there, -1)
-
-
-# -- figures and words ---------------------------------------------------------------------------------------
-
-
-def _scored(
-    row: Row, value: str, answers: Answers, predicted: "NDArray[Any]", probabilities: "NDArray[Any] | None"
-) -> Measures:
-    import numpy as np
-
-    labels, classes = answers.labels, len(answers.labels)
-    column = np.where(predicted < 0, classes, predicted).astype(np.int64)
-    cells = np.bincount(answers.true * (classes + 1) + column, minlength=classes * (classes + 1))
-    confusion: list[list[int]] = cells.reshape(classes, classes + 1).tolist()
-    scores = scoring.scores(confusion, labels)
-    items, correct = len(predicted), sum(confusion[c][c] for c in range(classes))
-    intervals = statistics.macro_intervals(confusion)
-    brier = error = None
-    bins: list[tuple[float, float, int, float, float]] = []
-    if probabilities is not None and np.isfinite(probabilities).any():
-        brier = statistics.brier_score(probabilities, answers.true)
-        error, bins = statistics.calibration(probabilities, answers.true)
-
-    def macro(name: str) -> Share:
-        return _share(scores[name], intervals[name])
-
-    return {
-        "row": row, "value": value, "items": items, "correct": correct, "invalid": scores["invalid"],
-        "accuracy": _share(scores["accuracy"], statistics.wilson_interval(correct, items)),
-        "accuracy_answered": scores["accuracy_answered"] if scores["invalid"] < items else None,
-        "recall": {
-            label: _share(scores["recall"][label], statistics.wilson_interval(line[c], sum(line)))
-            for c, (label, line) in enumerate(zip(labels, confusion, strict=True)) if sum(line)
-        },
-        "precision": scores["precision"],
-        "macro_precision": macro("macro_precision"), "macro_recall": macro("macro_recall"),
-        "macro_f1": macro("macro_f1"),
-        "brier": brier, "calibration_error": error,
-        "reliability": [
-            {"low": low, "high": high, "items": count, "confidence": confidence, "accuracy": accuracy}
-            for low, high, count, confidence, accuracy in bins
-        ],
-        "confusion": confusion,
-    }  # fmt: skip
-
-
-def _share(value: float, interval: tuple[float, float]) -> Share:
-    return {"value": value, "low": interval[0], "high": interval[1]}
-
-
-def _numbered(numbers: Sequence[int], true: "NDArray[Any]") -> "NDArray[Any]":
-    import numpy as np
-
-    found: NDArray[Any] = np.array(numbers)[true]
-    return found
-
-
-def _answer(answers: Answers, row: int, item: int) -> ItemAnswer:
-    predicted, read = int(answers.predicted[row, item]), int(answers.tokens_read[row, item])
-    chance = float(answers.probabilities[row, item, predicted]) if predicted >= 0 else math.nan
-    return {
-        "predicted": answers.labels[predicted] if predicted >= 0 else None,
-        "probability": _finite(chance),
-        "tokens_read": read if read >= 0 else None,
-        "text": answers.text(row, item),
-    }
-
-
-def _mean_accuracy(found: RunMeasures) -> float:
-    return fmean(m["accuracy"]["value"] for m in found["measures"])
-
-
-def _called(measures: Measures) -> str:
-    row = measures["row"]
-    return f'"{row["variant"]}", repeat {row["repeat"]}' if row["variant"] else f"repeat {row['repeat']}"
-
-
-def _rose(validation: Sequence[Validation]) -> str:
-    """A sentence where the last validation loss lies above the lowest, an epoch or more before it."""
-    known = [v for v in validation if v["loss"] is not None]
-    if len(known) < 2:
-        return ""
-    best, last = min(known, key=lambda v: v["loss"] or 0.0), known[-1]
-    lowest, end = best["loss"] or 0.0, last["loss"] or 0.0
-    epochs = (last["epoch"] or 0.0) - (best["epoch"] or 0.0)
-    if end <= lowest * (1 + LOSS_ROSE) or (last["epoch"] is not None and epochs < 0.99):
-        return ""
-
-    def at(one: Validation) -> str:
-        return f"step {one['step']}" if one["epoch"] is None else f"epoch {one['epoch']:.3g}"
-
-    return f"the validation loss rose while training went on: {lowest:.4f} at {at(best)}, {end:.4f} at {at(last)}"
-
-
-def p_words(p: float) -> str:
-    """A p value as people write it: "p = 0.0012"; below 0.00001 the power of ten that it does not reach."""
-    if p < 1e-5:
-        power = math.ceil(-math.log10(p)) - 1 if p else 300
-        return f"p < 1e-{power}"
-    short = f"{p:.2g}"
-    exact = f"{p:.3g}" if float(short) == ALPHA else short  # never on the wrong side of it
-    return f"p = {Decimal(exact):f}"
-
-
-def _say(pairs: Sequence[Pair], names: Sequence[str], items: int, detectable: float | None) -> None:
-    """Put each pair into a sentence."""
-    for pair in pairs:
-        sides = [(names[pair["a"]], pair["a_only"]), (names[pair["b"]], pair["b_only"])]
-        if pair["verdict"] == "b":
-            sides.reverse()
-        (one, one_only), (other, other_only) = sides
-        counts = f"{one} alone right on {one_only:,}, {other} alone on {other_only:,}"
-        p = p_words(pair["p_holm"]) + (f" after Holm over {len(pairs)} pairs" if len(pairs) > 1 else "")
-        if pair["verdict"]:
-            pair["sentence"] = f"{one} is better on these {items:,} items: {counts}, {p}"
-        elif not one_only + other_only:
-            pair["sentence"] = f"{one} and {other} are right on the very same of these {items:,} items"
-        else:
-            unseen = f"; a difference under {detectable * 100:.1f} points could not be seen" if detectable else ""
-            pair["sentence"] = f"{one} and {other} are not told apart on these {items:,} items ({counts}, {p}){unseen}"

@@ -13,25 +13,24 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Static
 
-from engines.parts.study import Comparison, Measures, Pair, Row, RunMeasures
+from engines.parts.findings import Comparison, Measures, Pair, Row, RunMeasures
+from engines.parts.statistics import smallest_detectable_difference
+from engines.parts.verdicts import ALPHA, p_words
 from engines.settings import UserError
 from labtui import format
+from labtui.caveats import caveats
 from labtui.sanitize import clean
-from labtui.theme import colours_of
+from labtui.theme import THEME, colours_of
 from labtui.widgets import rows as lists
 from labtui.widgets.bars import KeyBar, Line
 from labtui.widgets.drawn import ColouredRows, Drawn
-from labtui.widgets.figures import Whisker, dot_whisker, fit, own_names, paired_table
+from labtui.widgets.figures import Whisker, common_start, dot_whisker, fit, own_names, paired_table
 
 WIDE_COLUMNS = 120  # from here on, the models stand beside the pair
 INDENT = 12  # of what a figure means
 TELLING = ("accuracy", "items", "invalid", "model")  # the figures whose warnings matter here
 NEXT_STEP = "In Results, e scores a run on other data: score both on the same items and compare those rows."
-
-
-def p_text(p: float) -> str:
-    """A p-value, never as zero: `p < 0.0001`, `p = 0.0312`, `p = 0.42`."""
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}" if p < 0.1 else f"p = {p:.2f}"
+IMPORT_STEP = "Import the predictions with their texts (labtui import FILE --text COLUMN): by these, items are matched."
 
 
 def points(fraction: float) -> str:
@@ -52,17 +51,19 @@ def pair_text(found: Comparison, pair: Pair, width: int) -> Text:
     if difference["low"] is not None and difference["high"] is not None:
         interval = f"95 %: {points(difference['low'])} to {points(difference['high'])}; "
     told = [("Difference", f"{points(difference['value'])} points", f"{interval}first less second")]
-    split = f"exact; two equally good ones would split the {format.count(alone)} items that only one has right this " \
-            f"unevenly in {_share_text(pair['p'])} of cases"
-    told.append(("McNemar", p_text(pair["p"]), split if alone else "both are right on the same items"))
+    split = f"were both equally good, the {format.count(alone)} items that only one has right would fall at least " \
+            f"this unevenly in {_share_text(pair['p'])} of cases (exact McNemar test)"
+    told.append(("p", p_words(pair["p"]).removeprefix("p "), split if alone else "both are right on the same items"))
     if pairs > 1:
-        told.append(("Holm", p_text(pair["p_holm"]), f"the same, corrected for {pairs} pairs: it decides"))
-    if found["detectable"] is not None and found["items"]:
-        apart = sum(p["a_only"] + p["b_only"] for p in found["pairs"]) / (pairs * found["items"])
-        here = "here" if pairs == 1 else f"in the mean of the {pairs} pairs"
-        told.append(("Detectable", f"{100 * found['detectable']:.1f} points or more",
-                     f"what {format.count(found['items'])} items show 4 times in 5 (80 % power, alpha 0.05) when only "
-                     f"one of two is right on {100 * apart:.1f} % of them, as {here}"))
+        told.append(("p (Holm)", p_words(pair["p_holm"]).removeprefix("p "),
+                     f"corrected for trying {pairs} pairs: it decides"))
+    if alone:
+        least = smallest_detectable_difference(found["items"], alone / found["items"], alpha=ALPHA / pairs)
+        level = f"alpha {ALPHA:g}" + (f" over {pairs} pairs" if pairs > 1 else "")
+        shown = f"{100 * least:.1f} points or more" if least < 1 else "none"
+        told.append(("Detectable", shown,
+                     f"a true difference that {format.count(found['items'])} items show 4 times in 5 when only one of "
+                     f"two is right on {100 * alone / found['items']:.1f} % of them, as here (80 % power, {level})"))
     text = Text(no_wrap=True)
     for name, figure, meaning in told:
         text.append(f"{name:<{INDENT}}", "dim").append(figure, "bold")
@@ -99,6 +100,14 @@ def macro_text(measures: Sequence[Measures], names: Sequence[str], colours: Sequ
     return text
 
 
+def told_once(warnings: Iterable[tuple[str, str]]) -> list[str]:
+    """Warnings of models, each text once with the names of all that it is about."""
+    of: dict[str, list[str]] = {}
+    for name, text in warnings:
+        of.setdefault(clean(text), []).append(clean(name))
+    return [f"! {', '.join(names)}: {text}" for text, names in of.items()]
+
+
 class PairList(ColouredRows):
     """The pairs, with what came out of each."""
 
@@ -120,7 +129,7 @@ class PairList(ColouredRows):
         yield lists.Row(None, ((f" {fit(first, name)} {fit('second', name)}  points  p (Holm)  verdict", "heading"),))
         for at, pair in enumerate(self._found["pairs"]):
             verdict, style = verdict_text(pair)
-            p = p_text(pair["p_holm"]).removeprefix("p ").removeprefix("= ").replace("< ", "<")
+            p = p_words(pair["p_holm"]).removeprefix("p ").removeprefix("= ").replace("< ", "<")
             yield lists.Row(str(at), (
                 (" ", ""), (fit(self._found["names"][pair["a"]], name) + " ", self._colours[pair["a"]]),
                 (fit(self._found["names"][pair["b"]], name), self._colours[pair["b"]]),
@@ -148,9 +157,8 @@ class CompareScreen(Screen[None]):
     CompareScreen .body { height: 1fr; scrollbar-gutter: auto; }
     CompareScreen .body > Vertical { height: auto; width: 1fr; padding: 1 1 0 1; }
     CompareScreen .sentence { text-style: bold; margin: 0 0 1 0; }
-    CompareScreen .table { margin: 0 0 1 0; }
-    CompareScreen .warnings { height: auto; }
-    CompareScreen .warnings { color: $warning; }
+    CompareScreen .table, CompareScreen .caveats { margin: 0 0 1 0; }
+    CompareScreen .warnings { height: auto; color: $warning; }
     CompareScreen .whiskers { margin: 0 0 1 0; }
     CompareScreen.-wide .body { layout: horizontal; }
     """
@@ -159,10 +167,14 @@ class CompareScreen(Screen[None]):
         """`rows` of finished runs, two or more, with the `names` and `colours` that they have on the screen; without
         colours they get their own."""
         super().__init__()
-        self._rows, self._names = rows, own_names(names)
+        self._rows = rows
+        self._of, self._names = common_start(own_names(names))
+        if self._of.endswith(" repeat"):  # a number alone is no name
+            self._of, self._names = self._of.removesuffix(" repeat"), [f"repeat {name}" for name in self._names]
         keys = [f"{row['run']} {row['variant']} {row['repeat']}" for row in rows]
         self._colours = list(colours) or [colours_of(keys)[key] for key in keys]
         self._found: Comparison | None = None
+        self._runs: list[RunMeasures] = []
 
     def compose(self) -> ComposeResult:
         yield Line(Text(" Compare"), id="title")
@@ -171,6 +183,7 @@ class CompareScreen(Screen[None]):
         with VerticalScroll(classes="body", can_focus=False):
             with Vertical(classes="pair"):
                 yield Drawn(classes="sentence")
+                yield Drawn(classes="caveats")
                 yield Drawn(classes="table")
                 yield Drawn(classes="tests")
             with Vertical(classes="models"):
@@ -197,8 +210,8 @@ class CompareScreen(Screen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= WIDE_COLUMNS, "-wide")
-
         self._fit_list()
+        self._say_what(event.size.width)
 
     def _fit_list(self) -> None:
         """A third of the screen for the list of pairs at most."""
@@ -214,18 +227,16 @@ class CompareScreen(Screen[None]):
         if isinstance(answer, str):
             said.update(clean(answer))
             return
-        found, runs = answer
+        found, self._runs = answer
         self._found = found
-        names = f"{len(found['rows'])} sets of answers" if len(found["rows"]) > 2 else " against ".join(
-            map(clean, found["names"]))
-        on_items = f"the same {format.count(found['items'])} items" if found["same_items"] else "different items"
-        self.query_one("#title", Line).say(Text(f" Compare on {on_items}: {names}"))
+        self._say_what(self.size.width)
         said.display = not found["pairs"]
         said.set_class(not found["pairs"], "-none")
         if not found["pairs"]:
-            said.update(Text.assemble(("No verdict. ", "bold"), clean(found["reason"]), "\n", NEXT_STEP))
+            step = IMPORT_STEP if "without texts" in found["reason"] else NEXT_STEP
+            said.update(Text.assemble(("No verdict. ", "bold"), clean(found["reason"]), ".\n", step))
         self.query_one(".body").display = True
-        self._draw_models(found, runs)
+        self._draw_models(found, self._runs)
         self.query_one(".pair").display = bool(found["pairs"])
         pairs = self.query_one(PairList)
         pairs.display = len(found["pairs"]) > 1
@@ -235,6 +246,20 @@ class CompareScreen(Screen[None]):
             pairs.focus()
         if found["pairs"]:
             self._draw_pair()
+        self.refresh_bindings()
+
+    def _say_what(self, width: int) -> None:
+        """The first line: the names where there is room for both."""
+        found = self._found
+        if found is None:
+            return
+        items = f"the same {format.count(found['items'])} items" if found["same_items"] else "different items"
+        names = [clean(name) for name in found["names"]]
+        of = clean(self._of)
+        said = f" Compare on {items}: {of}{', ' * bool(of)}{' against '.join(names)}"
+        if len(names) > 2 or cell_len(said) > width:
+            said = f" Compare {len(names)} sets of answers to {items}{': ' * bool(of)}{of}"
+        self.query_one("#title", Line).say(Text(said))
 
     @property
     def pair(self) -> Pair | None:
@@ -253,6 +278,11 @@ class CompareScreen(Screen[None]):
         both, sentence = (pair["a"], pair["b"]), clean(pair["sentence"])
         self.query_one(".sentence", Drawn).show(both, lambda width, height: Text(
             "\n".join(textwrap.wrap(sentence, max(20, width))), no_wrap=True))
+        doubts = caveats(found, pair, self._runs)
+        self.query_one(".caveats").display = bool(doubts)
+        self.query_one(".caveats", Drawn).show(both, lambda width, height: Text("\n".join(
+            line for said in doubts for line in textwrap.wrap(f"! {clean(said)}", max(20, width))),
+            THEME.warning or "", no_wrap=True))
         self.query_one(".table", Drawn).show(both, lambda width, height: paired_table(
             pair["both_right"], pair["a_only"], pair["b_only"], pair["both_wrong"], names, width, colours=colours,
             ascii_only=self._ascii))
@@ -263,16 +293,18 @@ class CompareScreen(Screen[None]):
         whiskers = [Whisker(name, m["accuracy"]["value"], m["accuracy"]["low"], m["accuracy"]["high"], colour)
                     for m, name, colour in zip(measures, names, colours, strict=True)]
         chance = 1 / len(runs[0]["labels"]) if runs and len({len(r["labels"]) for r in runs}) == 1 else None
-        head = "accuracy, with its 95 % interval (Wilson)\n"
+        head = "accuracy and its 95 % interval over the items"
         self.query_one(".whiskers", Drawn).show("whiskers", lambda width, height: Text.assemble(
-            (head, "dim"), dot_whisker(whiskers, width, chance=chance, ascii_only=self._ascii)))
+            (fit(head, width, self._ascii).rstrip() + "\n", "dim"),
+            dot_whisker(whiskers, width, chance=chance, ascii_only=self._ascii)))
         self.query_one(".macros", Drawn).show("macros", lambda width, height: macro_text(
             measures, names, colours, width, self._ascii))
-        first_name = {row["run"]: name for row, name in reversed(list(zip(found["rows"], names, strict=True)))}
-        warnings = [f"! {first_name[run['run']]}: {warning['text']}" for run in runs for warning in run["warnings"]
-                    if warning["figure"] in TELLING]
+        warnings = told_once((name, warning["text"]) for run in runs
+                             for row, name in zip(found["rows"], names, strict=True) if row["run"] == run["run"]
+                             for warning in run["warnings"] if warning["figure"] in TELLING
+                             and warning["variant"] in (None, row["variant"]))
         shown = self.query_one(".warnings", Static)
-        shown.update(clean("\n".join(warnings), multiline=True) + "\n")
+        shown.update("\n".join(warnings) + "\n")
         shown.display = bool(warnings)
 
     @property
@@ -280,6 +312,9 @@ class CompareScreen(Screen[None]):
         return bool(self.app.ascii_only)  # type: ignore[attr-defined]
 
     # -- keys -------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "items" or self.pair is not None
 
     def action_scroll(self, lines: int) -> None:
         """Scroll what stands below the list."""
@@ -289,10 +324,9 @@ class CompareScreen(Screen[None]):
         """The items on which the pair disagrees."""
         pair, found = self.pair, self._found
         if pair is None or found is None:
-            self.notify("there is no pair on the same items whose answers could be read side by side", markup=False)
             return
         from labtui.screens.items import ItemsScreen
 
         both = (pair["a"], pair["b"])
         self.app.push_screen(ItemsScreen([found["rows"][at] for at in both], [found["names"][at] for at in both],
-                                         "disagree"))
+                                         "disagree", self._of))

@@ -82,13 +82,14 @@ class ExportScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one(Line).focus()
         self._show()
-        self._say(f"in {clean(str(Path.cwd()))}" if self._formats else "there is nothing to export yet")
+        self._say_where()
 
     def action_choose(self, by: int) -> None:
         """The next or the previous format; a file name that was not edited follows."""
         if self._formats:
             self._chosen = (self._chosen + by) % len(self._formats)
             self._show()
+            self._say_where()
 
     def _show(self) -> None:
         if not self._formats:
@@ -109,6 +110,13 @@ class ExportScreen(ModalScreen[None]):
             name = "results" if chosen.what == TABLE else self._runs[0] if len(self._runs) == 1 else RUN
             self._suggested = line.value = f"{name}{chosen.suffix}"
             line.cursor_position = len(line.value)
+
+    def _say_where(self) -> None:
+        if not self._formats:
+            self._say("there is nothing to export yet")
+            return
+        several = self._formats[self._chosen].what != TABLE and len(self._runs) > 1
+        self._say(f"in {clean(str(Path.cwd()))}" + f"; {RUN} stands for the name of each run" * several)
 
     def _say(self, text: str, wrong: bool = False) -> None:
         said = self.query_one(".said", Static)

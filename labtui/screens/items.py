@@ -1,42 +1,32 @@
 """Items: the test items behind the figures, with what each model or repeat answered, and the full review."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
-from rich.style import Style
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.geometry import Region
-from textual.message import Message
 from textual.screen import Screen
-from textual.strip import Strip
 from textual.timer import Timer
-from textual.widget import Widget
 from textual.widgets import Static
 
-from engines.parts.study import Item, ItemAnswer, ItemPage, ItemQuery, ItemText, Row, Which
-from engines.settings import UserError
+from engines.parts.findings import Item, ItemPage, ItemQuery, ItemText, Row, Which
 from labtui import format
 from labtui.sanitize import clean
+from labtui.screens.questions import Questions
 from labtui.widgets.bars import KeyBar
-from labtui.widgets.cells import Cells, cells_of, changes, strip_of
-from labtui.widgets.rows import CURSOR
+from labtui.widgets.figures import common_start
+from labtui.widgets.item_list import MARKS, PAGE_ITEMS, ItemList, mark
 
-PAGE_ITEMS = 100
-KEPT_PAGES = 20
 KEPT_TEXTS = 200
 REST_S = 0.08  # a cursor that runs on asks for no review
 LATE_S = 0.3  # after so long without the review its first words stand in for it
 CUT_BELOW = 0.75  # tokens a word: no tokenizer makes so few of a text that it read in full
 MIN_NAME, ANSWER_ROOM = 12, 40  # cells of a row's name, and those that its answer takes
-TEXT_ROOM = 22  # cells that the answers leave to the text of a line
 WIDE_COLUMNS = 110
-RIGHT, WRONG, INVALID = "✓", "✗", "?"
-MARKS = f"{RIGHT} right  {WRONG} wrong  {INVALID} invalid"
 # fewest and most words, 0: no limit
 LENGTHS: dict[str, tuple[int, int]] = {
     "any length": (0, 0), "under 100 words": (0, 99), "100–300 words": (100, 300), "over 300 words": (301, 0),
@@ -48,105 +38,11 @@ NOTHING: dict[Which, str] = {
 NO_TEXT = "The run was imported without texts: only the labels and the answers are known."
 
 
-class Questions:
-    """Puts questions to the analyst in threads. Of one kind one is asked at a time, and of those put meanwhile only
-    the last: what the user has moved on from is never asked."""
-
-    def __init__(self, screen: Screen[Any]) -> None:
-        self._screen = screen
-        self._busy: set[str] = set()
-        self._next: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {}
-
-    def ask(self, kind: str, question: Callable[[], Any], done: Callable[[Any], object]) -> None:
-        """`done(answer)` in the app, with the exception where there is no answer, unless the screen is left."""
-        self._next[kind] = question, done
-        if kind not in self._busy:
-            self._start(kind)
-
-    def _start(self, kind: str) -> None:
-        app: Any = self._screen.app
-        question, done = self._next.pop(kind)
-        self._busy.add(kind)
-
-        def answer() -> Any:
-            try:
-                return question()
-            except (UserError, OSError) as error:
-                return error
-            except Exception as error:
-                app.report(error)
-                return error
-
-        app.in_background(answer, lambda answer: self._answered(kind, done, answer))
-
-    def _answered(self, kind: str, done: Callable[[Any], object], answer: Any) -> None:
-        self._busy.discard(kind)
-        if not self._screen.is_running:
-            return
-        if kind in self._next:
-            self._start(kind)
-        done(answer)
-
-
-def short_labels(labels: Sequence[str]) -> dict[str, str]:
-    """Cleaned labels cut to their first three or more characters, so many that they stay apart."""
-    cleaned = {label: clean(label) for label in labels}
-    longest = max((len(label) for label in cleaned.values()), default=3)
-    for width in range(3, longest):
-        if len({label[:width] for label in cleaned.values()}) == len(set(cleaned.values())):
-            return {label: short[:width] for label, short in cleaned.items()}
-    return cleaned
-
-
-def common_start(names: Sequence[str]) -> tuple[str, list[str]]:
-    """The words with which all names begin, with a colon, and the rest of each, of which none is empty."""
-    words = [name.split() for name in names]
-    shortest = min(map(len, words), default=0)
-    same = next((n for n in range(shortest) if len({tuple(w[: n + 1]) for w in words}) > 1), shortest)
-    if len(names) < 2 or not same or same == shortest:
-        return "", list(names)
-    return " ".join(words[0][:same]) + ":  ", [" ".join(w[same:]) for w in words]
-
-
 def asked(rows: Sequence[Row]) -> list[str]:
     """Which models Classify is to ask for the answers of these rows: runs, or repeats of a run by their rows' keys."""
     keys = [f"{row['run']} repeat {row['repeat']}" if row["repeat"] and not row["variant"] else row["run"]
             for row in rows]
     return list(dict.fromkeys(keys))
-
-
-def mark(answer: ItemAnswer, label: str) -> tuple[str, str]:
-    """The sign of an answer to an item of this true label, and the style of it."""
-    if answer["predicted"] is None:
-        return INVALID, "warn"
-    return (RIGHT, "good") if answer["predicted"] == label else (WRONG, "bad")
-
-
-def answer_cells(item: Item, short: dict[str, str], room: int) -> list[tuple[str, str]]:
-    """The answers in at most `room` cells: sign, label and probability; where there is no room for all, less."""
-    answers = item["answers"]
-    width = max([3, *map(cell_len, short.values())])
-    full, named = width + 7, width + 2
-    if len(answers) * (full + 2) - 2 <= room:
-        form = full
-    elif len(answers) * (named + 2) - 2 <= room:
-        form = named
-    else:
-        form = 0
-    pieces: list[tuple[str, str]] = []
-    for n, answer in enumerate(answers):
-        sign, style = mark(answer, item["label"])
-        if not form:
-            if n == room - 1 and len(answers) > room:
-                return [*pieces, ("…", "faint")]
-            pieces.append((sign, style))
-            continue
-        said = "" if answer["predicted"] is None else short.get(answer["predicted"], clean(answer["predicted"]))
-        pieces += [("  " if n else "", ""), (f"{sign} {set_cell_size(said, width)}", style)]
-        if form == full:
-            known = answer["probability"]
-            pieces.append((" " * 5 if known is None else f" {known:4.2f}", "faint"))
-    return pieces
 
 
 def review_text(item: Item, text: ItemText | None, names: Sequence[str], room: int) -> Content:
@@ -176,196 +72,6 @@ def review_text(item: Item, text: ItemText | None, names: Sequence[str], room: i
         body = clean(text["text"], multiline=True)
         parts.append((body, "") if body else (NO_TEXT, "dim"))
     return Content.assemble(*parts)
-
-
-class ItemList(Widget, can_focus=True):
-    """Some or many items, of which only the pages on the screen are asked for. Repaints only cells that change."""
-
-    DEFAULT_CSS = """
-    ItemList {
-        & > .items--faint { color: $foreground 60%; }
-        & > .items--good { color: $success; }
-        & > .items--bad { color: $error; text-style: bold; }
-        & > .items--warn { color: $warning; text-style: bold; }
-        & > .items--cursor { color: $foreground; background: $panel; text-style: bold; }
-    }
-    ItemList:focus > .items--cursor { color: $background; background: $primary; text-style: bold; }
-    """
-    STYLES: ClassVar[tuple[str, ...]] = ("faint", "good", "bad", "warn")
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"items--{name}" for name in (*STYLES, "cursor")}
-    PLACE = "In the list of items"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("left", "page(-1)", "A screen up", show=False),
-        Binding("right", "page(1)", "A screen down", show=False),
-        Binding("home,g", "move(-1000000000)", "First", show=False),
-        Binding("end,G", "move(1000000000)", "Last", show=False),
-    ]
-
-    class Moved(Message):
-        """Another item is under the cursor."""
-
-    class Lacking(Message):
-        """Items on the screen are not there yet: those from `offset` on are wanted."""
-
-        def __init__(self, offset: int) -> None:
-            super().__init__()
-            self.offset = offset
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-        self.index = 0
-        self._pages: dict[int, list[Item]] = {}
-        self._said = ""
-        self._short: dict[str, str] = {}
-        self._top = 0
-        self._shown: list[Cells] = []
-        self._shown_cursor = -1
-        self._styles: dict[str, Style] = {}
-        self._cursor_styles: dict[str, Style] = {}
-
-    @property
-    def item(self) -> Item | None:
-        """The item under the cursor, where it is known."""
-        return self._item(self.index) if self.index < self.total else None
-
-    def _item(self, index: int) -> Item | None:
-        page = self._pages.get(index // PAGE_ITEMS, [])
-        return page[index % PAGE_ITEMS] if index % PAGE_ITEMS < len(page) else None
-
-    def start(self, page: ItemPage | None, index: int, labels: Sequence[str], said: str = "") -> None:
-        """Show another selection, of which one page is known, with the cursor on `index`. `said` stands in an empty
-        list; `labels` are all that may occur."""
-        self.total = page["total"] if page else 0
-        self.index = max(0, min(index, self.total - 1))
-        self._pages = {page["offset"] // PAGE_ITEMS: page["items"]} if page else {}
-        self._said, self._short = said, short_labels(labels)
-        self._top = max(0, self.index - self._height // 2)
-        self._show()
-        self.post_message(self.Moved())
-
-    def name_labels(self, labels: Sequence[str]) -> None:
-        """Say which labels there are, now that they are known."""
-        self._short = short_labels(labels)
-        self._show()
-
-    def add(self, page: ItemPage) -> None:
-        """Take in another page of the same selection."""
-        known = self.item is not None
-        self._pages[page["offset"] // PAGE_ITEMS] = page["items"]
-        here = self.index // PAGE_ITEMS
-        while len(self._pages) > KEPT_PAGES:
-            del self._pages[max(self._pages, key=lambda number: abs(number - here))]
-        self._show()
-        if not known:
-            self.post_message(self.Moved())
-
-    @property
-    def _height(self) -> int:
-        return max(1, self.size.height - 1)  # below the heads of the columns
-
-    def _line(self, index: int, answers_width: int) -> list[tuple[str, str]]:
-        item = self._item(index)
-        if item is None:
-            return [("  …", "faint")]
-        label = self._short.get(item["label"], clean(item["label"]))
-        pieces = [("  ", ""), (set_cell_size(label, self._label_width), ""), ("  ", "")]
-        answers = answer_cells(item, self._short, self._room)
-        used = sum(cell_len(text) for text, _ in answers)
-        words = format.count(item["words"]) if item["words"] else format.MISSING
-        start = clean(item["start"])
-        return [*pieces, *answers, (" " * (answers_width - used), ""), (f"{words:>7}", "faint"), ("  ", ""),
-                (start, "") if start else ("(imported without text)", "faint")]
-
-    @property
-    def _label_width(self) -> int:
-        return max([4, *map(cell_len, self._short.values())])
-
-    @property
-    def _room(self) -> int:
-        """Cells for the answers."""
-        return max(8, self.size.width - self._label_width - 13 - TEXT_ROOM)
-
-    def _show(self) -> None:
-        width, height = self.size
-        if not width or not height:
-            return
-        if not self._top <= self.index < self._top + self._height:
-            # a third of the lines beyond the cursor: the list is painted anew once in so many steps
-            third = self._height // 3
-            self._top = self.index - (third if self.index < self._top else self._height - 1 - third)
-        self._top = max(0, min(self._top, self.total - self._height))
-        seen = range(self._top, min(self.total, self._top + self._height))
-        known = [item for index in seen if (item := self._item(index))]
-        answers = max((sum(cell_len(text) for text, _ in answer_cells(item, self._short, self._room))
-                       for item in known), default=0)
-        answers = max(6, answers)
-        head = "answer" if not known or len(known[0]["answers"]) == 1 else "answers"
-        heads = f"  {set_cell_size('true', self._label_width)}  {set_cell_size(head, answers)}  words  text"
-        lines = [cells_of([(heads, "faint")], width)]
-        lines += [cells_of(self._line(index, answers), width) for index in seen]
-        if not self.total:
-            lines = [cells_of([(f"  {part}", "faint")], width) for part in self._said.split("\n")]
-        lines += [cells_of((), width)] * (height - len(lines))
-        cursor = self.index - self._top + 1 if self.total else -1
-        if cursor >= 0:
-            lines[cursor][0] = (CURSOR, "")  # seen without colours too
-        moved = {cursor, self._shown_cursor}
-        regions = []
-        for y, line in enumerate(lines):
-            if y >= len(self._shown) or (y in moved and len(moved) == 2):
-                regions.append(Region(0, y, width, 1))
-            else:
-                regions += [Region(start, y, stop - start, 1) for start, stop in changes(self._shown[y], line)]
-        self._shown, self._shown_cursor = lines, cursor
-        if regions:
-            self.refresh(*regions)
-        lacking = next((index for index in seen if self._item(index) is None), None)
-        if lacking is not None:
-            self.post_message(self.Lacking(lacking // PAGE_ITEMS * PAGE_ITEMS))
-
-    def render_line(self, y: int) -> Strip:
-        if not self._styles:
-            base = self.rich_style
-            self._styles = {"": base} | {
-                name: base + self.get_component_rich_style(f"items--{name}") for name in self.STYLES}
-            self._cursor_styles = dict.fromkeys(
-                self._styles, base + self.get_component_rich_style("items--cursor"))
-        if y >= len(self._shown):
-            return Strip.blank(self.size.width, self._styles[""])
-        return strip_of(self._shown[y], self._cursor_styles if y == self._shown_cursor else self._styles)
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles = {}
-
-    def on_resize(self, event: events.Resize) -> None:
-        self._shown = []
-        self._show()
-
-    def action_move(self, items: int) -> None:
-        """Move the cursor, to the ends at most."""
-        index = max(0, min(self.index + items, self.total - 1))
-        if index != self.index:
-            self.index = index
-            self._show()
-            self.post_message(self.Moved())
-
-    def action_page(self, pages: int) -> None:
-        """Move the cursor by heights of the list."""
-        self.action_move(pages * max(1, self._height - 1))
-
-    def on_click(self, event: events.Click) -> None:
-        if event.y:
-            self.action_move(min(self._top + event.y - 1, self.total - 1) - self.index)
-
-    def on_mouse_scroll_down(self) -> None:
-        self.action_move(3)
-
-    def on_mouse_scroll_up(self) -> None:
-        self.action_move(-3)
 
 
 class ItemsScreen(Screen[None]):
@@ -403,11 +109,12 @@ class ItemsScreen(Screen[None]):
     ItemsScreen.-wide VerticalScroll { width: 1fr; height: 1fr; border-left: solid $panel-lighten-2; }
     """
 
-    def __init__(self, rows: list[Row], names: list[str], which: Which = "wrong") -> None:
-        """`names`: how the rows are called; one a row."""
+    def __init__(self, rows: list[Row], names: list[str], which: Which = "wrong", of: str = "") -> None:
+        """`names`: how the rows are called, one a row; `of` is what all of them are of, and otherwise the words with
+        which all names begin."""
         super().__init__()
         self._rows = rows
-        self._names = [clean(name) for name in names]
+        self._of, self._names = (clean(of), [clean(n) for n in names]) if of else common_start([*map(clean, names)])
         self._heads: list[str] = []  # the names of the answers on the screen
         self._which: Which = which
         self._label = ""
@@ -534,11 +241,11 @@ class ItemsScreen(Screen[None]):
             ("   [ ] ", "bold"), list(LENGTHS)[self._length]))
 
     def _name_rows(self) -> None:
-        common, rests = common_start(self._names)
-        if len(rests) > 1:
-            rests = [rest if rest == str(n) else f"{n} {rest}" for n, rest in enumerate(rests, start=1)]
-        self._heads, self._drawn = rests, ("", False, 0)
-        said, width = common + "   ".join(rests), self.size.width - 3
+        heads = self._names
+        if len(heads) > 1:
+            heads = [head if head == str(n) else f"{n} {head}" for n, head in enumerate(heads, start=1)]
+        self._heads, self._drawn = heads, ("", False, 0)
+        said, width = f"{self._of}:  " * bool(self._of) + "   ".join(heads), self.size.width - 3
         marks = MARKS.rjust(width - cell_len(said))
         self.query_one(".names", Static).update(said + marks if cell_len(marks) > len(MARKS) else said)
 

@@ -17,8 +17,8 @@ from textual.widgets import Input, Label, Select, Static
 from engines import catalog
 from engines.catalog import Experiment
 from engines.parts import files, memory
+from engines.parts.findings import Disagreement
 from engines.parts.statistics import smallest_detectable_difference
-from engines.parts.study import Disagreement
 from engines.runs import queue
 from engines.runs.folder import RunFolder, write_atomic
 from engines.runs.summary import Summary
@@ -59,17 +59,17 @@ def power_text(items: int, seen: Disagreement | None) -> str:
     """The smallest difference that so many test items can show, and what that rests on; `seen` is of earlier runs."""
     share, source = DISAGREEMENT, "assumed"
     if seen and seen["share"]:
-        pairs = seen["pairs"]
-        share, source = seen["share"], f"seen between {count(pairs)} pair{'s' if pairs > 1 else ''} of earlier runs"
+        share, pairs = seen["share"], f"{count(seen['pairs'])} pair{'s' if seen['pairs'] > 1 else ''}"
+        source = f"seen between {pairs} of earlier runs above chance and not told apart"
     found = smallest_detectable_difference(items, share, POWER, ALPHA)
     given = f"{100 * POWER:.0f} % power, alpha {ALPHA:g}"
     tested = f"{count(items)} test item{'s' if items > 1 else ''}"
     if found >= 1:
         return f"{tested}: no difference can be seen ({given})"
+    unseen = f"differences under {100 * found:.1f} points cannot be seen reliably"
     if found > share:  # then so is the disagreement: one model is right wherever the two differ
-        return f"{tested}: differences under {100 * found:.1f} points cannot be seen ({given}, one model never worse)"
-    return (f"{tested}: differences under {100 * found:.1f} points cannot be seen "
-            f"({given}, {100 * share:.3g} % disagreement {source})")
+        return f"{tested}: {unseen} ({given}, one model never worse)"
+    return f"{tested}: {unseen} ({given}, {100 * share:.3g} % disagreement {source})"
 
 
 def save_config(name: str, experiment: Experiment) -> None:
@@ -258,13 +258,13 @@ class FormScreen(Screen[RunFolder | None]):
             self._tested = data.test, source
             if source not in self._disagreements:
                 self._disagreements[source] = None
-                self._ask_disagreement(source)
+                self._ask_disagreement(source, experiment.engine)
         self._say_power()
 
     @work(thread=True, group="disagreement")
-    def _ask_disagreement(self, source: str) -> None:
+    def _ask_disagreement(self, source: str, engine: str) -> None:
         try:
-            found = self.app.analyst.disagreement(source)  # type: ignore[attr-defined]
+            found = self.app.analyst.disagreement(source, engine)  # type: ignore[attr-defined]
         except (UserError, OSError):
             return  # the assumption stands
         self._disagreements[source] = found

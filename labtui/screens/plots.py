@@ -13,11 +13,11 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Static
 
-from engines.parts.study import Measures, Row, RunMeasures, Validation
+from engines.parts.findings import Measures, Row, RunMeasures, Validation
 from engines.settings import UserError
 from labtui import format
 from labtui.sanitize import clean
-from labtui.screens.compare import TELLING
+from labtui.screens.compare import TELLING, told_once
 from labtui.theme import THEME
 from labtui.widgets import rows as lists
 from labtui.widgets.bars import KeyBar, Line
@@ -39,7 +39,8 @@ ACCURACY, RELIABILITY, CONFUSION, CURVES = range(4)
 VIEWS = ("accuracy", "reliability", "confusion", "validation curves")
 READING = (
     "A dot is the share of right answers, its line the 95 % interval: where the share for all such items may well lie. "
-    "Lines that overlap do not say that two are equally good: v in Results tests that on the same items.",
+    "Small dots are other repeats of it. Lines that overlap do not say that two are equally good: v in Results tests "
+    "that on the same items.",
     "How often answers were right, against how sure the model was of them. On the dotted line both are equal; below "
     "it the model is too sure, above it not sure enough. Hollow dots: fewer than 20 items (▾: under the axis).",
     "A row is a true class, a column what was answered; the denser the cell, the larger its share of the row.",
@@ -59,6 +60,7 @@ class Entry:
     labels: list[str] = field(default_factory=list)
     validation: list[Validation] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)  # what figure each touches, and its text
+    others: list[float] = field(default_factory=list)  # accuracies of the other repeats
     reason: str = ""
 
     def curve(self, axis: Axis, figure: Figure) -> tuple[list[float], list[float]]:
@@ -77,7 +79,10 @@ class Entry:
             self.reason = answer
             return
         self.labels, self.validation = answer["labels"], answer["validation"]
-        self.warnings = [(w["figure"], w["text"]) for w in answer["warnings"]]
+        own = self.row["variant"]
+        self.warnings = [(w["figure"], w["text"]) for w in answer["warnings"] if w["variant"] in (None, own)]
+        self.others = [m["accuracy"]["value"] for m in answer["measures"]
+                       if m["row"]["variant"] == own and m["row"] != self.row]
         self.measures = next((m for m in answer["measures"] if m["row"] == self.row), None)
         if self.measures is None:
             self.reason = "it has no such answers any more; refresh the results (r)"
@@ -320,8 +325,8 @@ class PlotsScreen(Screen[None]):
 
     def _warnings(self, places: Iterable[int], figures: Sequence[str]) -> list[str]:
         """What to know before these figures of the runs at `places` are believed."""
-        return [f"! {self._entries[at].name}: {text}" for at in places
-                for figure, text in self._entries[at].warnings if figure in figures]
+        return told_once((self._entries[at].name, text) for at in places
+                         for figure, text in self._entries[at].warnings if figure in figures)
 
     def _say_missing(self, lines: Sequence[str]) -> None:
         if lines != self._missing:
@@ -332,14 +337,17 @@ class PlotsScreen(Screen[None]):
 
     def _draw_accuracies(self) -> None:
         known = [(entry, entry.measures) for entry in self._entries if entry.measures is not None]
-        whiskers = [Whisker(e.name, m["accuracy"]["value"], m["accuracy"]["low"], m["accuracy"]["high"], e.colour)
-                    for e, m in known]
+        whiskers = [Whisker(e.name, m["accuracy"]["value"], m["accuracy"]["low"], m["accuracy"]["high"], e.colour,
+                            e.others) for e, m in known]
         classes = {len(entry.labels) for entry, _ in known}
         chance = 1 / max(1, classes.pop()) if len(classes) == 1 else None
         lines = [f"{entry.name}: {entry.reason}" for entry in self._entries if entry.reason]
-        if len({m["items"] for _, m in known}) > 1:
-            lines.append("Not all were scored on as many items: " + ", ".join(
-                f"{entry.name} on {format.count(m['items'])}" for entry, m in known))
+        on: dict[int, list[str]] = {}
+        for entry, m in known:
+            on.setdefault(m["items"], []).append(entry.name)
+        if len(on) > 1:
+            lines.append("Not all were scored on as many items: " + "; ".join(
+                f"on {format.count(items)} {', '.join(names)}" for items, names in on.items()))
         lines += self._warnings(range(len(self._entries)), TELLING)
         self.query_one(".whiskers", Drawn).show("accuracies", lambda width, height: Text("\n").join(
             [dot_whisker(whiskers, width, chance=chance, ascii_only=self._ascii), Text(),

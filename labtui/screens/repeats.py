@@ -14,12 +14,15 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
-from engines.parts.study import Measures, RepeatTable, Spread
+from engines.parts.findings import Measures, RepeatTable, Spread
 from labtui import format
 from labtui.sanitize import clean
-from labtui.screens.items import ItemsScreen, Questions, short_labels
+from labtui.screens.items import ItemsScreen
+from labtui.screens.questions import Questions
 from labtui.widgets.bars import KeyBar
 from labtui.widgets.figures import dot_strip
+from labtui.widgets.item_list import short_labels
+from labtui.widgets.result_panel import WARN_MARK, agreement_words, mistakes_text
 
 MAJORITY = "majority"
 NAME_WIDTH = 12  # of a label or value; the whole value stands over its confusion matrix
@@ -27,24 +30,6 @@ STRIP_WIDTH = 40
 NARROW_COLUMNS = 100
 GAP = 4  # cells between two matrices side by side
 NOTHING_REPEATED = "Nothing was repeated: this run answered its test items once."
-# Landis and Koch 1977 name these bounds, except that what is near zero is called what it is.
-AGREEMENT = (
-    (-0.1, "the repeats agree less than by chance"),
-    (0.1, "the repeats agree no more than by chance"),
-    (0.2, "the repeats agree hardly more than by chance"),
-    (0.4, "the repeats agree a little more than by chance"),
-    (0.6, "the repeats agree moderately, well above chance"),
-    (0.8, "the repeats agree on most of what chance leaves open"),
-    (1.0, "the repeats agree almost always"),
-)
-
-
-def kappa_sentence(kappa: float | None) -> str:
-    """What Fleiss' kappa of the repeats means, in plain words."""
-    if kappa is None:
-        return "Fleiss kappa is not defined: all answers are one and the same label."
-    said = next((words for bound, words in AGREEMENT if kappa < bound), AGREEMENT[-1][1])
-    return f"Fleiss kappa {kappa:.2f}: {said}."
 
 
 def axis(values: Sequence[float]) -> tuple[float, float]:
@@ -55,34 +40,36 @@ def axis(values: Sequence[float]) -> tuple[float, float]:
 def spread_lines(spread: Spread, varied: str, items: int, ascii_only: bool = False) -> list[str]:
     """How the repeats differ: mean, sample standard deviation, range, dots, and how far the answers agree."""
     n = len(spread["accuracies"])
-    sd = f"sample sd {format.score(spread['sd'])}"
-    span = f"min–max {format.interval(spread['lowest'], spread['highest'])}"
     what = f"varied: {clean(varied)}" if varied else "nothing varied between them"
-    lines = [f"mean {format.score(spread['mean'])}   {sd}   n {n}   {span}   {what}"]
+    lines = [f"mean {format.score(spread['mean'])}   {format.score(spread['lowest'])} to "
+             f"{format.score(spread['highest'])}   standard deviation {format.score(spread['sd'])}   {what}"]
     if spread["interval"]:
-        lines.append(f"95 % of the mean, over the items: {format.interval(*spread['interval'])}"
-                     " (these repeats taken as given)")
+        lines.append(f"95 % of the mean {format.interval(*spread['interval'])}, on other items by the same {n} repeats")
     low, high = axis(spread["accuracies"])
     strip = dot_strip(spread["accuracies"], STRIP_WIDTH, low, high, ascii_only)
     signs = "o a repeat, | the mean" if ascii_only else "• a repeat, ┃ the mean"
     lines.append(f"{low:.2f} [{strip}] {high:.2f}   {signs}")
     if not spread["same_items"]:
         return [*lines, "The repeats were given different items: how far they agree cannot be said."]
-    lines.append(kappa_sentence(spread["kappa"]))
+    lines.append(f"Fleiss {agreement_words(spread['kappa'])}." if spread["kappa"] is not None else
+                 f"There is {agreement_words(None)}.")
     if spread["all_agree"] is not None and spread["flips"] is not None:
         lines.append(f"All {n} agree on {100 * spread['all_agree']:.1f} % of the items; "
                      f"{format.count(spread['flips'])} of {format.count(items)} flip (i reads them).")
     return lines
 
 
-def matrix_text(labels: Sequence[str], measures: Measures, none: str) -> Text:
-    """A confusion matrix: counts with their share of the true class; `none` heads the answers that are no label."""
+def matrix_text(labels: Sequence[str], measures: Measures, none: str, room: int = 200) -> Text:
+    """A confusion matrix: counts with their share of the true class; `none` heads the answers that are no label. Where
+    it is wider than `room` cells, the most frequent mistakes."""
     text = Text(no_wrap=True, end="")
     shown = len(labels) + bool(measures["invalid"])
     heads = [*map(_fitted, labels), none][:shown]
     digits = max(len(format.count(count)) for counts in measures["confusion"] for count in counts)
     width = max([digits + 10, *(cell_len(head) + 2 for head in heads)])
     first = max(4, *(cell_len(_fitted(label)) for label in labels)) + 1
+    if first + width * len(heads) > room:
+        return mistakes_text(labels, measures["confusion"], room)
     text.append(set_cell_size("true", first) + "".join(head.rjust(width) for head in heads) + "\n", "dim")
     for n, (label, counts) in enumerate(zip(labels, measures["confusion"], strict=False)):
         text.append(set_cell_size(_fitted(label), first))
@@ -145,6 +132,7 @@ class RepeatsScreen(Screen[None]):
     RepeatsScreen VerticalScroll { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
     RepeatsScreen.-tall VerticalScroll { padding: 1; }
     RepeatsScreen VerticalScroll Static { height: auto; width: 1fr; }
+    RepeatsScreen .warnings { color: $warning; }
     RepeatsScreen .matrices { height: auto; layout: vertical; }
     RepeatsScreen .matrices Static { margin: 1 0 0 0; width: auto; }
     RepeatsScreen .matrices.-beside { layout: horizontal; }
@@ -163,6 +151,7 @@ class RepeatsScreen(Screen[None]):
         yield Static(classes="title", markup=False)
         yield DataTable(cursor_type="row", fixed_columns=1, header_height=2, cell_padding=0)
         with VerticalScroll(can_focus=False):
+            yield Static(classes="warnings", markup=False)
             yield Static(classes="spread", markup=False)
             with Horizontal(classes="matrices"):
                 yield Static(classes="confusion", markup=False)
@@ -178,7 +167,12 @@ class RepeatsScreen(Screen[None]):
         self._say("computing …")
         analyst: Any = self.app.analyst  # type: ignore[attr-defined]
         run, variant = self._run, self._variant
-        self._questions.ask("repeats", lambda: analyst.repeats(run, variant), self._take)
+
+        def question() -> tuple[RepeatTable, list[str]]:
+            return analyst.repeats(run, variant), [warning["text"] for warning in analyst.measure(run)["warnings"]
+                                                   if warning["variant"] in (None, variant)]
+
+        self._questions.ask("repeats", question, self._take)
 
     def _say(self, said: str) -> None:
         self.query_one(".title", Static).update(
@@ -188,12 +182,15 @@ class RepeatsScreen(Screen[None]):
         if isinstance(answer, Exception):
             self._say("")
             self.query_one(".spread", Static).update(Content(clean(str(answer))))
-        elif len(answer["measures"]) < 2:
+        elif len(answer[0]["measures"]) < 2:
             self._say("")
             self.query_one(".spread", Static).update(NOTHING_REPEATED)
         else:
-            self._found = answer
-            self._draw(answer)
+            self._found, warnings = answer
+            shown = self.query_one(".warnings", Static)
+            shown.update("\n".join(f"{WARN_MARK} {clean(text)}" for text in warnings))
+            shown.display = bool(warnings)
+            self._draw(answer[0])
             self.table.focus()
             self.refresh_bindings()
 
@@ -253,9 +250,9 @@ class RepeatsScreen(Screen[None]):
         majority = at >= len(found["measures"])
         chosen = found["majority"] if majority else found["measures"][max(0, at)]
         name = "majority vote, a tie is wrong" if majority else f"repeat {at + 1} {clean(chosen['value'])}".rstrip()
-        confusion = Text.assemble((name, "bold"), "\n")
-        confusion.append_text(matrix_text(found["labels"], chosen, "tied" if majority else "invalid"))
         room = self.size.width - 4
+        confusion = Text.assemble((name, "bold"), "\n")
+        confusion.append_text(matrix_text(found["labels"], chosen, "tied" if majority else "invalid", room))
         agreement = Text.assemble(("alike %", ""), (" below, ", "dim"), ("Cohen's kappa", "bold"), (" above\n", "dim"))
         agreement.append_text(agreement_text(found["agreement"], found["cohen"], room))
         widths = [max(map(cell_len, text.plain.splitlines())) for text in (confusion, agreement)]
@@ -282,8 +279,8 @@ class RepeatsScreen(Screen[None]):
         measures = found["measures"]
         values = [clean(m["value"]) for m in measures]
         told = all(values) and len(set(values)) == len(values)
-        names = [f"{self._called} {value if told else f'repeat {n}'}" for n, value in enumerate(values, start=1)]
-        self.app.push_screen(ItemsScreen([m["row"] for m in measures], names, "disagree"))
+        names = values if told else [f"repeat {n}" for n in range(1, len(values) + 1)]
+        self.app.push_screen(ItemsScreen([m["row"] for m in measures], names, "disagree", self._called))
 
     def action_scroll(self, pages: int) -> None:
         """Scroll what is under the table."""

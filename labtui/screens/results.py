@@ -12,7 +12,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from engines.parts.study import Row, RunMeasures, Spread
+from engines.parts.findings import Row, RunMeasures, Spread
 from engines.runs.folder import RunFolder
 from engines.runs.summary import Summary, summarize
 from engines.settings import UserError
@@ -35,6 +35,7 @@ DRAW_EVERY_S = 0.2  # while answers are read
 WIDE_COLUMNS = 110  # below, a run is shown without the family of its experiment
 NARROW_NAME, WIDE_NAME = 27, 60  # most cells of a name
 EMPTY = "No run has finished with test scores yet. Launch one from the Lab (key 1); what finishes appears here."
+PUBLISHED = " Key p shows the published figures of the original study."
 OPEN, CLOSED, BRANCH, LAST_BRANCH, MARK, MARK_INSIDE = "▾", "▸", "├", "└", "●", "○"
 
 
@@ -235,7 +236,7 @@ class ResultsScreen(Screen[None]):
         if not self._read_once:
             return
         runs = len({row.run for row in self._rows})
-        said = [f"{runs} finished run{'s' * (runs != 1)}"] if runs else [EMPTY]
+        said = [f"{runs} finished run{'s' * (runs != 1)}"] if runs else [EMPTY + PUBLISHED * (not self._published)]
         if marked := len(self._marked()):
             said.append(f"{marked} marked" + (": mark another, and v compares them" if marked == 1 else ""))
         done, total = self._progress
@@ -261,6 +262,7 @@ class ResultsScreen(Screen[None]):
         """Bring the table up to date; the cursor stays on its row, or goes to the one that now hides it."""
         self._draw_due = False
         table, parents = self.table, groups.parents(self._tops)
+        gone = next((at for at, row in enumerate(table.rows) if row.key == table.key), None)
         self._gather()
         self._narrow = self.size.width < WIDE_COLUMNS
         self._warned_columns = {column for row in self._by_key.values() for column in _warned(row)}
@@ -271,6 +273,8 @@ class ResultsScreen(Screen[None]):
         parents |= groups.parents(self._tops)
         while selected and selected not in keys:
             selected = parents.get(selected, "")
+        if not selected and gone is not None:
+            selected = keys[min(gone, len(keys) - 1)] if keys else ""  # what stands now where it stood
         own = [line.row.key for line in self._lines if not line.row.published]
         table.key = selected or next(iter(own or keys), None)
         table.show(heads, rows)
@@ -299,6 +303,8 @@ class ResultsScreen(Screen[None]):
         if line.depth:
             glyph = "  " * line.depth + (LAST_BRANCH if line.last else BRANCH) + (glyph if row.children else "")
         name = groups.line_name(line, short=self._narrow)
+        if self._narrow and row.engine == results.IMPORTED:
+            name = name.replace(f"{results.IMPORTED}: ", "imp. ", 1)
         most = (NARROW_NAME if self._narrow else WIDE_NAME) - cell_len(glyph) - 1
         return (glyph, style), self._mark(row), (name if cell_len(name) <= most else fit(name, most), style)
 
@@ -454,8 +460,8 @@ class ResultsScreen(Screen[None]):
         """Compare the marked rows."""
         chosen = self._answers(self._marked())
         if len(chosen) < 2:
-            self.notify("mark two or more rows with space, each with answers of its own; v compares them then",
-                        markup=False)
+            self.notify("the marked rows stand for the same answers; mark another one" if len(self._marked()) > 1 else
+                        "mark two or more rows with space; v compares them then", markup=False)
             return
         from labtui.screens.compare import CompareScreen
 
@@ -502,8 +508,12 @@ class ResultsScreen(Screen[None]):
         """Write what is on the screen, or the marked runs' answers, to a file."""
         from labtui.screens.export import ExportScreen
 
-        marked = dict.fromkeys(row.run for row in self._marked())
-        self.app.push_screen(ExportScreen([line.row for line in self._lines], self._columns, list(marked)))
+        if not self._lines:
+            self.notify("there is nothing to export; launch a run from the Lab (key 1)", markup=False)
+            return
+        rows = self._marked() or [row for row in (self.selected,) if row is not None]
+        runs = dict.fromkeys(each.run for row in rows for each in groups.every([row]) if not each.published)
+        self.app.push_screen(ExportScreen([line.row for line in self._lines], self._columns, list(runs)))
 
 
 class DetailsScreen(ModalScreen[None]):

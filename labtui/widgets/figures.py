@@ -12,7 +12,7 @@ from itertools import groupby
 from rich.cells import cell_len
 from rich.text import Text
 
-from engines.parts.study import Bin
+from engines.parts.findings import Bin
 from labtui import format
 from labtui.sanitize import clean
 from labtui.terminal import to_ascii
@@ -42,6 +42,16 @@ def own_names(names: Sequence[str]) -> list[str]:
     cleaned = [clean(name) for name in names]
     families = {name.partition("/")[0] if "/" in name else None for name in cleaned}
     return [name.partition("/")[2] for name in cleaned] if len(families) == 1 and None not in families else cleaned
+
+
+def common_start(names: Sequence[str]) -> tuple[str, list[str]]:
+    """The words with which all names begin, and the rest of each, of which none is empty."""
+    words = [name.split() for name in names]
+    shortest = min(map(len, words), default=0)
+    same = next((n for n in range(shortest) if len({tuple(w[: n + 1]) for w in words}) > 1), shortest)
+    if len(names) < 2 or not same or same == shortest:
+        return "", list(names)
+    return " ".join(words[0][:same]).rstrip(":"), [" ".join(w[same:]) for w in words]
 
 
 def _place(value: float, low: float, high: float, width: int) -> int:
@@ -75,13 +85,15 @@ def dot_strip(values: Sequence[float], width: int, low: float, high: float, asci
 
 @dataclass(frozen=True, slots=True)
 class Whisker:
-    """A figure with its interval, None where there is none; `colour` as Rich writes it, empty for none."""
+    """A figure with its interval, None where there is none; `colour` as Rich writes it, empty for none. `others` are
+    figures of the same model asked again, drawn as small dots."""
 
     name: str
     value: float
     low: float | None = None
     high: float | None = None
     colour: str = ""
+    others: Sequence[float] = ()
 
 
 def dot_whisker(
@@ -103,13 +115,13 @@ def dot_whisker(
         figures = [format.score(r.value) for r in rows]
         figure_width = max(map(cell_len, figures))
     room = max(2, room - figure_width)
-    low = min(min(r.value, r.low if r.low is not None else r.value) for r in rows)
-    high = max(max(r.value, r.high if r.high is not None else r.value) for r in rows)
+    low = min(min(r.value, r.low if r.low is not None else r.value, *r.others) for r in rows)
+    high = max(max(r.value, r.high if r.high is not None else r.value, *r.others) for r in rows)
     if chance is not None and low - chance < high - low:
         low, high = min(low, chance), max(high, chance)
     low, high, ticks = _axis(low, high, max(1, min(8, room // 7)))
     at_chance = _place(chance, low, high, room) if chance is not None and low <= chance <= high else None
-    first, line, last, dot, dotted = "|-|o:" if ascii_only else "├─┤●┊"
+    first, line, last, dot, dotted, small = "|-|o:." if ascii_only else "├─┤●┊•"
     for row, figure in zip(rows, figures, strict=True):
         cells = [(" ", "")] * room
         if at_chance is not None:
@@ -118,6 +130,8 @@ def dot_whisker(
             start, stop = _place(row.low, low, high, room), _place(row.high, low, high, room)
             cells[start : stop + 1] = [(line, row.colour)] * (stop - start + 1)
             cells[start], cells[stop] = (first, row.colour), (last, row.colour)
+        for other in row.others:
+            cells[_place(other, low, high, room)] = (small, row.colour)
         cells[_place(row.value, low, high, room)] = (dot, f"bold {row.colour}".strip())
         text.append(fit(row.name, name_width, ascii_only) + " ", row.colour)
         _append(text, cells)
@@ -238,7 +252,7 @@ def confusion(
 
     A cell has the number, its share of the true class, and a shade for that share: from 5, 35 and 65 %. Cells of
     right answers take the colour `right`, the others `wrong`. Where `width` x `height` cells are too few, the numbers
-    go first, then columns, and the last line says how many.
+    go first, and the classes are numbered; then rows and columns, and the last line says how many.
     """
     text = Text(no_wrap=True)
     if not counts:
@@ -252,6 +266,8 @@ def confusion(
     cell = max(8, min(20, room // len(heads) - 1))
     shown = max(1, min(len(heads), room // (cell + 1)))
     lines = next((n for n in (4, 2) if 2 + (n + 1) * len(counts) <= height), 1)
+    if shown < len(heads):
+        return _dense_confusion(labels, heads, counts, width, height, right, wrong, ascii_only)
     text.append(f"{fit('true', name_width)} predicted\n{' ' * name_width}", FAINT)
     for head in heads[:shown]:
         name = fit(head, min(cell, cell_len(clean(head))), ascii_only)
@@ -273,8 +289,33 @@ def confusion(
                            1: (f"{100 * share:.0f} %",)}[lines][y]
                 text.append(" ").append(f" {written} ".center(cell, shade) if written else shade * cell,
                                         right if i == j else wrong if share >= 0.05 else FAINT)
-    if shown < len(heads):
-        text.append(f"\n+{len(heads) - shown} more columns", FAINT)
+    return text
+
+
+def _dense_confusion(
+    labels: Sequence[str], heads: Sequence[str], counts: Sequence[Sequence[int]], width: int, height: int, right: str,
+    wrong: str, ascii_only: bool,
+) -> Text:  # fmt: skip
+    """A confusion matrix of shades alone, two or three cells each, its columns headed by the numbers of the classes."""
+    text = Text(no_wrap=True)
+    text.append(fit("true  predicted, by number", width, ascii_only).rstrip() + "\n", FAINT)
+    cell = 3 if 12 + 4 * len(heads) <= width else 2
+    name_width = max(8, min(20, width - (cell + 1) * len(heads)))
+    columns = max(1, min(len(heads), (width - name_width) // (cell + 1)))
+    rows = min(len(counts), max(1, height - 3))
+    text.append(" " * name_width + "".join(
+        f" {'inv'[:cell] if n == len(labels) else n + 1:>{cell}}" for n in range(columns)), FAINT)
+    for i, row in enumerate(counts[:rows]):
+        total = sum(row)
+        text.append("\n" + fit(f"{i + 1:>2} {clean(labels[i])}", name_width, ascii_only))
+        for j, count in enumerate(row[:columns]):
+            share = count / total if total else 0.0
+            shade = next(signs[ascii_only] for below, *signs in _SHADES if share < below)
+            text.append(" ").append(shade * cell, right if i == j else wrong)
+    more = [f"+{count} more {what}" for count, what in ((len(counts) - rows, "rows"),
+                                                        (len(heads) - columns, "columns")) if count]
+    if more:
+        text.append("\n" + fit(", ".join(more), width, ascii_only).rstrip(), FAINT)
     return text
 
 

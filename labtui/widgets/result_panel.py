@@ -1,8 +1,9 @@
 """What is known of the selected result, as text: warnings, spread, figures with intervals, the confusion matrix."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -11,7 +12,7 @@ from textual.widgets import Static
 from labtui import format, results
 from labtui.results import ResultRow
 from labtui.sanitize import clean, plain
-from labtui.widgets.figures import dot_strip
+from labtui.widgets.figures import dot_strip, fit
 
 LABEL_WIDTH = 14
 CORNER = "true\\predicted"
@@ -19,11 +20,19 @@ STRIP_WIDTH = 50
 FAINT = "dim italic"
 WARN = "bold #ffb000"
 WARN_MARK = "!"
+# Landis and Koch 1977 name these bounds, except that what is near zero is called what it is.
+AGREEMENT = (
+    (-0.1, "less than by chance"), (0.1, "no more than by chance"), (0.2, "hardly more than by chance"),
+    (0.4, "a little more than by chance"), (0.6, "moderately, well above chance"),
+    (0.8, "on most of what chance leaves open"), (1.0, "almost always"),
+)  # fmt: skip
+MISTAKES = 5  # of a matrix too wide to show
 NOT_READ = "The answers have not been read yet: intervals, agreement and calibration follow."
 
 
-def confusion_text(row: ResultRow) -> Text:
-    """The confusion matrix of a row as a table of counts with their share of the true class."""
+def confusion_text(row: ResultRow, room: int = 200) -> Text:
+    """The confusion matrix of a row as a table of counts with their share of the true class; where it is wider than
+    `room` cells, the most frequent mistakes instead."""
     text = Text(no_wrap=True)
     if not row.confusion:
         text.append("no confusion matrix is published for it" if row.published else "no common confusion matrix", FAINT)
@@ -31,11 +40,13 @@ def confusion_text(row: ResultRow) -> Text:
     # the invalid column stands last, and only where there is something in it
     shown = len(row.labels) + (1 if row.invalid else 0)
     heads = [*map(_short, row.labels), "invalid"][:shown]
-    width = max(15, *(len(h) + 2 for h in heads))
-    first = max(len(CORNER), *(len(_short(label)) for label in row.labels)) + 1
-    text.append(CORNER.ljust(first) + "".join(h.rjust(width) for h in heads) + "\n", "dim")
+    width = max(15, *(cell_len(h) + 2 for h in heads))
+    first = max(len(CORNER), *(cell_len(_short(label)) for label in row.labels)) + 1
+    if first + len(heads) * width > room:
+        return mistakes_text(row.labels, row.confusion, room)
+    text.append(CORNER.ljust(first) + "".join(" " * (width - cell_len(h)) + h for h in heads) + "\n", "dim")
     for i, (label, counts) in enumerate(zip(row.labels, row.confusion, strict=False)):
-        text.append(_short(label).ljust(first))
+        text.append(fit(_short(label), first))
         total = sum(counts)
         for j, count in enumerate(counts[:shown]):
             share = f"{100 * count / total:5.1f} %" if total else f"{format.MISSING:>7}"
@@ -49,7 +60,23 @@ def confusion_text(row: ResultRow) -> Text:
 
 def _short(label: str) -> str:
     label = clean(label)
-    return label if len(label) <= LABEL_WIDTH else label[: LABEL_WIDTH - 1] + "…"
+    return label if cell_len(label) <= LABEL_WIDTH else fit(label, LABEL_WIDTH)
+
+
+def mistakes_text(labels: Sequence[str], confusion: Sequence[Sequence[int]], room: int) -> Text:
+    """The most frequent wrong answers, in lines of `room` cells: what is said of a matrix of many classes."""
+    heads = [*labels, "invalid"]
+    wrong = sorted(((count, sum(counts), labels[i], heads[j]) for i, counts in enumerate(confusion)
+                    for j, count in enumerate(counts) if i != j and count), key=lambda mistake: -mistake[0])
+    text = Text(no_wrap=True)
+    text.append(f"{len(labels)} classes; {'the most frequent mistakes' if wrong else 'no mistake'}\n", "dim")
+    each = max(6, min(max((cell_len(clean(label)) for _, _, *two in wrong[:MISTAKES] for label in two), default=6),
+                      (room - 27) // 2))
+    for count, of, true, said in wrong[:MISTAKES]:
+        text.append(f"{format.count(count):>5} of {format.count(of):<6} {fit(true, each)} taken for ")
+        text.append(f"{fit(said, each).rstrip()}\n")
+    text.rstrip()
+    return text
 
 
 def executions(row: ResultRow) -> str:
@@ -70,7 +97,7 @@ def facts_text(row: ResultRow, axis: tuple[float, float], ascii_only: bool = Fal
     """Warnings first, then how the executions spread on the axis, then the figures with their intervals; without
     `wide` the macro figures stand on one line of less than 80 cells."""
     text = Text()
-    for _, sentence in row.warnings:
+    for sentence in gathered(sentence for _, sentence in row.warnings):
         text.append(f"{WARN_MARK} {sentence}\n", WARN)
     if row.untrained_head and not row.warnings:
         text.append(f"{WARN_MARK} {results.UNTRAINED}: it answers at random, whatever it was asked\n", WARN)
@@ -89,14 +116,12 @@ def facts_text(row: ResultRow, axis: tuple[float, float], ascii_only: bool = Fal
             text.append("\n" if wide or at == len(scores) - 1 else "")
     pieces = []
     if row.brier is not None:
-        pieces.append(f"Brier {format.score(row.brier)}")
+        pieces.append(f"Brier score {format.score(row.brier)}")
     if row.calibration_error is not None:
-        pieces.append(f"ECE {format.score(row.calibration_error)}")
-    if row.memory_peak_bytes is not None:
-        pieces.append(_peak(row))
+        pieces.append(f"calibration error {format.score(row.calibration_error)}")
     if pieces:
         text.append("   ".join(pieces) + "\n")
-    if not row.measured and not row.published:
+    if not row.measured and not row.published and "interval" not in {column for column, _ in row.warnings}:
         text.append(NOT_READ + "\n", FAINT)
     text.rstrip()
     return text
@@ -117,19 +142,39 @@ def _spread(text: Text, row: ResultRow, axis: tuple[float, float], ascii_only: b
     text.append(f"   {row.n} {executions(row)}, ")
     text.append(f"{row.varied}\n" if nothing else f"varied: {row.varied}\n")
     if row.interval and not row.published:
-        text.append(f"95 % of the mean {format.interval(*row.interval)} over the items, ")
-        text.append(f"these {executions(row)} given\n", "dim")
-    pieces = []
+        text.append(f"95 % of the mean {format.interval(*row.interval)}")
+        text.append(f", on other items by the same {row.n} {executions(row)}\n", "dim")
     if row.all_agree is not None:
-        pieces.append(f"Fleiss kappa {format.score(row.kappa)}")
-        pieces.append(f"all agree on {results.share(row.all_agree)}")
-        pieces.append(f"{format.count(row.flips)} of {format.count(row.items)} items flip")
-        text.append("   ".join(pieces) + "\n")
+        text.append(f"{agreement_words(row.kappa)}\n")
+        text.append(f"all {row.n} agree on {results.share(row.all_agree)} of the items; {format.count(row.flips)} of ")
+        text.append(f"{format.count(row.items)} flip\n")
+
+
+def agreement_words(kappa: float | None) -> str:
+    """What Fleiss' kappa of repeats means, in plain words."""
+    if kappa is None:
+        return "no kappa: all answers are one and the same label"
+    said = next((words for bound, words in AGREEMENT if kappa < bound), AGREEMENT[-1][1])
+    return f"kappa {kappa:.2f}: they agree {said}"
+
+
+def gathered(sentences: Iterable[str]) -> list[str]:
+    """Sentences of which those that begin alike, up to a colon, are one: a group's runs say the same in other
+    figures."""
+    found: dict[str, list[str]] = {}
+    for sentence in sentences:
+        head, _, rest = sentence.partition(": ")
+        found.setdefault(head, []).append(rest)
+    return [f"{head}: {rests[0]}" + (f"; and of {len(rests) - 1} more" if len(rests) > 1 else "") if any(rests)
+            else head for head, rests in found.items()]
 
 
 def _peak(row: ResultRow) -> str:
-    estimate = f" of est. {format.bytes_text(row.estimate_bytes)}" if row.estimate_bytes else ""
-    return f"peak {format.bytes_text(row.memory_peak_bytes)}{estimate} {'RAM' if row.memory_on_host else 'GPU memory'}"
+    if row.memory_peak_bytes is None:
+        return ""
+    estimate = f", estimated {format.bytes_text(row.estimate_bytes)}" if row.estimate_bytes else ""
+    kind = "RAM" if row.memory_on_host else "GPU memory"
+    return f"peak {kind} {format.bytes_text(row.memory_peak_bytes)}{estimate}"
 
 
 class ResultPanel(VerticalScroll):
@@ -160,12 +205,12 @@ class ResultPanel(VerticalScroll):
         title = plain(f"{results.name_of(row)}{several}{items}")
         if title != self.border_title:
             self.border_title = title
-        about = " · ".join(filter(None, (row.title, row.model)))
+        about = " · ".join(filter(None, (row.title, row.model, _peak(row))))
         if row.published:
             about = f"{row.note}\nSource: {row.source}"
         texts = {
             "facts": facts_text(row, axis, ascii_only, self.has_class("-wide")),
-            "matrix": confusion_text(row),
+            "matrix": confusion_text(row, (self.size.width - 3) // (2 if self.has_class("-wide") else 1)),
             "about": plain(f"{row.value}\n{about}" if row.value else about, "dim", multiline=True),
         }
         for name, text in texts.items():

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import gpu
+from benchmarks.drawn import write_model
 from benchmarks.gpu import PARTS, Part, Place
 from engines.reporter import Restart
 
@@ -69,7 +70,7 @@ def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkey
     place = Place(tmp_path, small=True)
     part = Part("ladder", "tune", "mistral", {"precision": "float32", "training.batch_size": 8,
                                               "training.accumulation": 1})  # fmt: skip
-    gpu.write_model(place, "mistral")
+    write_model(place.model(part), "mistral", small=True)
     train = gpu.adapters.AdapterTuning.train
 
     def full(task: Any) -> None:

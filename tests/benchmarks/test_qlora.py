@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import gpu, qlora
+from benchmarks import drawn, qlora
 from engines.parts import decoders, tiny
 
 
 def test_the_script_reads_the_prompts_and_answers_of_the_engine_and_their_tokens_are_counted(tmp_path: Path) -> None:
-    reviews = gpu.write_texts(tmp_path / "reviews.csv", [30, 60, 90, 40])
+    reviews = drawn.write_texts(tmp_path / "reviews.csv", [30, 60, 90, 40])
     tokens = qlora.write_rows(reviews, tmp_path / "rows.jsonl", tiny.resolve("tiny:mistral"), 48, count=3)
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert [row["completion"] for row in rows] == [

@@ -56,7 +56,7 @@ def test_answers_are_those_of_the_study(home: Home, start: Start) -> None:
     questions: list[tuple[str, dict[str, Any]]] = [
         ("measure", {"run": folder.name}), ("spread", {"rows": rows}), ("compare", {"rows": rows, "names": ["A", "B"]}),
         ("repeats", {"run": folder.name, "variant": ""}), ("items", {"query": query}),
-        ("item", {"run": folder.name, "hash": "0" * 64}), ("disagreement", {"source": "quickstart"}),
+        ("item", {"run": folder.name, "hash": "0" * 64}), ("disagreement", {"source": "quickstart", "engine": "qlora"}),
     ]  # fmt: skip
     assert {what for what, _ in questions} == set(analysis.QUESTIONS)
     for what, arguments in questions:
@@ -77,10 +77,10 @@ def test_what_cannot_be_answered_is_a_sentence_and_a_fault_has_its_traceback(sta
 def test_only_answers_reach_the_standard_output(home: Home, start: Start) -> None:
     folder = answered(home, [N, P], [N, P])
     process = start(
-        "import os, warnings; from engines.parts import study\n"
-        "def loud(*rest, real=study._scored):\n"
+        "import os, warnings; from engines.parts import verdicts\n"
+        "def loud(*rest, real=verdicts.scored):\n"
         "    print('printed'); os.system('echo from a child'); warnings.warn('warned'); return real(*rest)\n"
-        "study._scored = loud"
+        "verdicts.scored = loud"
     )
     assert ask(process, "measure", run=folder.name)["answer"]["run"] == folder.name
     out, said = process.communicate(timeout=20)
@@ -124,7 +124,7 @@ def test_it_leaves_the_processor_to_training(start: Start) -> None:
     process = start()
     ask(process, "measure", run="nothing")
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 5
-    reply = ask(process, "disagreement", source="quickstart")
+    reply = ask(process, "disagreement", source="quickstart", engine="qlora")
     assert reply == {"answer": {"share": None, "pairs": 0}}
     threads = psutil.Process(process.pid).num_threads()
     assert threads <= 3, f"{threads} threads: questions, answers and what prepares the next"

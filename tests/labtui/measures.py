@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from engines.parts import scoring
+from engines.parts.findings import Measures, Row, RunMeasures, Share, Spread, Warning
 from engines.parts.statistics import wilson_interval
-from engines.parts.study import Measures, Row, RunMeasures, Share, Spread, Warning
 from engines.settings import UserError
 
 LABELS = ["negative", "positive"]
@@ -46,11 +46,12 @@ def spread(rows: list[Row], accuracies: list[float], same_items: bool = True) ->
 
 def run_measures(
     run: str, repeats: list[list[list[int]]], before: list[list[int]] | None = None, varied: str = "",
-    warnings: Sequence[tuple[str, str]] = (), same_items: bool = True,
+    warnings: Sequence[tuple[str, str]] = (), same_items: bool = True, tuning: Sequence[tuple[str, str]] = (),
 ) -> RunMeasures:
     own = [measures(row(run, "", at), table, f"rows {at}" if varied else "") for at, table in enumerate(repeats)]
     found = [*own, *([measures(row(run, "original"), before)] if before else [])]
-    told: list[Warning] = [{"figure": figure, "text": text} for figure, text in warnings]
+    told: list[Warning] = [{"figure": figure, "text": text, "variant": variant}
+                           for variant, some in ((None, warnings), ("", tuning)) for figure, text in some]
     several = spread([m["row"] for m in own], [m["accuracy"]["value"] for m in own], same_items)
     return {
         "run": run, "labels": LABELS, "test_set": "t", "varied": varied, "measures": found,

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engines.parts.study import ItemQuery, Study
+from engines.parts.findings import ItemQuery
+from engines.parts.study import Study
 from engines.runs.home import Home
 from engines.settings import UserError
 from labtui.analyst import Analyst
@@ -61,7 +62,7 @@ def test_its_answers_are_those_of_the_study(home: Home, analyst: Analyst) -> Non
     query: ItemQuery = {"rows": rows, "which": "disagree", "label": "", "fewest_words": 0, "most_words": 0,
                         "offset": 0, "limit": 5}  # fmt: skip
     assert analyst.items(query) == here.items(query)
-    assert analyst.disagreement("quickstart") == {"share": None, "pairs": 0}
+    assert analyst.disagreement("quickstart", "bag_of_words") == {"share": None, "pairs": 0}
 
 
 def test_all_runs_are_measured_with_progress_and_why_some_are_not(home: Home, analyst: Analyst) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import stdev
 
 import pytest
@@ -39,6 +40,24 @@ def test_any_other_setting_makes_another_group(home: Home, finished: Finished, c
     finished("a", GOOD, settings=settings)
     finished("a", GOOD, settings=settings | change)
     assert [(top.level, top.n, top.children) for top in tree(home)] == [("run", 1, ())] * 2
+
+
+def test_settings_that_a_run_had_to_change_itself_make_no_other_group(home: Home, finished: Finished) -> None:
+    finished("a", GOOD, seed=1)
+    finished("a", GOOD, seed=2).adjustments.write_text('{"training.batch_size": 8}')
+    assert [top.n for top in tree(home)] == [2]
+    finished("a", GOOD, seed=3, settings={"data": {"seed": 1}})
+    assert sorted(top.n for top in tree(home)) == [1, 2], "another split holds other items"
+
+
+def test_the_peak_of_a_group_is_never_one_of_another_kind_of_memory(home: Home, finished: Finished) -> None:
+    finished("a", GOOD, seed=1)
+    finished("a", GOOD, seed=2)
+    newest, older = results.collect(home)
+    rows = [replace(newest, memory_peak_bytes=5, memory_on_host=False),
+            replace(older, memory_peak_bytes=9, memory_on_host=True)]
+    (group,), (turned,) = gather(rows), gather(rows[::-1])
+    assert [(g.memory_peak_bytes, g.memory_on_host) for g in (group, turned)] == [(5, False), (9, True)]
 
 
 def test_the_same_seed_again_is_said_in_words_and_not_as_a_deviation_of_zero(home: Home, finished: Finished) -> None:
@@ -84,6 +103,16 @@ def test_in_a_group_of_runs_with_repeats_the_runs_are_what_is_counted(home: Home
     assert names[0] == "a" and names[1].rpartition(" ")[0].endswith(" seed") and names[2] == "repeat 1 rows 0"
 
 
+def test_the_share_of_invalid_answers_is_of_all_answers_behind_a_group_of_runs_with_repeats(
+    home: Home, finished: Finished
+) -> None:
+    odd = [[90, 5, 5], [10, 90, 0]]
+    for seed in (1, 2):
+        finished("a", odd, seed=seed, repeats=[odd] * 3)
+    (group,) = tree(home)
+    assert group.invalid == 30 and group.invalid_share == group.children[0].invalid_share == 5 / 200
+
+
 def test_a_tuned_model_and_the_one_before_tuning_are_never_one_group(home: Home, finished: Finished) -> None:
     for seed in (1, 2):
         finished("a", GOOD, before=POOR, seed=seed)
@@ -108,15 +137,16 @@ def test_the_study_s_three_executions_are_one_row_with_an_untrained_head() -> No
 def test_what_the_answers_say_is_filled_in(home: Home, finished: Finished) -> None:
     run = finished("a", GOOD, before=POOR)
     rows = results.collect(home)
-    told = [("loss", "it rose"), ("invalid", "too many"), ("accuracy", "leak\x1b[31m")]
-    found = run_measures(run.name, [GOOD], before=POOR, warnings=told)
+    told, tuning = [("invalid", "too many"), ("items", "few\x1b[31m")], [("loss", "it rose"), ("accuracy", "leak")]
+    found = run_measures(run.name, [GOOD], before=POOR, warnings=told, tuning=tuning)
     tuned, before = gather(rows, {run.name: found})
     assert not rows[0].measured and tuned.measured and before.measured
     assert (tuned.brier, tuned.calibration_error, tuned.estimate_bytes) == (0.125, 0.0625, 3 * 2**30)
     assert tuned.macro_intervals["macro_f1"] == pytest.approx((0.89, 0.91))
     assert tuned.interval == rows[0].interval and before.accuracy == 0.6
-    assert dict(tuned.warnings) == {"training_seconds": "it rose", "invalid": "too many", "accuracy": "leak"}
-    assert "training_seconds" not in dict(before.warnings), "the loss is that of the tuning after it"
+    assert dict(tuned.warnings) == {"training_seconds": "it rose", "invalid": "too many", "items": "few",
+                                    "accuracy": "leak"}  # fmt: skip
+    assert dict(before.warnings) == {"invalid": "too many", "items": "few"}, "nothing of the tuning that came after"
 
 
 def test_repeats_get_the_interval_of_their_mean_and_their_agreement(home: Home, finished: Finished) -> None:

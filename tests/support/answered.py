@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engines.parts import scoring
+from engines.parts.findings import Row
 from engines.parts.items import Example, write_items
-from engines.parts.study import Row
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder, write_atomic
 from engines.runs.home import Home

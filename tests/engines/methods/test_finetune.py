@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +19,9 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.settings import UserError
 from tests.support import wait_until
+from tests.support.training import StoppedReporter, records, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ENGINES = ["finetune_loop", "finetune_trainer"]
 SETTINGS: dict[str, Any] = {
@@ -36,35 +38,6 @@ SETTINGS: dict[str, Any] = {
 STEPS = 12  # two epochs of six batches
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """For batches this small a second thread only waits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-class ScriptedReporter(Reporter):
-    """Is asked to stop when `stop(reporter)` says so."""
-
-    def __init__(self, folder: RunFolder, stop: Callable[["ScriptedReporter"], bool]) -> None:
-        super().__init__(folder)
-        self.asked = stop
-        self.at = ("", 0)
-
-    def phase(self, name: str, total: int | None = None, unit: str = "items") -> None:
-        super().phase(name, total, unit)
-        self.at = (name, 0)
-
-    def step(self, step: int, *args: Any, **kwargs: Any) -> None:
-        super().step(step, *args, **kwargs)
-        self.at = ("train", step)
-
-    def should_stop(self) -> bool:
-        return self.asked(self)
-
-
 def make(home: Home, engine: str, **more: Any) -> RunFolder:
     source = home.cache / "reviews.csv"
     if not source.exists():
@@ -74,23 +47,6 @@ def make(home: Home, engine: str, **more: Any) -> RunFolder:
     overrides = {**SETTINGS, "data.source": str(source), **more}
     return RunFolder.create(home, catalog.from_document({"engine": engine}, place="test", name="t",
                                                         overrides=overrides).document())  # fmt: skip
-
-
-def train(folder: RunFolder, stop: Callable[[ScriptedReporter], bool] = lambda report: False) -> bool:
-    """Run the engine of `folder` in this process; whether it came to its end."""
-    experiment = catalog.from_document(folder.read_document(), place="test", name="t")
-    report = ScriptedReporter(folder, stop)
-    try:
-        catalog.engine(experiment.engine).run(experiment.config, report)
-        return True
-    except Stop:
-        return False
-    finally:
-        report.close()
-
-
-def records(folder: RunFolder, kind: type[ev.Event]) -> list[Any]:
-    return [r.event for r in ev.EventReader(folder.events).read() if isinstance(r.event, kind)]
 
 
 def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
@@ -159,7 +115,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
     whole: dict[str, RunFolder], home: Home, engine: str, at: tuple[str, int]
 ) -> None:
     folder = make(home, engine)
-    assert not train(folder, stop=lambda report: report.at == at)
+    assert not train(folder, stop=lambda *now: now == at)
     stopped_at = records(folder, ev.Checkpoint)[-1].step
     assert train(folder)
     assert [r.step for r in records(folder, ev.Resumed)] == [stopped_at]
@@ -176,7 +132,7 @@ def test_a_damaged_checkpoint_is_left_out_and_training_goes_on_from_the_one_befo
     whole: dict[str, RunFolder], home: Home
 ) -> None:
     folder = make(home, "finetune_loop")
-    assert not train(folder, stop=lambda report: report.at == ("train", 9))
+    assert not train(folder, stop=lambda *now: now == ("train", 9))
     newest = folder.checkpoints / "000002-step-9"
     (newest / "optimizer.safetensors").write_bytes(b"torn")
     assert train(folder)
@@ -200,7 +156,7 @@ def test_a_run_killed_right_before_its_end_is_scored_again_and_not_trained_again
 
 def test_a_run_whose_data_has_changed_is_not_resumed(home: Home) -> None:
     folder = make(home, "finetune_loop")
-    assert not train(folder, stop=lambda report: report.at == ("train", 4))
+    assert not train(folder, stop=lambda *now: now == ("train", 4))
     source = home.cache / "reviews.csv"
     head, *lines = source.read_text().splitlines(keepends=True)
     source.write_text("".join([head, *reversed(lines)]))
@@ -240,7 +196,7 @@ def test_a_loss_that_is_no_number_is_reported_and_then_ends_the_training(home: H
 def test_a_stop_saves_no_weights_that_such_a_loss_has_spoilt(home: Home) -> None:
     folder = make(home, "finetune_loop")
     config = catalog.from_document(folder.read_document(), place="test", name="t").config
-    task = FineTuning(config, ScriptedReporter(folder, lambda report: report.at[1] > 0))
+    task = FineTuning(config, StoppedReporter(folder, lambda phase, step: step > 0))
     task.begin()
     with pytest.raises(Stop):
         task.stepped(torch.tensor(float("nan")), torch.tensor(float("nan")))

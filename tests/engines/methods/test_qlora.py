@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import engines.parts.adapters
 from engines import catalog
 from engines.parts import corpus, decoders
 from engines.parts.adapters import AdapterTuning
-from engines.reporter import Reporter, Restart, Stop
+from engines.reporter import Restart
 from engines.runs import events as ev
 from engines.runs import processes
 from engines.runs.folder import RunFolder
@@ -22,6 +22,9 @@ from engines.runs.home import Home
 from engines.runs.summary import FAILED, FINISHED, summarize
 from engines.settings import ConfigError, UserError
 from tests.support import language_models, wait_until
+from tests.support.training import records, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SETTINGS: dict[str, Any] = {
     "data.train": 22,
@@ -39,15 +42,6 @@ SETTINGS: dict[str, Any] = {
 STEPS = 12  # two epochs of 22 reviews, four a step
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """For batches this small a second thread only waits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Folders of models, by name, and a file of reviews."""
@@ -63,49 +57,10 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: str(path) for name, path in found.items()}
 
 
-class ScriptedReporter(Reporter):
-    """Is asked to stop when `stop(phase, step)` says so."""
-
-    def __init__(self, folder: RunFolder, stop: Callable[[str, int], bool]) -> None:
-        super().__init__(folder)
-        self.asked = stop
-        self.at = ("", 0)
-
-    def phase(self, name: str, total: int | None = None, unit: str = "items") -> None:
-        super().phase(name, total, unit)
-        self.at = (name, 0)
-
-    def step(self, step: int, *args: Any, **kwargs: Any) -> None:
-        super().step(step, *args, **kwargs)
-        self.at = ("train", step)
-
-    def should_stop(self) -> bool:
-        return self.asked(*self.at)
-
-
 def make(home: Home, places: dict[str, str], model: str, **more: Any) -> RunFolder:
     overrides = {**SETTINGS, "data.source": places["reviews"], "model.name": places[model], **more}
     experiment = catalog.from_document({"engine": "qlora"}, place="test", name="t", overrides=overrides)
     return RunFolder.create(home, experiment.document())
-
-
-def train(folder: RunFolder, stop: Callable[[str, int], bool] = lambda phase, step: False) -> bool:
-    """Run the engine in this process with the run's adjustments; whether it came to its end."""
-    experiment = catalog.from_document(
-        folder.read_document(), place="test", name="t", overrides=folder.read_adjustments()
-    )
-    report = ScriptedReporter(folder, stop)
-    try:
-        catalog.engine("qlora").run(experiment.config, report)
-        return True
-    except Stop:
-        return False
-    finally:
-        report.close()
-
-
-def records(folder: RunFolder, kind: type[ev.Event]) -> list[Any]:
-    return [r.event for r in ev.read_all(folder.events) if isinstance(r.event, kind)]
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -177,7 +132,7 @@ def test_the_model_folder_holds_card_adapters_and_the_merged_model(whole: RunFol
     scores = records(whole, ev.Evaluated)[-1].scores
     for name, found in (("tuned", scores), ("original", scores["original"])):
         assert f"| {name} | {found['accuracy']:.4f}" in card
-    assert "| train | 22 |" in card and "training.learning_rate | 0.003" in card
+    assert "| train | 22 |" in card and "training.learning\\_rate | 0.003" in card
     merged, _ = decoders.load_model(whole.model / "merged", "float32", "cpu")
     base, _ = decoders.load_model(Path(whole.read_document()["model"]["name"]), "float32", "cpu")
     before, after = base.model.layers[0].mlp.up_proj.weight, merged.model.layers[0].mlp.up_proj.weight

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -81,13 +82,21 @@ def spoil_a_column(path: Path) -> None:
     path.write_bytes(data)
 
 
+def pack_in_an_unknown_way(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for entry in re.finditer(rb"PK\x01\x02", bytes(data)):
+        data[entry.start() + 8] |= 0x20  # a flag of the zip format that nothing here unpacks
+    path.write_bytes(data)
+
+
 def put_a_pickle(path: Path) -> None:
     path.write_bytes(pickle.dumps(["not", "to", "be", "read"]))
 
 
 @pytest.mark.parametrize(
-    "damage", [cut_in_half, spoil_a_column, put_a_pickle, Path.unlink, lambda path: path.write_bytes(b"")]
-)
+    "damage", [cut_in_half, spoil_a_column, pack_in_an_unknown_way, put_a_pickle, Path.unlink,
+               lambda path: path.write_bytes(b"")]
+)  # fmt: skip
 def test_missing_and_torn_columns_are_built_anew(home: Home, damage: Callable[[Path], None]) -> None:
     folder = answered(home, [P, N, P], [P, N, N])
     answers.write(folder)
@@ -126,11 +135,35 @@ def test_the_test_set_is_the_items_and_their_labels_in_whatever_order(home: Home
     assert len({test_set(P, N, N), test_set(P, N, P), test_set(P, N), test_set(P, N, N, hashes=("a", "b", "c"))}) == 4
 
 
-def test_an_item_that_a_row_lacks_counts_as_invalid(home: Home) -> None:
+def test_answers_that_are_not_one_to_each_item_are_refused(home: Home) -> None:
     folder = answered(home, [P, N], [P, N], [P, N])
     lines = folder.predictions.read_bytes().splitlines(keepends=True)
     write_atomic(folder.predictions, b"".join(lines[:3]))
-    assert answers.read(folder).predicted.tolist() == [[1, 0], [1, -1]]
+    with pytest.raises(UserError, match="1 answers of repeat 2, to 1 of the 2 items"):
+        answers.read(folder)  # a lacking answer is no invalid one
+    write_atomic(folder.predictions, b"".join([*lines, lines[0]]))
+    with pytest.raises(UserError, match="3 answers of repeat 1, to 2 of the 2 items"):
+        answers.read(folder)
+
+
+def test_an_item_with_two_labels_is_refused(home: Home) -> None:
+    folder = answered(home, [P, N], [P, N], [P, N])
+    lines = folder.predictions.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'"label": "positive"', b'"label": "negative"')
+    write_atomic(folder.predictions, b"".join(lines))
+    with pytest.raises(UserError, match="line 3 of predictions.jsonl is no answer"):
+        answers.read(folder)
+
+
+def test_answers_that_change_while_they_are_read_are_never_mixed(home: Home) -> None:
+    folder = answered(home, [P, N] * 2000, [P, N] * 2000)
+    answers.write(folder)
+    found = answers.read(folder)
+    cut_in_half(folder.predictions_columns)  # the open file is the same
+    write_atomic(folder.predictions, b"".join(folder.predictions.read_bytes().splitlines(keepends=True)[:2]))
+    with pytest.raises(UserError, match="changed while they were read; ask again"):
+        _ = found.hashes
+    assert len(answers.read(folder).hashes) == 2
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,25 @@ def test_a_header_that_names_a_class_decides(imported: Imported, heard: Heard) -
     assert probabilities(three) == [[0.5, 0.3, 0.2], [0, 0, 1], [0, 0.5, 0.5]]
 
 
+def test_a_header_may_name_a_class_as_the_labels_are_written(imported: Imported, heard: Heard) -> None:
+    folder = imported("label,prediction,probability_0,probability_1\n1,1,0.1,0.9\n0,0,0.8,0.2\n")
+    assert probabilities(folder) == [[0.1, 0.9], [0.8, 0.2]]
+    of_repeats = imported("label,prediction,prediction_1,probability_1\n1,1,1,0.9\n0,1,0,0.8\n", "b.csv")
+    assert probabilities(of_repeats) == [[], [], [0.1, 0.9], [0.8, 0.2]]
+
+
+def test_probabilities_that_fit_no_column_are_named(imported: Imported, heard: Heard) -> None:
+    folder = imported("label,prediction,probability_neutral,probability_neg\n1,1,0.4,nan\n0,0,0.1,0.9\n")
+    assert probabilities(folder) == [[], [0.9, 0.1]], "what is no number is no probability"
+    assert [n for n in heard.notes if "probabilities that are not read" in n and n.endswith("probability_neutral")]
+    assert not any(n.endswith("probability_neg") for n in heard.notes)
+
+
+def test_a_column_that_is_only_called_like_predictions_is_left_out(imported: Imported, heard: Heard) -> None:
+    folder = imported("label,prediction,predicted_by\n1,1,gemma\n0,0,gemma\n")
+    assert len(lines_of(folder)) == 2 and any(n.endswith("not read: predicted_by") for n in heard.notes)
+
+
 def test_columns_of_repeats_have_probabilities_of_their_own(imported: Imported) -> None:
     folder = imported("label,predicted_1,probability_positive_1,predicted_2,probability_positive_2\n"
                       "1,1,0.9,0,0.3\n0,0,0.2,1,0.8\n")
@@ -191,7 +210,7 @@ def test_one_probability_of_three_classes_is_not_read_and_that_is_said(imported:
         ("label,prediction,probability\n1,1,87\n0,0,0.5\n", "t.csv", 'line 2: column "probability" holds 87.*by 100'),
         ("label,prediction,probability\n1,1,high\n0,0,1\n", "t.csv", "line 2: column \"probability\" holds 'high'"),
         ("label,prediction,probability_a,probability_b\na,a,.5,.3\nb,b,1,0\n", "t.csv", "line 2.*sums to 0.8"),
-        ("label,prediction\n1,1\n,0\n", "t.csv", 'line 3: column "label", the label, is empty'),
+        ("label,prediction\n1,1\n,0\n", "t.csv", 'line 3: the label in column "label" is empty'),
         ("label,prediction\n1,1\n1,0\n", "t.csv", 'every label in column "label" is "1"'),
         ("label,prediction\n1,yes\n0,no\n", "t.csv", "line 2: column \"prediction\" holds 'yes', and no value"),
         ("label,note\n1,yes\n0,no\n", "t.csv", "no column of predictions.*rename the column to prediction"),
@@ -326,6 +345,12 @@ def test_samples_that_cannot_be_classes_are_refused(
     with pytest.raises(DataError, match=sentence):
         imported(jsonl(*rows), "samples_x.jsonl")
     assert list(home.runs.iterdir()) == []
+
+
+def test_the_item_whose_target_is_no_choice_is_the_one_that_is_named(imported: Imported) -> None:
+    rows = [sample(0, 1, (-3.0, -1.0)), sample(1, 2, (-1.0, -3.0))]
+    with pytest.raises(DataError, match="line 2: target '2' is none of the choices"):
+        imported(jsonl(*rows), "samples_t_1.jsonl")
 
 
 def test_choices_that_are_numbers_themselves_are_read_by_the_accuracy_of_the_items(imported: Imported) -> None:

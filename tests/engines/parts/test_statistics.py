@@ -335,6 +335,14 @@ def test_calibration_in_closed_form() -> None:
     )
 
 
+def test_an_edge_is_an_edge_in_32_bits_too() -> None:
+    given = np.array([[p, 1 - p] for p in (0.6, 0.8, 0.4, 1 - 0.4, 0.61)])
+    bins = [(round(low * 15), items) for low, _, items, *_ in calibration(given, [0] * 5)[1]]
+    assert bins == [(8, 3), (9, 1), (11, 1)]
+    narrow = [(round(low * 15), items) for low, _, items, *_ in calibration(given.astype(np.float32), [0] * 5)[1]]
+    assert narrow == bins, "0.6 in 32 bits lies a hair above 9 / 15 in 64"
+
+
 def test_a_confidence_at_an_edge_belongs_below_it() -> None:
     places = [calibration([[c, 1 - c]], [0], bins=10)[1][0][:2] for c in (0.5, 0.6, 0.61, 1.0)]
     assert places == [(0.4, 0.5), (0.5, 0.6), (0.6, 0.7), (0.9, 1.0)]
@@ -609,6 +617,13 @@ def test_the_table_in_the_docs_is_what_the_function_says() -> None:
     assert [row[0] for row in rows[1:]] == ["points, 10 % disagreement", "points, 20 % disagreement"]
     for row, disagreement in zip(rows[1:], (0.1, 0.2), strict=True):
         assert row[1:] == [f"{100 * smallest_detectable_difference(size, disagreement):.1f}" for size in sizes]
+
+
+@pytest.mark.parametrize(("alpha", "items"), [(0.05, 6), (0.01, 8), (0.05 / 36, 11)])
+def test_items_too_few_for_any_p_below_alpha_show_nothing(alpha: float, items: int) -> None:
+    assert mcnemar_exact(items, 0) < alpha <= mcnemar_exact(items - 1, 0)
+    assert smallest_detectable_difference(items, alpha=alpha) < 1 == smallest_detectable_difference(
+        items - 1, alpha=alpha)
 
 
 def test_three_items_show_nothing() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from engines.parts import answers, scoring, study
-from engines.parts.statistics import wilson_interval
-from engines.parts.study import Item, ItemQuery, Row, Study, Which, p_words
+from engines.parts import answers, scoring, study, verdicts
+from engines.parts.findings import Comparison, Item, ItemQuery, Row, Which
+from engines.parts.statistics import smallest_detectable_difference, wilson_interval
+from engines.parts.study import Study
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder, write_atomic
@@ -185,7 +186,7 @@ def test_a_finished_run_is_measured_once(home: Home, monkeypatch: pytest.MonkeyP
     folder = answered(home, truth(10), truth(10))
     asked = Study(home)
     first = asked.measure(folder.name)
-    monkeypatch.setattr(study, "_scored", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(verdicts, "scored", lambda *_: pytest.fail("measured again"))
     assert asked.measure(folder.name) is first
     monkeypatch.undo()
     report = Reporter(folder)
@@ -261,7 +262,15 @@ def test_an_untrained_head_is_called_one(home: Home) -> None:
 
 def test_an_imported_run_is_called_one(home: Home) -> None:
     folder = answered(home, truth(100), truth(100), engine="imported")
-    assert warnings_of(home, folder)["model"].startswith("imported: the 100 answers were read from a file")
+    assert warnings_of(home, folder)["model"].startswith("imported: answers to 100 items were read from a file")
+
+
+def test_answers_that_do_not_score_what_the_run_ended_with_are_warned_of(home: Home) -> None:
+    folder = answered(home, truth(100), truth(100))
+    write_atomic(folder.predictions, folder.predictions.read_bytes().replace(
+        b'"predicted": "positive"', b'"predicted": "negative"', 3))  # fmt: skip
+    assert warnings_of(home, folder) == {"accuracy": "the run ended with an accuracy of 1.0000, and its answers score "
+                                         "0.9700: predictions.jsonl was changed since"}  # fmt: skip
 
 
 def test_few_items_are_counted(home: Home) -> None:
@@ -269,6 +278,11 @@ def test_few_items_are_counted(home: Home) -> None:
     assert warnings_of(home, folder) == {
         "items": "only 98 test items: an accuracy anywhere from 0.96 to 1.00 fits them"
     }
+    tuned = answered(home, truth(50), truth(50), original=wrong_on(truth(50), range(25)))
+    of_each = {w["variant"]: w["text"][-36:] for w in Study(home).measure(tuned.name)["warnings"]}
+    assert of_each == {"": "anywhere from 0.93 to 1.00 fits them", "original": "anywhere from 0.37 to 0.63 fits them"}
+    repeated = answered(home, truth(50), truth(50), wrong_on(truth(50), range(50)))
+    assert "a mean accuracy anywhere from 0.50 to 0.50 fits them" in warnings_of(home, repeated)["items"]
 
 
 def test_many_invalid_answers_are_counted(home: Home) -> None:
@@ -278,7 +292,7 @@ def test_many_invalid_answers_are_counted(home: Home) -> None:
         "invalid": "2 of 100 answers (2.0 %) are no label; they count as wrong"
     }
     repeated = warnings_of(home, answered(home, true, one, two))
-    assert repeated == {"invalid": "2 of 100 answers of repeat 1 (2.0 %) are no label; they count as wrong"}
+    assert repeated == {"invalid": "2 of 100 answers of repeat 2 (2.0 %) are no label; they count as wrong"}
 
 
 def test_a_rising_validation_loss_is_said_with_both_losses(home: Home) -> None:
@@ -286,6 +300,51 @@ def test_a_rising_validation_loss_is_said_with_both_losses(home: Home) -> None:
     assert warnings_of(home, folder) == {
         "loss": "the validation loss rose while training went on: 0.4000 at epoch 2, 0.4500 at epoch 3"
     }
+
+
+@pytest.mark.parametrize(
+    ("step", "end"),
+    [(20, "; tested is the model of epoch 2, from before the rise"),
+     (30, "; tested is the model of epoch 3, the best on the validation split by accuracy"), (25, "")],
+)  # fmt: skip
+def test_a_rising_loss_says_which_model_was_tested(home: Home, step: int, end: str) -> None:
+    folder = answered(home, truth(100), truth(100), validated=[(1, 0.5), (2, 0.4), (3, 0.45)])
+    writer = ev.EventWriter(folder.events)
+    writer.write(ev.Note(f"kept: the model of step {step}, validation accuracy 0.9000"))
+    writer.close()
+    assert warnings_of(home, folder)["loss"].endswith(f"0.4500 at epoch 3{end}")
+
+
+def test_the_answers_before_tuning_are_warned_of_apart(home: Home) -> None:
+    true = truth(100)
+    blank: list[str | None] = [None, None, *true[2:]]
+    tuned = answered(home, true, true, original=blank, train=[item_hash(1)], data={"overlap": "allow"},
+                     validated=[(1, 0.4), (2, 0.5)])  # fmt: skip
+    found = Study(home).measure(tuned.name)["warnings"]
+    assert {w["figure"]: w["variant"] for w in found} == {"invalid": "original", "loss": "", "accuracy": ""}
+    (invalid,) = [w["text"] for w in found if w["figure"] == "invalid"]
+    assert invalid.startswith('2 of 100 answers of "original" (2.0 %) are no label')
+    assert [w["text"] for w in found if w["figure"] == "accuracy"][0].startswith("1 of the 100 test items stands in ")
+
+
+def test_one_item_is_spoken_of_as_one(home: Home) -> None:
+    one, other, same = (answered(home, [P], [answer]) for answer in (P, N, P))
+    assert warnings_of(home, one) == {"items": "only 1 test item: an accuracy anywhere from 0.21 to 1.00 fits it"}
+    asked = Study(home)
+    (pair,) = asked.compare([row(one), row(other)], ["A", "B"])["pairs"]
+    assert pair["sentence"] == ("A and B are not told apart on this 1 item (A alone right on 1, B alone on 0, p = 1); "
+                                "so few items could not show any difference")  # fmt: skip
+    assert asked.compare([row(one), row(same)], ["A", "B"])["pairs"][0]["sentence"] == (
+        "A and B are right on the very same of this 1 item")
+    assert asked.compare([row(one), row(other)], ["A", "B"])["detectable"] is None
+
+
+def test_a_run_whose_settings_cannot_be_read_is_measured_all_the_same(home: Home) -> None:
+    folder = answered(home, truth(100), truth(100))
+    for text in ("no settings", "data = 3"):
+        folder.config.write_text(text)
+        assert warnings_of(home, folder) == {}
+        assert Study(home).disagreement("quickstart", "bag_of_words")["pairs"] == 0
 
 
 def test_a_loss_that_rises_within_an_epoch_may_still_fall(home: Home) -> None:
@@ -304,12 +363,15 @@ def test_test_items_that_were_trained_on_are_counted(home: Home) -> None:
     assert warnings_of(home, scored) == expected, "the training set is that of the scored run"
     asked = answered(home, truth(100), truth(100), engine="prompting", train=train, data={"overlap": "allow"})
     assert warnings_of(home, asked) == {}, "a prompted model is not trained"
+    trained.splits.unlink()
+    gone = warnings_of(home, scored)
+    assert gone["accuracy"].endswith("cannot be said: the record of the training items is gone")
 
 
 # -- comparisons --------------------------------------------------------------------------------------------
 
 
-def compared(home: Home, *folders: RunFolder) -> study.Comparison:
+def compared(home: Home, *folders: RunFolder) -> Comparison:
     return Study(home).compare([row(f) for f in folders], [*"ABCDEF"[: len(folders)]])
 
 
@@ -351,7 +413,7 @@ def test_models_that_are_not_told_apart_are_told_what_could_not_be_seen(home: Ho
     assert pair["verdict"] == "" and found["detectable"] is not None
     assert pair["sentence"] == (
         "A and B are not told apart on these 2,500 items (A alone right on 12, B alone on 9, p = 0.66); "
-        f"a difference under {found['detectable'] * 100:.1f} points could not be seen"
+        f"a difference under {found['detectable'] * 100:.1f} points could not be seen reliably"
     )
 
 
@@ -397,6 +459,31 @@ def test_imports_without_texts_compare_only_among_their_columns(home: Home) -> N
     assert asked.compare([row(imported), row(imported, repeat=1)], ["run1", "run2"])["same_items"]
 
 
+def test_two_imports_of_one_file_compare_unless_they_took_other_labels(home: Home) -> None:
+    true = truth(100)
+    hashes = [f"file:{'a' * 64}:{n}" for n in range(100)]
+    one, two = (answered(home, true, true, hashes=hashes, bare=True) for _ in range(2))
+    assert compared(home, one, two)["same_items"]
+    other = answered(home, [str(t) for t in wrong_on(true, [7])], true, hashes=hashes, bare=True)
+    assert compared(home, one, other)["reason"] == "1 of the 100 items carries different true labels"
+
+
+def test_what_could_not_be_seen_goes_by_the_pair_and_the_number_of_pairs(home: Home) -> None:
+    true = truth(400)
+    runs = [answered(home, true, wrong_on(true, wrong)) for wrong in (range(40), range(3, 43), range(30, 72))]
+    found = Study(home).compare([row(run) for run in runs], ["A", "B", "C"])
+    unseen = [f"{100 * smallest_detectable_difference(400, apart / 400, alpha=0.05 / 3):.1f}"
+              for apart in (6, 62, 56)]  # fmt: skip
+    assert [pair["a_only"] + pair["b_only"] for pair in found["pairs"]] == [6, 62, 56] and len(set(unseen)) == 3
+    for pair, points in zip(found["pairs"], unseen, strict=True):
+        assert pair["sentence"].endswith(f"; a difference under {points} points could not be seen reliably")
+
+
+def test_models_that_are_right_on_nothing_are_said_to_be(home: Home) -> None:
+    found = compared(home, *(answered(home, truth(100), [None] * 100) for _ in range(2)))
+    assert found["pairs"][0]["sentence"] == "A and B are right on none of these 100 items"
+
+
 def test_runs_with_other_classes_compare_on_the_same_items(home: Home) -> None:
     true = truth(100)
     more = answered(home, true, [*true[:90], *["neutral"] * 10], labels=(N, "neutral", P))
@@ -406,18 +493,10 @@ def test_runs_with_other_classes_compare_on_the_same_items(home: Home) -> None:
 
 def test_a_comparison_takes_two_rows_with_a_name_each(home: Home) -> None:
     only = row(answered(home, truth(10), truth(10)))
-    for rows, names in (([only], ["A"]), ([only, only], ["A"])):
-        with pytest.raises(UserError, match="mark two or more"):
-            Study(home).compare(rows, names)
-
-
-@pytest.mark.parametrize(
-    ("p", "words"),
-    [(1, "p = 1"), (0.66, "p = 0.66"), (0.0496, "p = 0.0496"), (0.0504, "p = 0.0504"), (0.000498, "p = 0.0005"),
-     (1.4e-5, "p = 0.000014"), (9.9e-6, "p < 1e-5"), (7.12e-18, "p < 1e-17"), (0.0, "p < 1e-300")],
-)  # fmt: skip
-def test_p_is_written_as_people_do(p: float, words: str) -> None:
-    assert p_words(p) == words
+    with pytest.raises(UserError, match="name two or more runs to compare"):
+        Study(home).compare([only], ["A"])
+    with pytest.raises(UserError, match="give a name to each"):
+        Study(home).compare([only, only], ["A"])
 
 
 # -- repeats ------------------------------------------------------------------------------------------------
@@ -533,8 +612,8 @@ def test_an_item_has_its_whole_text(home: Home) -> None:
 
 def test_runs_on_one_file_of_items_share_its_index(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row(answered(home, truth(10), truth(10))) for _ in range(2)]
-    made, index = [], study._index
-    monkeypatch.setattr(study, "_index", lambda file: made.append(file) or index(file))
+    made, index = [], study.index_items
+    monkeypatch.setattr(study, "index_items", lambda file: made.append(file) or index(file))
     asked = Study(home)
     for each in rows:
         asked.items({"rows": [each], "which": "all", "label": "", "fewest_words": 0, "most_words": 0, "offset": 0,
@@ -554,16 +633,38 @@ def test_a_torn_line_of_the_items_file_hides_one_text(home: Home) -> None:
 # -- earlier runs -------------------------------------------------------------------------------------------
 
 
-def test_disagreement_is_the_median_over_pairs_of_finished_runs_on_the_same_items(home: Home) -> None:
+def test_disagreement_is_the_median_over_pairs_that_are_not_told_apart(home: Home) -> None:
     true = truth(100)
-    here: dict[str, Any] = {"data": {"source": "reviews.csv"}}
-    for k in (0, 10, 30):
-        answered(home, true, wrong_on(true, range(k)), order=shuffled(100, k), **here)
-    answered(home, true, wrong_on(true, range(90)), data={"source": "other.csv"})
-    answered(home, truth(50), wrong_on(truth(50), range(40)), **here)
-    answered(home, true, wrong_on(true, range(80)), finish=False, **here)
-    assert Study(home).disagreement("reviews.csv") == {"share": 0.2, "pairs": 3}, "10, 20 and 30 % of the items"
-    assert Study(home).disagreement("other.csv") == {"share": None, "pairs": 0}
+    here: dict[str, Any] = {"data": {"source": "reviews.csv"}, "engine": "ours"}
+    for first, last in ((0, 10), (5, 15), (20, 32)):  # by pairs 10, 22 and 22 items apart
+        answered(home, true, wrong_on(true, range(first, last)), order=shuffled(100, last), **here)
+    answered(home, true, true, **here)  # better than each of them
+    answered(home, true, wrong_on(true, range(10)), **here)  # the first one again
+    answered(home, true, wrong_on(true, range(1, 9)), data={"source": "other.csv"})
+    answered(home, truth(50), wrong_on(truth(50), range(3)), **here)
+    answered(home, true, wrong_on(true, range(80, 90)), finish=False, **here)
+    assert Study(home).disagreement("reviews.csv", "ours") == {"share": 0.22, "pairs": 5}
+    assert Study(home).disagreement("reviews.csv", "another") == {"share": None, "pairs": 0}
+    assert Study(home).disagreement("other.csv", "ours") == {"share": None, "pairs": 0}
+
+
+def test_disagreement_takes_pairs_with_one_run_of_the_engine(home: Home) -> None:
+    true = truth(100)
+    for engine, wrong in (("a", range(10)), ("a", range(5, 15)), ("b", range(20, 32))):
+        answered(home, true, wrong_on(true, wrong), data={"source": "s"}, engine=engine)
+    assert Study(home).disagreement("s", "b") == {"share": 0.22, "pairs": 2}
+
+
+def test_models_that_know_nothing_are_no_measure_of_disagreement(home: Home) -> None:
+    true = truth(100)
+    for wrong in (range(42), range(20, 62)):  # 58 % right: as good as always the commonest class
+        answered(home, true, wrong_on(true, wrong), data={"source": "s"})
+    for wrong in (range(20), range(10, 30)):
+        answered(home, true, wrong_on(true, wrong), data={"source": "s"}, scores={"untrained_head": True})
+    assert Study(home).disagreement("s", "bag_of_words") == {"share": None, "pairs": 0}
+    for wrong in (range(20), range(10, 30)):
+        answered(home, true, wrong_on(true, wrong), data={"source": "s"})
+    assert Study(home).disagreement("s", "bag_of_words") == {"share": 0.2, "pairs": 1}
 
 
 # -- what cannot be answered --------------------------------------------------------------------------------
@@ -575,7 +676,7 @@ def test_unknown_runs_and_rows_are_named(home: Home) -> None:
     for name in ("nothing", "..", f"../runs/{folder.name}", ""):
         with pytest.raises(UserError, match="`labtui list` shows the runs"):
             asked.measure(name)
-    with pytest.raises(UserError, match=f"{folder.name} has no answers of repeat 3"):
+    with pytest.raises(UserError, match=f"{folder.name} has no answers of repeat 4"):
         asked.compare([row(folder, repeat=3), row(folder)], ["A", "B"])
     with pytest.raises(UserError, match='has no answers of "original"'):
         asked.repeats(folder.name, "original")
@@ -591,7 +692,7 @@ def test_every_answer_is_made_of_plain_values(home: Home) -> None:
                         "limit": 5}  # fmt: skip
     found = [asked.measure(folder.name), asked.spread(rows), asked.compare(rows, ["A", "B"]),
              asked.repeats(folder.name, ""), asked.items(query), asked.item(folder.name, item_hash(0)),
-             asked.disagreement("quickstart")]  # fmt: skip
+             asked.disagreement("quickstart", "prompting")]  # fmt: skip
     for answer in found:
         assert json.loads(json.dumps(answer, allow_nan=False)) == json.loads(json.dumps(answer))
 

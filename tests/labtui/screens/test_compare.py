@@ -3,11 +3,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from engines.parts.study import Pair, Row
+from engines.parts.findings import Pair, Row
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.settings import UserError
-from labtui.screens.compare import CompareScreen, PairList, macro_text, p_text, pair_text
+from labtui.caveats import caveats
+from labtui.screens.compare import CompareScreen, PairList, macro_text, pair_text, told_once
 from labtui.screens.items import ItemsScreen
 from tests.labtui.screens.analysed import AnalysedHost, text_of
 from tests.labtui.screens.conftest import until
@@ -47,9 +48,10 @@ async def test_a_pair_is_told_in_a_sentence_four_cells_and_the_tests(home: Home,
         cells = [line.replace("│", " ").split() for line in lines]
         assert any(line[:8] == ["good", "1", "right", "155", "77.5", "%", "35", "17.5"] for line in cells)
         assert any(line[:8] == ["good", "1", "wrong", "5", "2.5", "%", "5", "2.5"] for line in cells)
-        assert "+15.0 points  95 %: +9." in text and "p < 0.0001" in text and "Holm" not in text
+        assert "+15.0 points  95 %: +9." in text and "p           < 1e-" in text and "Holm" not in text
         said = " ".join(str(screen.query_one(".tests").render()).split())
-        assert "points or more what 200 items show 4 times in 5 (80 % power, alpha 0.05)" in said and "20.0 %" in said
+        assert "points or more a true difference that 200 items show 4 times in 5" in said and "20.0 %" in said
+        assert "(80 % power, alpha 0.05)" in said
         assert not screen.query_one(PairList).display
         await pilot.press("pagedown", "pagedown")
         await until(pilot, lambda: "macro average" in text_of(screen))
@@ -64,8 +66,8 @@ async def test_the_cursor_shows_the_table_of_its_pair_and_all_pairs_are_correcte
         lines = text_of(screen).split("\n")
         assert "3 sets of answers" in lines[0]
         assert [" ".join(line.split()) for line in lines[3:6]] == [
-            "›good bad +15.0 <0.0001 first is better", "good alike +0.5 1.00 not told apart",
-            "bad alike -14.5 <0.0001 second is better"]
+            "›good bad +15.0 <1e-5 first is better", "good alike +0.5 1 not told apart",
+            "bad alike -14.5 <1e-5 second is better"]
         assert "155   77.5 %" in text_of(screen) and "Holm" in text_of(screen)
         await pilot.press("down")
         await until(pilot, lambda: "good and alike are not told apart" in text_of(screen))
@@ -83,7 +85,7 @@ async def test_different_items_get_no_verdict_but_the_reason_and_the_next_step(h
         assert "different items" in text.split("\n")[0]
         assert "No verdict." in text and "In Results, e scores a run on other data" in text
         assert "0.990" in text and "200" in text and "100" in text  # each figure on its own items
-        assert "McNemar" not in text and "better" not in text
+        assert "McNemar" not in text and "better" not in text and "Items they differ on" not in text
         await pilot.press("i")
         assert host.screen is screen
         await pilot.press("escape")
@@ -146,9 +148,35 @@ async def test_with_ascii_alone_the_figures_are_drawn_of_it(home: Home) -> None:
             assert str(screen.query_one(name).render()).isascii()
 
 
-def test_a_p_value_is_never_zero() -> None:
-    assert [p_text(p) for p in (0.0, 1e-5, 0.0312, 0.42, 1.0)] == [
-        "p < 0.0001", "p < 0.0001", "p = 0.0312", "p = 0.42", "p = 1.00"]
+async def test_what_names_begin_with_is_said_once_and_a_line_too_long_says_how_many(home: Home) -> None:
+    runs = [row(run(home, *range(10))), row(run(home, *range(5, 45)))]
+    names = ["imported: a-study-with-a-name 1a2b repeat 1", "imported: a-study-with-a-name 1a2b repeat 2"]
+    host = AnalysedHost(home)
+    async with host.run_test(size=(140, 40)) as pilot:
+        screen = await opened(host, pilot, runs, names)
+        lines = text_of(screen).split("\n")
+        assert lines[0].rstrip().endswith("items: imported: a-study-with-a-name 1a2b, repeat 1 against repeat 2")
+        assert "repeat 1 is better on these 200 items: repeat 1 alone" in "\n".join(lines)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "2 sets of answers to the same 200 items: imported: a-" in text_of(screen))
+
+
+def test_repeats_of_one_run_are_not_said_to_be_two_models(home: Home) -> None:
+    study = AnalysedHost(home).analyst
+    name = answered(home, TRUTH, wrong_on(*range(0, N, 2)), wrong_on(*range(1, N, 2))).name
+    other = row(run(home, 1))
+    mine: list[Row] = [{"run": name, "variant": "", "repeat": at} for at in (0, 1)]
+    measured = [study.measure(each["run"]) for each in (mine[0], other)]
+    found = study.compare(mine, ["repeat 1", "repeat 2"])
+    (said,) = caveats(found, found["pairs"][0], measured)
+    assert "not two models. They agree hardly more than by chance (kappa -1.00)" in said
+    found = study.compare([mine[0], other], ["x", "y"])
+    assert caveats(found, found["pairs"][0], measured) == ["x: one of 2 repeats, which reach from 0.500 to 0.500"]
+
+
+def test_a_warning_of_several_models_is_told_once() -> None:
+    assert told_once([("a", "few items"), ("b\x1b[31m", "few items"), ("b", "untrained")]) == [
+        "! a, b: few items", "! b: untrained"]
 
 
 def test_two_that_are_right_on_the_same_items_are_said_to_be(home: Home) -> None:
@@ -157,7 +185,7 @@ def test_two_that_are_right_on_the_same_items_are_said_to_be(home: Home) -> None
     found = host.analyst.compare(runs, ["a", "b"])
     pair: Pair = found["pairs"][0]
     text = pair_text(found, pair, 80).plain
-    assert "+0.0 points" in text and "p = 1.00  both are right on the same items" in text
+    assert "+0.0 points" in text and "p           = 1  both are right on the same items" in text
     assert all(len(line) <= 80 for line in text.split("\n"))
 
 

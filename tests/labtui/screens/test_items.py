@@ -6,18 +6,16 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from engines.parts.study import Item, ItemAnswer, ItemPage, ItemQuery, ItemText, Row
+from engines.parts.findings import Item, ItemAnswer, ItemPage, ItemQuery, ItemText, Row
 from engines.runs.home import Home
 from engines.settings import UserError
 from labtui.app import LabApp
-from labtui.screens import items
 from labtui.screens.classify import ClassifyScreen
-from labtui.screens.items import ItemsScreen, answer_cells, asked, common_start, review_text, short_labels
+from labtui.screens.items import ItemsScreen, asked, review_text
 from labtui.screens.results import ResultsScreen
 from labtui.widgets.bars import TopBar
+from labtui.widgets.item_list import PAGE_ITEMS
 from tests.labtui.screens.conftest import Host, until
-
-SHORT = {"negative": "neg", "positive": "pos"}
 
 
 def answer(
@@ -37,6 +35,7 @@ class FakeAnalyst:
     def __init__(self) -> None:
         self.labels = ["negative", "positive"]
         self.texts = True
+        self.warnings: list[dict[str, Any]] = []
         self.error = ""
         self.queries: list[ItemQuery] = []
         self.read: list[str] = []
@@ -45,7 +44,7 @@ class FakeAnalyst:
         self.threads: set[str] = set()
 
     def measure(self, run: str) -> dict[str, Any]:
-        return {"labels": self.labels}
+        return {"labels": self.labels, "warnings": self.warnings}
 
     def items(self, query: ItemQuery) -> ItemPage:
         self.threads.add(threading.current_thread().name)
@@ -165,7 +164,7 @@ async def test_only_the_pages_on_the_screen_are_asked_for_and_the_cursor_keeps_i
         await pilot.press("end")
         await until(pilot, lambda: "review 399 begins" in "".join(lines(screen)))
         assert screen.items.index == 399
-        offsets = [query["offset"] for query in host.analyst.queries if query["limit"] == items.PAGE_ITEMS]
+        offsets = [query["offset"] for query in host.analyst.queries if query["limit"] == PAGE_ITEMS]
         assert offsets == [0, 300]
         await pilot.press(*["up"] * 2, "w")
         await until(pilot, lambda: "wrong: 41" in title(screen))
@@ -188,7 +187,7 @@ async def test_keys_work_while_the_analyst_is_busy_and_what_was_left_behind_is_n
         assert "wrong: computing" in title(screen) and screen.items.index == 1
         analyst.gate.set()
         await until(pilot, lambda: "wrong: 40 of 200" in title(screen))
-        asked_for = [query["which"] for query in analyst.queries if query["limit"] == items.PAGE_ITEMS]
+        asked_for = [query["which"] for query in analyst.queries if query["limit"] == PAGE_ITEMS]
         assert asked_for == ["invalid", "wrong"]
         assert all(name != threading.main_thread().name for name in analyst.threads)
 
@@ -279,34 +278,26 @@ async def test_an_error_is_a_sentence_in_the_list(host: ItemsHost) -> None:
         await until(pilot, lambda: host.screen is not screen)
 
 
+async def test_a_long_error_is_read_to_its_end(host: ItemsHost) -> None:
+    host.analyst.error = "the predictions of the run " + "with a long name " * 6 + "are empty; run it again"
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        assert "run it again" in " ".join("".join(lines(screen)[:3]).split())
+
+
+async def test_what_the_answers_are_of_is_said_once(host: ItemsHost) -> None:
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = ItemsScreen(rows(2), ["seed 0/0", "seed 0/1"], "all", of="gemma 1a2b")
+        await host.push_screen(screen)
+        await until(pilot, lambda: "all: 400" in title(screen))
+        said = str(screen.query_one(".names").render())
+        assert said.startswith("gemma 1a2b:  1 seed 0/0   2 seed 0/1")
+
+
 async def test_one_set_of_answers_cannot_differ(host: ItemsHost) -> None:
     async with host.run_test(size=(80, 24)) as pilot:
         screen = await opened(host, pilot, which="disagree")
         assert "One set of answers cannot differ from itself" in lines(screen)[0]
-
-
-def test_answers_say_less_where_there_is_less_room() -> None:
-    of_two = item(0, answer("positive"), answer(None, None))
-    assert "".join(text for text, _ in answer_cells(of_two, SHORT, 40)) == "✗ pos 0.80  ?         "
-    assert "".join(text for text, _ in answer_cells(of_two, SHORT, 12)) == "✗ pos  ?    "
-    assert "".join(text for text, _ in answer_cells(of_two, SHORT, 8)) == "✗?"
-    of_many = item(0, *[answer("negative")] * 30)
-    assert "".join(text for text, _ in answer_cells(of_many, SHORT, 20)) == "✓" * 19 + "…"
-    assert [style for _, style in answer_cells(of_two, SHORT, 8)] == ["bad", "warn"]
-
-
-def test_labels_are_cut_so_far_as_they_stay_apart() -> None:
-    assert short_labels(["negative", "positive"]) == SHORT
-    assert list(short_labels(["comedy drama", "comedy horror"]).values()) == ["comedy d", "comedy h"]
-    assert list(short_labels(["a\x1b[31m", "a"]).values()) == ["a", "a"]
-    assert short_labels([]) == {}
-
-
-def test_the_common_start_of_names_is_said_once() -> None:
-    assert common_start(["gemma 1a2b plain", "gemma 1a2b question"]) == ("gemma 1a2b:  ", ["plain", "question"])
-    assert common_start(["gemma 1a2b", "gemma 1a2b before"]) == ("", ["gemma 1a2b", "gemma 1a2b before"])
-    assert common_start(["one"]) == ("", ["one"])
-    assert common_start(["a b", "c b"]) == ("", ["a b", "c b"])
 
 
 def test_the_models_to_ask_are_named_by_the_keys_of_their_rows() -> None:

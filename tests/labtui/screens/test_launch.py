@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 import engines.methods
 from engines import catalog
-from engines.parts.study import Disagreement
+from engines.parts.findings import Disagreement
 from engines.runs import queue
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -75,7 +75,8 @@ class Analyst:
         self.threads: set[threading.Thread] = set()
         self.held = threading.Event()
 
-    def disagreement(self, source: str) -> Disagreement:
+    def disagreement(self, source: str, engine: str) -> Disagreement:
+        assert engine == "bag_of_words", "the experiment's own"
         self.asked.append(source)
         self.threads.add(threading.current_thread())
         self.held.wait(10)
@@ -314,11 +315,13 @@ def test_the_command_is_quoted_for_a_shell() -> None:
 # -- what the test split can show ---------------------------------------------------------------------------
 
 ASSUMED = (
-    "2,500 test items: differences under 1.8 points cannot be seen (80 % power, alpha 0.05, 10 % disagreement assumed)"
+    "2,500 test items: differences under 1.8 points cannot be seen reliably "
+    "(80 % power, alpha 0.05, 10 % disagreement assumed)"
 )
 SEEN = (
-    "2,500 test items: differences under 1.9 points cannot be seen (80 % power, alpha 0.05, 12 % disagreement seen "
-    "between 3 pairs of earlier runs)"
+    "2,500 test items: differences under 1.9 points cannot be seen reliably "
+    "(80 % power, alpha 0.05, 12 % disagreement seen "
+    "between 3 pairs of earlier runs above chance and not told apart)"
 )
 
 
@@ -330,8 +333,9 @@ SEEN = (
         (2500, {"share": 0.0, "pairs": 1}, ASSUMED),  # runs that never differ say nothing of other models
         (2500, {"share": 0.12, "pairs": 3}, SEEN),
         (10_000, {"share": 0.0625, "pairs": 1}, "10,000 test items: differences under 0.7 points cannot be seen "
-         "(80 % power, alpha 0.05, 6.25 % disagreement seen between 1 pair of earlier runs)"),
-        (50, None, "50 test items: differences under 15.0 points cannot be seen "
+         "reliably (80 % power, alpha 0.05, 6.25 % disagreement seen between 1 pair of earlier runs above chance "
+         "and not told apart)"),
+        (50, None, "50 test items: differences under 15.0 points cannot be seen reliably "
          "(80 % power, alpha 0.05, one model never worse)"),
         (1, None, "1 test item: no difference can be seen (80 % power, alpha 0.05)"),
     ],

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from engines.parts.study import Measures, RepeatTable, Spread
+from engines.parts.findings import Measures, RepeatTable, Spread
 from engines.runs.home import Home
 from engines.settings import UserError
 from labtui.screens.items import ItemsScreen
@@ -12,7 +12,6 @@ from labtui.screens.repeats import (
     RepeatsScreen,
     agreement_text,
     axis,
-    kappa_sentence,
     matrix_text,
     spread_lines,
 )
@@ -95,7 +94,7 @@ async def test_every_repeat_has_a_row_and_the_majority_its_own(host: ItemsHost) 
         assert cells(screen, 1)[:3] == ["2", "question [/…", "0.600"]
         assert cells(screen, 2)[:3] == ["majority", "36 tied", "0.560"]
         assert sum(c.get_render_width(screen.table) for c in screen.table.ordered_columns) <= 80
-        for fact in ("mean 0.725   sample sd 0.177   n 2   min–max 0.600–0.850   varied: template", "0.660–0.780",
+        for fact in ("mean 0.725   0.600 to 0.850   standard deviation 0.177   varied: template", "0.660–0.780",
                      "no more than by chance", "All 2 agree on 55.0 % of the items; 45 of 100 flip"):
             assert fact in said(screen, ".spread")
 
@@ -153,12 +152,12 @@ async def test_a_resized_screen_keeps_the_row_under_the_cursor(host: ItemsHost) 
         assert said(screen, ".confusion").startswith("repeat 2")
 
 
-@pytest.mark.parametrize(("kappa", "words"), [
-    (-0.074, "no more than by chance"), (0.0, "no more than by chance"), (-0.5, "less than by chance"),
-    (0.3, "a little more"), (0.7, "most of what chance leaves open"), (1.0, "almost always"), (None, "not defined"),
-])  # fmt: skip
-def test_kappa_is_said_in_words(kappa: float | None, words: str) -> None:
-    assert words in kappa_sentence(kappa)
+async def test_what_is_to_be_known_first_stands_above_the_spread(host: ItemsHost) -> None:
+    host.analyst.warnings = [{"figure": "model", "text": "UNTRAINED HEAD [/i]", "variant": None},
+                             {"figure": "loss", "text": "of the tuned one", "variant": "original"}]
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot)
+        assert said(screen, ".warnings") == "! UNTRAINED HEAD [/i]"
 
 
 def test_the_spread_says_when_nothing_varied_and_when_the_items_were_others() -> None:
@@ -182,6 +181,15 @@ def test_the_agreement_has_shares_below_and_kappas_above_the_diagonal_in_blocks_
         ["3", "80.0", "%", "70.0", "%", "·"]]
     blocks = agreement_text(shares, kappas, 20).plain
     assert len(blocks.split("\n\n")) == 2 and max(map(len, blocks.splitlines())) <= 20
+
+
+def test_a_matrix_without_room_gives_way_to_its_most_frequent_mistakes() -> None:
+    labels = [f"a class with a rather long name {n}" for n in range(9)]
+    table = [[9 - i if i == j else int(j == i + 1) * i for j in range(10)] for i in range(9)]
+    text = matrix_text(labels, measures(0, [[1, 0, 0], [0, 1, 0]], "") | {"confusion": table}, "invalid", 76).plain
+    first, worst, *_ = text.splitlines()
+    assert "9 classes" in first and worst.split()[:3] == ["8", "of", "9"] and worst.endswith("taken for invalid")
+    assert max(map(len, text.splitlines())) <= 76 and len(text.splitlines()) == 6
 
 
 def test_large_counts_stay_apart_in_the_matrix() -> None:

@@ -1,3 +1,4 @@
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -74,6 +75,25 @@ async def test_without_runs_the_screen_says_what_to_do(host: Host) -> None:
         assert "Launch one from the Lab" in str(screen.query_one(".said").render())
         await pilot.press("c")
         assert host.classified_with == []
+
+
+async def test_without_any_row_there_is_nothing_to_export_and_the_published_figures_are_offered(host: Host) -> None:
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot, published=False)
+        assert "Key p shows the published figures" in " ".join(said(screen).split())
+        await pilot.press("x")
+        assert host.screen is screen and "nothing to export" in "".join(n.message for n in host._notifications)
+
+
+async def test_a_run_that_is_deleted_leaves_the_cursor_where_it_stood(host: Host, finished: Finished) -> None:
+    runs = [finished(name, table) for name, table in (("a", GOOD), ("b", FAIR), ("c", POOR))]
+    async with host.run_test(size=(80, 24)) as pilot:
+        screen = await opened(host, pilot, published=False)
+        await pilot.press("down")
+        shutil.rmtree(runs[1].path)
+        await pilot.press("r")
+        await until(pilot, lambda: [name[0] for name in names(screen)] == ["a", "c"])
+        assert cursor(screen) == 1
 
 
 async def test_published_rows_are_dim_named_so_and_can_be_hidden(host: Host, finished: Finished) -> None:
@@ -268,7 +288,8 @@ async def test_rows_are_there_before_their_answers_are_read_and_fill_in(
         assert [cell(screen, 0, column) for column in unread[1:]] == ["0.250", "50.0 %", "0.125", "0.062"]
         assert "of est. 3.00" in cell(screen, 0, "memory_peak_bytes")
         await until(pilot, lambda: "reading" not in said(screen))
-        assert "Fleiss kappa 0.250   all agree on 50.0 %   50 of 100 items flip" in facts(screen)
+        assert "kappa 0.25: they agree a little more than by chance" in facts(screen)
+        assert "all 2 agree on 50.0 % of the items; 50 of 100 flip" in facts(screen)
         assert "mean 0.850   0.800 to 0.900   sd 0.071   2 repeats, varied: exemplars" in facts(screen)
         assert "the sum of 2 repeats" in str(screen.query_one(".matrix").render())
 
@@ -434,7 +455,7 @@ async def test_keys_hand_the_marked_rows_to_the_other_screens(
         assert await arguments("o", "down", "t") == (poor.name, "", f"poor {poor.name[-4:]}")
         shown, columns, marked = await arguments("x")
         assert [r.level for r in shown] == ["run", "group", "run", "run", "repeat", "repeat"]
-        assert columns == screen._columns and marked == [good.name, max(fair)]
+        assert columns == screen._columns and marked[0] == good.name and set(marked[1:]) == set(fair)
 
 
 async def test_published_figures_and_imported_runs_say_what_they_lack(

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from engines.parts.study import Bin
+from engines.parts.findings import Bin
 from labtui.widgets.figures import (
     Whisker,
     beside,
+    common_start,
     confusion,
     dot_strip,
     dot_whisker,
@@ -59,6 +60,14 @@ def test_a_family_is_left_out_only_where_all_names_have_it() -> None:
     assert own_names(["a", "b"]) == ["a", "b"]
 
 
+def test_the_common_start_of_names_is_said_once() -> None:
+    assert common_start(["gemma 1a2b plain", "gemma 1a2b question"]) == ("gemma 1a2b", ["plain", "question"])
+    assert common_start(["gemma 1a2b", "gemma 1a2b before"]) == ("", ["gemma 1a2b", "gemma 1a2b before"])
+    assert common_start(["one"]) == ("", ["one"])
+    assert common_start(["a b", "c b"]) == ("", ["a b", "c b"])
+    assert common_start(["imported: x 1", "imported: y 1"]) == ("imported", ["x 1", "y 1"])
+
+
 # -- the strip of dots ------------------------------------------------------------------------------------------
 
 
@@ -101,6 +110,12 @@ def test_whiskers_share_one_axis_with_the_figures_beside_them() -> None:
 def test_a_figure_without_an_interval_is_a_dot_alone() -> None:
     first, *_ = lines_of(dot_whisker([Whisker("a", 0.9), Whisker("b", 0.8, 0.7, 0.9)], 60))
     assert "●" in first and "├" not in first and first.rstrip().endswith("0.900 –")
+
+
+def test_other_repeats_are_small_dots_on_the_axis_of_all() -> None:
+    first, *_ = lines_of(dot_whisker([Whisker("a", 0.62, 0.60, 0.64, others=[0.49, 0.60])], 70))
+    assert first.index("•") < first.index("●") and first.count("•") == 2
+    assert "." in lines_of(dot_whisker([Whisker("a", 0.62, others=[0.49])], 70, ascii_only=True))[0][:50]
 
 
 def test_guessing_is_marked_where_the_axis_reaches_it_and_not_drawn_out_to_it_at_any_price() -> None:
@@ -204,12 +219,15 @@ def test_right_and_wrong_cells_have_their_colours() -> None:
     assert styles["9"] == "#00ff00" and styles["1"] == "#ff0000" and styles["0"] != "#ff0000"
 
 
-def test_where_there_is_little_room_numbers_go_first_then_columns_and_that_is_said() -> None:
+def test_where_there_is_little_room_numbers_go_first_then_rows_and_columns_and_that_is_said() -> None:
     counts = [[18 if i == j else 2 for j in range(7)] for i in range(6)]
     text = confusion(["world", "sport", "[/i]", "d", "e", "f"], counts, 40, 9)
-    assert len(lines_of(text)) == 9 and widest(text) <= 40
-    assert "60 %" in text.plain and " 18 " not in text.plain
-    assert lines_of(text)[-1] == "+4 more columns"
+    assert len(lines_of(text)) == 8 and widest(text) <= 40
+    assert lines_of(text)[1].split() == ["1", "2", "3", "4", "5", "6", "inv"] and "18" not in text.plain
+    assert lines_of(text)[4] == " 3 [/i]      ░░░ ░░░ ▒▒▒ ░░░ ░░░ ░░░ ░░░"
+    small = lines_of(confusion(["world", "sport", "[/i]", "d", "e", "f"], counts, 24, 6))
+    assert small[-1].startswith("+3 more rows")
+    assert small[1].split() == ["1", "2", "3", "4", "5"]
 
 
 @settings(max_examples=40)

@@ -7,7 +7,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui import groups, results
 from labtui.results import ResultRow
-from labtui.widgets.result_panel import axis_of, confusion_text, facts_text
+from labtui.widgets.result_panel import agreement_words, axis_of, confusion_text, facts_text, gathered
 from tests.labtui.measures import run_measures
 
 Finished = Callable[..., RunFolder]
@@ -57,7 +57,7 @@ def test_without_room_every_line_fits_a_terminal_of_80(
     (row,) = groups.gather(results.collect(home), {run.name: found})
     for ascii_only in (False, True):
         text = facts_text(row, (0.45, 0.95), ascii_only, wide=False).plain
-        assert max(map(len, text.splitlines())) <= 77 and "Brier 0.125   ECE 0.062   peak" in text
+        assert max(map(len, text.splitlines())) <= 77 and "Brier score 0.125   calibration error 0.062" in text
         assert text.isascii() is False or ascii_only
     assert ("macro prec. 0.900 0.890–0.910" in text) is (repeats is None), "no interval of a mean of means"
 
@@ -67,4 +67,32 @@ def test_one_deviation_and_one_interval_are_two_things(home: Home, finished: Fin
     (row,) = groups.gather(results.collect(home), {run.name: run_measures(run.name, [GOOD, FAIR], varied="x")})
     text = facts_text(row, (0.8, 0.9)).plain
     assert "±" not in text and "sd 0.071" in text
-    assert "95 % of the mean 0.710–0.790 over the items, these repeats given" in text
+    assert "95 % of the mean 0.710–0.790, on other items by the same 2 repeats" in text
+
+
+@pytest.mark.parametrize(("kappa", "words"), [
+    (-0.074, "no more than by chance"), (0.0, "no more than by chance"), (-0.5, "less than by chance"),
+    (0.3, "a little more"), (0.7, "most of what chance leaves open"), (1.0, "almost always"), (None, "no kappa"),
+])  # fmt: skip
+def test_kappa_is_said_in_words(kappa: float | None, words: str) -> None:
+    assert words in agreement_words(kappa)
+
+
+def test_what_all_runs_of_a_group_are_warned_of_is_said_once() -> None:
+    assert gathered(["loss rose: 1", "few items", "loss rose: 2"]) == ["loss rose: 1; and of 1 more", "few items"]
+
+
+def test_answers_that_cannot_be_read_are_not_said_to_follow(home: Home, finished: Finished) -> None:
+    run = finished("a", GOOD)
+    (row,) = groups.gather(results.collect(home), unreadable={run.name: "its answers are torn; run it again"})
+    text = facts_text(row, (0.45, 0.95)).plain
+    assert "torn" in text and "not been read yet" not in text
+
+
+def test_a_matrix_wider_than_the_panel_gives_way_to_the_most_frequent_mistakes(
+    home: Home, finished: Finished
+) -> None:
+    finished("a", GOOD)
+    (row,) = tree(home)
+    text = confusion_text(row, 44).plain
+    assert text.splitlines()[1].split() == ["5", "of", "50", "negative", "taken", "for", "positive"]

@@ -1,0 +1,199 @@
+"""The commands about results: tables, comparisons, exports, imports, the report."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.runs.summary import find_run
+from engines.settings import UserError
+from labtui.cli.common import OK, Command, add_run, print_json, say
+
+if TYPE_CHECKING:
+    from engines.parts.findings import Comparison, Row, RunMeasures
+
+
+def add(command: Command) -> None:
+    sub = command("results", _results, "compare finished runs")
+    sub.add_argument("--format", choices=("table", "json", "csv", "md", "latex"), default="table",
+                     help="table (default; fitted to a terminal), or with all columns: json, csv, md, latex (booktabs)")
+    sub.add_argument("--published", action="store_true", help="add the published figures of the original study")
+    sub.add_argument("--sort", default="accuracy", metavar="COLUMN",
+                     help="accuracy (default), items, macro_f1, items_per_s, ...")
+
+    sub = command("compare", _compare, "compare sets of answers to the same items: who is better, and how sure it is")
+    sub.add_argument("run", nargs="+", metavar="RUN[:REPEAT]",
+                     help="two or more finished runs; of one with repeats also which, by its number from 1 or by what "
+                          "it was given; RUN:original is the model before the run tuned it")
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
+
+    sub = command("export", _export, "write the answers of a run item by item, or its model card")
+    add_run(sub)
+    sub.add_argument("--format", choices=("csv", "parquet", "json", "card"), default="csv",
+                     help="csv (default), parquet, json, or card: a README.md for the hub with the scores")
+    sub.add_argument("--output", metavar="FILE", help="write here instead of standard output; never over a file")
+    sub.add_argument("--no-texts", action="store_true", help="leave the texts of the items out")
+
+    sub = command("import", _import, "make a run of the predictions that another program made")
+    sub.add_argument("file", help="CSV, TSV, JSONL or Parquet with a label and predictions, also .gz, or a "
+                                  "samples_*.jsonl of lm-evaluation-harness")
+    sub.add_argument("--name", default="", help="what the run is called (default: the file's name)")
+    sub.add_argument("--text", default="", metavar="COLUMN",
+                     help="the column of the texts, by which items meet those of other runs (default: found by name)")
+    sub.add_argument("--label", default="", metavar="COLUMN", help="the column of the labels (default: found by name)")
+    sub.add_argument("--varied", default="", metavar="WORDS",
+                     help="what differs between several columns of predictions, such as seed")
+    sub.add_argument("--model", default="", metavar="NAME", help="the model that made the predictions")
+
+    sub = command("report", _report, "write one HTML page of results, tests, plots and exact settings")
+    sub.add_argument("run", nargs="*", help="finished runs (default: all of them)")
+    sub.add_argument("--published", action="store_true", help="add the published figures of the original study")
+    sub.add_argument("--output", default="report.html", metavar="FILE", help="default: report.html; never over a file")
+
+
+def _results(arguments: argparse.Namespace) -> int:
+    return print_results(Home(), arguments.format, published=arguments.published, sort=arguments.sort)
+
+
+def print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
+    """Print the finished runs in a format of `labtui results`; the exit code."""
+    from labtui import results, tables
+
+    rows = results.sort(results.collect(home, published=published), sort)
+    if form == "table":
+        if not rows:
+            say("no finished runs yet; `labtui quickstart` makes some")
+            return OK
+        text, dropped = tables.to_table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    else:
+        text, dropped = tables.RECORDS[form](rows), []
+    print(text.rstrip("\n"), flush=True)
+    if dropped:
+        say(f"left out for want of width: {', '.join(dropped)}; --format csv has all columns")
+    return OK
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from engines.parts.study import Study
+
+    home = Home()
+    chosen = [_answers(home, asked) for asked in arguments.run]
+    study = Study(home)
+    found = study.compare([row for row, _ in chosen], [name for _, name in chosen])
+    if arguments.json:
+        print_json(found)
+        return OK
+    for line in _comparison(found, [study.measure(run) for run in dict.fromkeys(row["run"] for row, _ in chosen)]):
+        print(line)
+    return OK
+
+
+def _comparison(found: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[str]:
+    """The lines of `labtui compare`; `runs` are the measures of the runs compared."""
+    from labtui import format
+    from labtui.caveats import caveats
+    from labtui.sanitize import clean
+
+    names = [clean(name) for name in found["names"]]
+    width = max(map(len, names))
+    for name, measures in zip(names, found["measures"], strict=True):
+        accuracy = measures["accuracy"]
+        yield (f"{name:<{width}}  accuracy {format.score(accuracy['value'])} "
+               f"({format.interval(accuracy['low'], accuracy['high'])}) on {format.count(measures['items'])} items")
+    if found["reason"]:
+        yield ""
+        yield clean(found["reason"])
+    for pair in found["pairs"]:
+        difference = pair["difference"]
+        yield ""
+        yield clean(pair["sentence"])
+        yield (f"  both right {format.count(pair['both_right'])} · only {names[pair['a']]} "
+               f"{format.count(pair['a_only'])} · only {names[pair['b']]} {format.count(pair['b_only'])} · "
+               f"both wrong {format.count(pair['both_wrong'])}")
+        interval = "" if difference["low"] is None or difference["high"] is None else (
+            f" (95 % {100 * difference['low']:+.1f} to {100 * difference['high']:+.1f})")
+        corrected = f", corrected for {len(found['pairs'])} pairs (Holm) {pair['p_holm']:.3g}"
+        yield (f"  difference {100 * difference['value']:+.1f} points{interval} · exact McNemar p {pair['p']:.3g}"
+               f"{corrected if len(found['pairs']) > 1 else ''}")
+        yield from (f"  ! {clean(caveat)}" for caveat in caveats(found, pair, runs))
+
+
+def _answers(home: Home, asked: str) -> "tuple[Row, str]":
+    """The set of answers that `RUN`, `RUN:REPEAT` or `RUN:original` names, and what it is called."""
+    from labtui import groups, results
+
+    name, named, which = asked.partition(":")
+    folder = find_run(home, name)
+    row = results.result_of(folder)
+    if row is None or row.accuracy is None:
+        raise UserError(f"{folder.name} has no answers to compare: it has not finished, or has not been tested")
+    if which == groups.ORIGINAL:
+        if row.before is None:
+            raise UserError(f'{folder.name} tuned no model that answered before; leave ":{which}" out')
+        row = row.before
+    elif named:
+        row = row.children[repeat_of(folder, which)]
+    answers = groups.answers_of(row)
+    assert answers is not None  # a run's row is no published one
+    return answers, groups.answers_name(row)
+
+
+def repeat_of(folder: RunFolder, named: str) -> int:
+    """The repeat of a finished run, from 0, that its number from 1 or what it was given names."""
+    from labtui import results
+
+    row = results.result_of(folder)
+    values = [child.value for child in row.children] if row is not None else []
+    if named.isdecimal() and 0 < int(named) <= len(values):
+        return int(named) - 1
+    matches = [at for at, value in enumerate(values) if value.casefold() == named.casefold()]
+    if len(matches) == 1:
+        return matches[0]
+    if not values:
+        raise UserError(f'{folder.name} has no repeats to choose from; leave ":{named}" out')
+    offered = ", ".join(f"{at} ({value})" if value else str(at) for at, value in enumerate(values, start=1))
+    raise UserError(f'{folder.name} has no repeat "{named}"; choose one of {offered}')
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from labtui import exports
+
+    folder = find_run(Home(), arguments.run)
+    if arguments.format == "parquet" and not arguments.output:
+        raise UserError("Parquet is no text; name a file by --output")
+    if arguments.format == "card":
+        content = exports.model_card(folder).encode()
+    else:
+        content = exports.ITEMS[arguments.format](exports.item_table(folder, texts=not arguments.no_texts))
+    if arguments.output:
+        say(f"wrote {exports.save(Path(arguments.output), content)}")
+    else:
+        print(content.decode(), end="", flush=True)
+    return OK
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from engines.parts import foreign
+    from labtui.predict import Narrator
+
+    folder = foreign.import_file(Home(), Path(arguments.file).expanduser(), Narrator(say), name=arguments.name,
+                                 text=arguments.text, label=arguments.label, varied=arguments.varied,
+                                 model=arguments.model)  # fmt: skip
+    print(folder.name)
+    return OK
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from labtui import exports, report
+
+    home = Home()
+    output = Path(arguments.output)
+    exports.check_free(output)  # before minutes of work
+    names = [find_run(home, name).name for name in arguments.run]
+    page = report.write(home, names, published=arguments.published, say=say)
+    say(f"wrote {exports.save(output, page.encode())}")
+    return OK

@@ -1,0 +1,90 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from engines import catalog
+from engines.runs.home import Home
+from engines.runs.summary import RUNNING, list_runs, summarize
+from labtui.cli import main
+from labtui.cli.common import FAILURE, LOST_CODE, OK, STOPPED_CODE, USAGE
+from tests.labtui.cli.conftest import Captured, Scripted
+from tests.support import wait_until
+
+
+def test_run_follow_prints_the_run_on_stdout_narrates_on_stderr_and_exits_0(config: str, capsys: Captured) -> None:
+    assert main(["run", config, "--follow"]) == OK
+    out, err = capsys.readouterr()
+    (name,) = out.split()
+    assert "-mine-" in name and "started on cpu" in err and "finished" in err
+
+
+def test_run_follow_exits_1_when_the_run_fails(config: str, capsys: Captured) -> None:
+    assert main(["run", config, "--set", "fail=no luck today", "--follow"]) == FAILURE
+    assert "no luck today" in capsys.readouterr().err
+
+
+def test_follow_exits_3_when_the_run_is_stopped_and_4_when_it_is_lost(scripted: Scripted, capsys: Captured) -> None:
+    for flags, code in (([], STOPPED_CODE), (["--kill"], LOST_CODE)):
+        folder = scripted(steps=2000, pause_s=0.02)
+        wait_until(lambda run=folder: summarize(run).state == RUNNING)
+        assert main(["stop", folder.name, *flags]) == OK
+        assert main(["follow", folder.name]) == code
+    assert "SIGKILL to 1 process" in capsys.readouterr().err
+
+
+def test_a_stopped_run_resumes_and_finishes(scripted: Scripted) -> None:
+    folder = scripted(steps=100, pause_s=0.02)
+    wait_until(lambda: summarize(folder).done > 2)
+    main(["stop", folder.name])
+    assert main(["follow", folder.name]) == STOPPED_CODE
+    assert main(["resume", folder.name[-4:], "--follow"]) == OK
+    assert main(["resume", folder.name]) == USAGE
+
+
+def test_list_json_is_one_object_a_run_with_the_promised_keys(config: str, capsys: Captured) -> None:
+    assert main(["list", "--json"]) == OK
+    assert json.loads(capsys.readouterr().out) == []
+    main(["run", config, "--follow"])
+    capsys.readouterr()
+    main(["list", "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert {"run", "config", "engine", "state"} <= row.keys()
+    assert (row["config"], row["engine"], row["state"]) == ("mine", "scripted", "finished")
+
+
+@pytest.mark.parametrize("name", [n for n in catalog.experiments() if "/" not in n])
+def test_every_shipped_experiment_is_estimated_offline(name: str, capsys: Captured) -> None:
+    assert main(["estimate", name, "--json"]) == OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["config"] == name and sum(found["components"].values()) == found["total_bytes"] > 1 << 26
+
+
+def test_an_estimate_learns_from_finished_runs(home: Home, capsys: Captured) -> None:
+    main(["run", "quickstart/bag-of-words", "--follow"])
+    capsys.readouterr()
+    assert main(["estimate", "quickstart/bag-of-words"]) == OK
+    out = capsys.readouterr().out
+    assert "corrected by 1 finished run" in out and "by 1 earlier run on this device" in out
+
+
+def test_show_describes_a_run(config: str, capsys: Captured) -> None:
+    main(["run", config, "--follow"])
+    name = capsys.readouterr().out.strip()
+    main(["show", name])
+    text = capsys.readouterr().out
+    assert "finished" in text and "steps" in text and "accuracy" in text
+    main(["show", name, "--json"])
+    assert json.loads(capsys.readouterr().out)["settings"]["steps"] == 3
+
+
+def test_relative_paths_in_a_config_mean_the_callers_directory(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    (tmp_path / "reviews.csv").write_text("review,label\n")
+    monkeypatch.chdir(tmp_path)
+    code = main(["run", "bag-of-words", "--set", "data.source=reviews.csv", "--follow"])
+    err = capsys.readouterr().err
+    assert code == FAILURE and "reviews.csv holds no rows" in err and "Traceback" not in err
+    (folder,) = list_runs(home)
+    assert folder.read_document()["data"]["source"] == str(tmp_path / "reviews.csv")

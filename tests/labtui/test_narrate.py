@@ -1,0 +1,56 @@
+from dataclasses import replace
+
+import pytest
+
+from engines.runs import events as ev
+from engines.runs.home import Home
+from engines.runs.summary import FAILED, FINISHED, LOST, summarize
+from labtui.narrate import describe, narrate, sentence
+from tests.labtui.fabric import MATRIX, finished, make_run, started, steps, validated
+
+REPEAT = ev.Repeat(0, "template", "plain", {"accuracy": 0.5}, ["negative", "positive"], MATRIX)
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (ev.Queued(["GPU-1", "GPU-2"], 3), "queued: 3 ahead on GPU-1, GPU-2"),
+        (ev.Started("cpu", "0", {}, 7), "started on cpu, seed 7"),
+        (ev.Resumed(40), "resumed from step 40"),
+        (ev.Phase("download", 3 << 20, "bytes"), "download: 3.0 MiB"),
+        (ev.Phase("load"), "load"),
+        (steps(3, 3)[0], "step 3/100  epoch 0.03  loss 0.3333  80.0 items/s"),
+        (validated(10), "validation: accuracy 0.850, loss 0.4000 on 100 items"),
+        (REPEAT, "repeat 1 (template plain): accuracy 0.500"),
+        (replace(REPEAT, varied="nothing", value=""), "repeat 1: accuracy 0.500"),
+        (ev.Note("be careful\x1b[31m", "warning"), "warning: be careful"),
+        (ev.Failed("MemoryError", "out of memory", "", "lower it"), "failed: out of memory (lower it)"),
+    ],
+)
+def test_an_event_is_a_sentence_that_cannot_steer_the_terminal(event: ev.Event, words: str) -> None:
+    assert sentence(event) == words
+
+
+def test_a_loss_that_is_no_number_is_narrated() -> None:
+    assert "loss nan" in sentence(replace(steps(1, 1)[0], loss=float("nan")))
+
+
+def test_a_run_that_has_ended_is_told_to_its_end(home: Home) -> None:
+    said: list[str] = []
+    assert narrate(make_run(home, *started(), *steps(1, 30), finished()), said.append) == FINISHED
+    assert "started on cpu" in said[1] and said[-1].endswith("finished after 0:12")
+    assert sum("step " in line for line in said) == 1, "steps come every few seconds, not all"
+
+
+def test_a_lost_run_is_said_to_be_lost_and_where_its_log_is(home: Home) -> None:
+    said: list[str] = []
+    folder = make_run(home, *started(), *steps(1, 2))
+    assert narrate(folder, said.append) == LOST and str(folder.log) in said[-1]
+
+
+def test_a_failed_run_is_described_with_its_traceback_and_its_settings(home: Home) -> None:
+    failed = ev.Failed("ValueError", "no luck", "Traceback\n  line 1\x1b[2J")
+    folder = make_run(home, *started(), failed, training={"epochs": 2})
+    lines = list(describe(summarize(folder)))
+    assert f"state     {FAILED}" in lines and any(line.split() == ["training.epochs", "2"] for line in lines)
+    assert lines[-3:] == ["traceback", "  Traceback", "    line 1"]

@@ -1,13 +1,18 @@
 """Result rows as a tree: runs of the same settings under one row, and what their answers say filled in. No Textual."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engines.parts.findings import Measures, Row, RunMeasures, Spread
+from engines.settings import UserError
 from labtui import results
 from labtui.results import ResultRow
 from labtui.sanitize import clean
+
+if TYPE_CHECKING:
+    from engines.parts.study import Study
 
 ORIGINAL = "original"  # how the answers call the model before its run tuned it
 COLUMN_OF = {"loss": "training_seconds"}  # where a warning is shown whose figure has no column of its own
@@ -41,6 +46,31 @@ def answers_name(row: ResultRow) -> str:
         name = f"{results.short_name(newest)} (newest of {len(row.children)} runs)"
         return f"{name} repeat 1" if newest.n > 1 else name
     return results.short_name(row) + (" repeat 1" if row.n > 1 else "")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Rows with all that their answers say: groups as `gather` makes them, in its order."""
+
+    tops: list[ResultRow]
+    measured: dict[str, RunMeasures]  # by run
+    unreadable: dict[str, str]  # by run: why its answers cannot be read
+
+
+def read(study: "Study", rows: Sequence[ResultRow], say: Callable[[str], object] = lambda text: None) -> Reading:
+    """Ask `study` about every run of `rows`, here and now; `say` takes narration."""
+    measured, unreadable, spreads = {}, {}, {}
+    runs = list(dict.fromkeys(row.run for row in rows if not row.published))
+    for at, run in enumerate(runs, 1):
+        say(f"reading {at} of {len(runs)}: {run}")
+        try:
+            measured[run] = study.measure(run)
+        except UserError as error:
+            unreadable[run] = str(error)
+    for key, answers in spread_questions(gather(rows, measured)).items():
+        with suppress(UserError):  # told of the run already
+            spreads[key] = study.spread(answers)
+    return Reading(gather(rows, measured, spreads, unreadable), measured, unreadable)
 
 
 def gather(

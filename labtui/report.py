@@ -10,7 +10,7 @@ from html import escape
 from importlib.metadata import version
 
 from engines.parts import cards
-from engines.parts.findings import Comparison, Measures, Pair, RepeatTable, RunMeasures, Share
+from engines.parts.findings import Comparison, Measures, Pair, RepeatTable, Share
 from engines.parts.study import Study
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -86,38 +86,22 @@ def write(
     except ImportError:
         plots = None
         say(MISSING)
-    page = _Page(home, rows, results.published_rows() if published else [], plots)
-    page.read(say)
-    return page.html()
+    return _Page(home, rows, results.published_rows() if published else [], plots, say).html()
 
 
 class _Page:
-    def __init__(self, home: Home, rows: list[ResultRow], published: list[ResultRow], plots: Plots | None) -> None:
+    def __init__(
+        self, home: Home, rows: list[ResultRow], published: list[ResultRow], plots: Plots | None,
+        say: Callable[[str], object],
+    ) -> None:  # fmt: skip
         self._home, self._rows, self._published, self._plots = home, rows, published, plots
         self._study = Study(home)
         self._runs = list(dict.fromkeys(row.run for row in rows))  # newest first
-        self._measured: dict[str, RunMeasures] = {}
-        self._unread: dict[str, str] = {}  # why a run's answers could not be read
         self._names = {row.run: results.short_name(row) for row in rows if not row.variant}
         self._imported = {row.run for row in rows if row.engine == results.IMPORTED}
-        self._tops: list[ResultRow] = []
-
-    def read(self, say: Callable[[str], object]) -> None:
-        """Ask for everything that is computed from the answers."""
-        for at, run in enumerate(self._runs, 1):
-            say(f"reading {at} of {len(self._runs)}: {run}")
-            try:
-                self._measured[run] = self._study.measure(run)
-            except UserError as error:
-                self._unread[run] = str(error)
-        every = [*self._rows, *self._published]
-        spreads = {}
-        for key, answers in groups.spread_questions(groups.gather(every, self._measured)).items():
-            try:
-                spreads[key] = self._study.spread(answers)
-            except UserError:  # told of the run already
-                continue
-        self._tops = results.sort(groups.gather(every, self._measured, spreads), "accuracy")
+        found = groups.read(self._study, [*rows, *published], say)
+        self._measured, self._unread = found.measured, found.unreadable
+        self._tops = results.sort(found.tops, "accuracy")
 
     def html(self) -> str:
         """The whole page."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from engines.runs.summary import FINISHED
-from labtui.results import Column, ResultRow, known_columns
+from labtui.results import Column, ResultRow, known_columns, name_of
 from labtui.sanitize import clean
 
 # On a terminal too narrow for all; the run, its accuracy and the interval always stay.
@@ -57,7 +57,8 @@ def to_table(rows: Sequence[ResultRow], width: int | None = None) -> tuple[str, 
                   for t, c in zip(texts, shown, strict=True))
         return "  ".join(padded).rstrip()
 
-    notes = [part for note in published_notes(rows) for part in (textwrap.wrap(note, width) if width else [note])]
+    said = [*(f"{name_of(row)}: {text}" for row in rows for _, text in row.warnings), *published_notes(rows)]
+    notes = [part for note in said for part in (textwrap.wrap(note, width) if width else [note])]
     lines = [line(c.header for c in shown), *(line(c.text(row) for c in shown) for row in rows)]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n", dropped
 

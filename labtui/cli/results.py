@@ -61,13 +61,18 @@ def _results(arguments: argparse.Namespace) -> int:
 
 def print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
     """Print the finished runs in a format of `labtui results`; the exit code."""
-    from labtui import results, tables
+    from labtui import groups, results, tables
 
-    rows = results.sort(results.collect(home, published=published), sort)
+    rows = results.collect(home, published=published)
+    if not rows and form not in ("json", "csv"):
+        say("no finished runs yet; `labtui quickstart` makes some")
+        return OK
+    if form not in ("json", "csv"):  # these have a record a run
+        from engines.parts.study import Study
+
+        rows = groups.read(Study(home), rows).tops
+    rows = results.sort(rows, sort)
     if form == "table":
-        if not rows:
-            say("no finished runs yet; `labtui quickstart` makes some")
-            return OK
         text, dropped = tables.to_table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
     else:
         text, dropped = tables.RECORDS[form](rows), []

@@ -8,6 +8,7 @@ from engines.runs.summary import list_runs
 from labtui.cli import main
 from labtui.cli.common import OK, USAGE
 from tests.labtui.cli.conftest import Captured
+from tests.support.answered import answered
 
 
 def test_results_json_has_the_promised_keys_and_published_rows_only_when_asked(config: str, capsys: Captured) -> None:
@@ -21,6 +22,19 @@ def test_results_json_has_the_promised_keys_and_published_rows_only_when_asked(c
     rows = json.loads(capsys.readouterr().out)
     published = [r for r in rows if r["accuracy"] in (0.9382, 0.9356, 0.63, 0.96)]
     assert len(rows) > 5 and len(published) == 4
+
+
+def test_the_table_gathers_seeds_into_a_group_with_both_kinds_of_doubt(home: Home, capsys: Captured) -> None:
+    truth = ["negative", "positive"] * 60
+    for seed, wrong in enumerate((10, 14, 18)):
+        answered(home, truth, ["positive"] * wrong + truth[wrong:], seed=seed)
+    assert main(["results", "--format", "md"]) == OK
+    head, _, line, *_ = capsys.readouterr().out.splitlines()
+    cells = dict(zip(head.strip("| ").split(" | "), line.strip("| ").split(" | "), strict=True))
+    assert cells["run"] == "quickstart/a" and cells["n"] == "3" and cells["varied"] == "seed"
+    assert cells["accuracy"] == "0.942" and cells["sd"] == "0.017" and cells["min–max"] == "0.925–0.958"
+    low, high = map(float, cells["95 %"].split("–"))
+    assert 0.88 < low < 0.942 < high < 0.99
 
 
 def test_an_imported_run_is_listed_shown_compared_and_exported(

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
@@ -21,6 +23,7 @@ RESTORE = (
     b"\x1b[<u\x1b[?1004l\x1b[?1049l\x1b[?25h\x1b[0m"
 )
 EXIT_WITHIN_S = 2.0
+RESTORE_WITHIN_S = 0.2  # where the terminal is full of what was written last
 HANGUP_CODE, TERMINATED_CODE = 128 + signal.SIGHUP, 128 + signal.SIGTERM
 
 
@@ -82,6 +85,9 @@ _ASCII = str.maketrans(
         "▼": "v",
         "▸": ">",
         "▾": "v",
+        **dict.fromkeys("▂▃", "_"),  # a scrollbar ends in parts of a block
+        **dict.fromkeys("▅▆▇", "#"),
+        **dict.fromkeys("▏▍▋▉▕", "|"),
         **dict.fromkeys("─╌╍┄┅┈┉═", "-"),
         **dict.fromkeys("│┃╎╏║┆┇┊┋", "|"),
         **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╯╰╔╗╚╝╠╣╦╩╬┏┓┗┛┣┫┳┻╋", "+"),
@@ -136,7 +142,9 @@ class Rescue:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             fd = sys.__stderr__.fileno()  # type: ignore[union-attr]
             os.set_blocking(fd, False)
-            os.write(fd, RESTORE)
+            left, until = RESTORE, time.monotonic() + RESTORE_WITHIN_S
+            while left and select.select([], [fd], [], max(0.0, until - time.monotonic()))[1]:
+                left = left[os.write(fd, left) :]
             os.set_blocking(fd, True)  # the flag belongs to the terminal, which the shell goes on using
         if self._attributes is not None:
             with contextlib.suppress(termios.error, OSError):

@@ -1,9 +1,10 @@
 """Scoring by prompts: `python -m benchmarks.prompting [--items 32] [--pairs 3] [--vocabulary 32000]`.
 
 The scorer of `prompting` against lm-evaluation-harness (its Hugging Face backend at the best of its batch sizes 1,
-4 and 16; `pip install lm_eval`) on a small Gemma of random weights: same folder, same prompts, same labels, without
-and with eight examples. And against the founding study's way, a text-generation pipeline called once a review for
-one token, on a small Mistral. Both sides of a ratio take turns in one process; their decisions have to agree.
+4 and 16 that fit into memory; `pip install lm_eval`) on a small Gemma of random weights: same folder, same prompts,
+same labels, without and with eight examples. And against the founding study's way, a text-generation pipeline called
+once a review for one token, on a small Mistral. Both sides of a ratio take turns in one process; their decisions have
+to agree.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks import harness
 from engines.parts import corpus, decoders, tiny
@@ -92,11 +95,13 @@ def against_harness(folder: Path, shots: int, items: int, pairs: int) -> dict[st
         return [max(range(len(WORDS)), key=scores[n : n + len(WORDS)].__getitem__)
                 for n in range(0, len(scores), len(WORDS))]  # fmt: skip
 
+    logits_bytes = 3 * 4 * longest * model.config.vocab_size  # of a row, with their logarithms and a copy between
+    fitting = [size for size in BATCH_SIZES if size * logits_bytes < psutil.virtual_memory().available]
     sized = {
         size: HFLM(pretrained=str(folder), device="cpu", dtype="float32", batch_size=size, max_length=longest)
-        for size in BATCH_SIZES
+        for size in fitting
     }
-    seconds = {size: timed(lambda size=size: theirs(sized[size]))[0] for size in BATCH_SIZES}  # type: ignore[misc]
+    seconds = {size: timed(lambda size=size: theirs(sized[size]))[0] for size in fitting}  # type: ignore[misc]
     best = min(seconds, key=seconds.__getitem__)
     ours()
     return compare(ours, lambda: theirs(sized[best]), items, pairs) | {"harness_batch_size": best, "longest": longest}

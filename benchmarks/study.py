@@ -6,6 +6,7 @@ asks them, of a process that starts with the first one.
 """
 
 import argparse
+import asyncio
 import json
 import math
 import statistics
@@ -161,6 +162,42 @@ def _ask(
     return seconds
 
 
+# what a user does, as keys, and what it is called; after each the screen is left alone until it has settled
+WALK = (
+    ("open", ("2",)), ("rows", ("down",) * 10), ("mark two", ("space", "down", "space")), ("compare", ("v",)),
+    ("leave", ("escape",)), ("repeats", ("t",)), ("leave", ("escape",)), ("items", ("i",)), ("items", ("down",) * 5),
+    ("leave", ("escape",)), ("plots", ("g",)), ("plots", ("right",) * 3), ("leave", ("escape",)),
+)  # fmt: skip
+
+
+async def waits(home: Home, settle_s: float = 2.0) -> dict[str, float]:
+    """The longest time, in ms, for which a key would have had to wait: the event loop of the real console, by what was
+    done meanwhile. Opening lasts until all runs are read."""
+    from labtui.app import LabApp
+
+    found: dict[str, float] = {}
+    doing = "start"
+
+    async def watch() -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            found[doing] = max(found.get(doing, 0.0), (time.perf_counter() - began) * 1000 - 1)
+
+    app = LabApp(home)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await pilot.pause(settle_s)
+        watcher = asyncio.create_task(watch())
+        for name, keys in WALK:
+            doing = name
+            for key in keys:
+                await pilot.press(key)
+            await pilot.pause(settle_s)
+        watcher.cancel()
+    del found["leave"]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=30)
@@ -170,6 +207,7 @@ def main() -> None:
         harness.say(f"writing {arguments.runs} runs of {arguments.items:,} items")
         fabricate(home, arguments.runs, arguments.items)
         figures = measure(home)
+        figures["longest_wait_ms"] = asyncio.run(waits(home))
     rows = [[name.removesuffix("_s").replace("_", " "), f"{value:.3f} s"]
             for name, value in figures.items() if name.endswith("_s")]  # fmt: skip
     text = (
@@ -180,7 +218,9 @@ def main() -> None:
         "the start of the process that answers to the last run's figures. *First compare*: asked right after that, so "
         "that it imports SciPy. *First page*: goes once through all reviews.\n\n"
         f"The largest answer has {figures['largest_answer_bytes']:,} bytes; the longest that decoding one held the "
-        f"console's interpreter was {figures['longest_decoding_ms']:.2f} ms."
+        f"console's interpreter was {figures['longest_decoding_ms']:.2f} ms.\n\nIn the console itself, at 140x40, the "
+        "longest that a key would have had to wait: "
+        + ", ".join(f"{name} {ms:.0f} ms" for name, ms in figures["longest_wait_ms"].items()) + "."
     )
     harness.write("study", "Opening and comparing results", {"runs": arguments.runs, "items": arguments.items,
                                                              **figures}, text)  # fmt: skip

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any, ClassVar, TypeVar, cast
 
 from textual.app import App
@@ -32,6 +33,7 @@ from labtui.theme import THEME
 from labtui.widgets.bars import KeyBar, TopBar
 
 T = TypeVar("T")
+SCREENS = ("results", "launch", "classify", "compare", "repeats", "items", "plots")  # not needed for the first paint
 
 def _results() -> Screen[Any]:
     from labtui.screens.results import ResultsScreen
@@ -138,12 +140,13 @@ class LabApp(App[None]):
         """From now on the Lab screen can show what arrives."""
         self._takes_mail = True
         self._deliver()
-        self.call_after_refresh(self._collect_garbage)
+        self.call_after_refresh(self._get_ready)
 
-    @staticmethod
-    def _collect_garbage() -> None:
+    def _get_ready(self) -> None:
+        """After the first paint: what would hold up a key later."""
         gc.freeze()  # a full collection took 60 ms with what the start made in it, 10 ms without
         gc.enable()
+        self.in_background(lambda: [import_module(f"labtui.screens.{name}") for name in SCREENS])
 
     def _has_mail(self) -> None:
         if self._takes_mail:

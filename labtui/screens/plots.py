@@ -217,7 +217,7 @@ class PlotsScreen(Screen[None]):
                         with Vertical():
                             yield Static(f"validation {figure} ({better} is better)")
                             chart = Chart(x_name="epoch", y_limits=limits, value_text=lambda _: "",
-                                          ascii_only=ascii_only, placeholder="nothing to draw", id=figure)
+                                          ascii_only=ascii_only, placeholder="nothing to draw", live=False, id=figure)
                             chart.can_focus = False
                             yield chart
                 yield Static(classes="missing", markup=False)

@@ -98,12 +98,14 @@ class Chart(Widget, can_focus=True):
         smoothing: float = 0.0,
         ascii_only: bool = False,
         placeholder: str = "no values yet",
+        live: bool = True,
         name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
         """See `Plot` for `x_total`, `y_limits`, `log_y` and `smoothing`. `value_text` writes the values of the legend,
-        `placeholder` stands in the plot while there are none."""
+        `placeholder` stands in the plot while there are none. A chart that is not `live` is one tile: cheaper to draw
+        whole, dearer to add to."""
         super().__init__(name=name, id=id, classes=classes)
         self.x_name = x_name
         self._value_text = value_text
@@ -119,7 +121,7 @@ class Chart(Widget, can_focus=True):
         self._styles_by_name: dict[str, Style] = {}
         self._layer_styles: dict[int | None, str] = {}
         self._strips: dict[int, Strip] = {}
-        self._tiles = [_Tile(self) for _ in range(_TILES)]
+        self._tiles = [_Tile(self) for _ in range(_TILES if live else 1)]
 
     def compose(self) -> ComposeResult:
         yield from self._tiles

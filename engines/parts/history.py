@@ -12,6 +12,7 @@ from engines.runs.folder import RunFolder, write_atomic
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
 
+COMPARABLE = 4  # times as large or as small: so far apart may estimates be that one corrects the other
 RUNS_MAX = 300
 """Newest runs that are looked at."""
 
@@ -96,12 +97,20 @@ def _device(folder: RunFolder) -> str:
     return next(found, "")
 
 
-def correction(history: Sequence[PastRun], family: str, device: str, engine: str) -> tuple[float, int]:
-    """Median of measured by estimated peak, and of how many runs: of this engine if any, else of the model family."""
+def correction(
+    history: Sequence[PastRun], family: str, device: str, engine: str, peak_bytes: int
+) -> tuple[float, int]:
+    """Median of measured by estimated peak, and of how many runs: of this engine if any, else of the model family.
+
+    Only runs of about the estimated size, `peak_bytes`, count: of a small model most is what libraries take, and that
+    does not grow with the model.
+    """
     ratios: dict[bool, list[float]] = {True: [], False: []}
     for run in history:
         said = run.estimated
-        if said and said.family == family and said.device == device and said.peak_bytes > 0 and run.measured_bytes:
+        if not said or (said.family, said.device) != (family, device) or not run.measured_bytes:
+            continue
+        if peak_bytes / COMPARABLE <= said.peak_bytes <= peak_bytes * COMPARABLE and said.peak_bytes:
             ratios[run.engine == engine].append(run.measured_bytes / said.peak_bytes)
     found = ratios[True] or ratios[False]
     return (median(found), len(found)) if found else (1.0, 0)

@@ -146,7 +146,7 @@ def estimate(
     """
     machine = Machine("cpu" if device == "cpu" else "cuda", home, partial(_architecture, fetch=fetch))
     found = _estimated(experiment.engine, experiment.config, machine)
-    factor, runs = correction(history, found.family, found.device, experiment.engine)
+    factor, runs = correction(history, found.family, found.device, experiment.engine, found.uncorrected_bytes)
     others = [
         Alternative(changes, replace(_estimated(experiment.engine, config, machine), factor=factor).least_bytes)
         for changes, config in _variants(experiment.config)

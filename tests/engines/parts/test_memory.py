@@ -190,12 +190,17 @@ def test_evaluate_is_estimated_by_the_model_of_its_run(home: Home) -> None:
 # -- what earlier runs teach --------------------------------------------------------------------------------
 
 
+def peak(config: Training) -> int:
+    return estimate(finetuning(config), device="cpu").uncorrected_bytes
+
+
 def earlier(ratio: float, **changes: Any) -> PastRun:
+    bytes_ = peak(Training())
     run = PastRun(
         engine="finetune_loop", model=DISTILBERT, device="cpu",
         document={"model": {"name": DISTILBERT}, "data": {"source": "quickstart", "train": 1000, "test": 500},
                   "training": {"max_length": 512, "epochs": 1}},
-        estimated=Estimated("distilbert", "cpu", 1000), measured_bytes=round(1000 * ratio), seconds=200.0,
+        estimated=Estimated("distilbert", "cpu", bytes_), measured_bytes=round(bytes_ * ratio), seconds=200.0,
         training_seconds=100.0, items=500, items_per_s=10.0,
     )  # fmt: skip
     return replace(run, **changes)
@@ -204,8 +209,8 @@ def earlier(ratio: float, **changes: Any) -> PastRun:
 def test_the_median_of_measured_by_estimated_corrects_and_is_said() -> None:
     experiment = finetuning(Training())
     plain = estimate(experiment, device="cpu")
-    other_family = earlier(9.0, estimated=Estimated("bert", "cpu", 1000))
-    other_device = earlier(9.0, estimated=Estimated("distilbert", "cuda", 1000))
+    other_family = earlier(9.0, estimated=Estimated("bert", "cpu", peak(Training())))
+    other_device = earlier(9.0, estimated=Estimated("distilbert", "cuda", peak(Training())))
     runs = [earlier(1.1), earlier(1.2), earlier(3.0), other_family, other_device, earlier(9.0, engine="evaluate")]
     found = estimate(experiment, runs, device="cpu")
     assert found.total_bytes == pytest.approx(1.2 * plain.total_bytes, rel=1e-6)
@@ -215,6 +220,15 @@ def test_the_median_of_measured_by_estimated_corrects_and_is_said() -> None:
     only_others = estimate(experiment, [earlier(0.5, engine="evaluate")], device="cpu")
     assert only_others.total_bytes == pytest.approx(0.5 * plain.total_bytes, rel=1e-6)
     assert only_others.components["correction by earlier runs"] < 0
+
+
+def test_a_run_of_another_size_corrects_nothing() -> None:
+    experiment = finetuning(Training())
+    size = peak(Training())
+    for times, counts in ((1 / 5, 0), (1 / 3, 1), (3, 1), (5, 0)):
+        run = earlier(9.0, estimated=Estimated("distilbert", "cpu", round(size * times)))
+        found = estimate(experiment, [run], device="cpu")
+        assert found.corrected_by == counts and (found.factor == 1.0) == (not counts)
 
 
 def test_time_is_scaled_from_runs_of_the_same_engine_model_and_device() -> None:
@@ -234,14 +248,15 @@ def test_time_is_scaled_from_runs_of_the_same_engine_model_and_device() -> None:
 def test_finished_runs_are_read_from_their_folders(home: Home) -> None:
     document = catalog.read("quickstart/distilbert-loop").document()
     done, going = RunFolder.create(home, document), RunFolder.create(home, document)
+    expected = estimate(catalog.read("quickstart/distilbert-loop"), device="cpu").uncorrected_bytes
     for folder in (done, going):
-        record(folder, "distilbert", "cpu", 4000)
+        record(folder, "distilbert", "cpu", expected)
         writer = ev.EventWriter(folder.events)
         writer.write(ev.Started("cpu", "", {}))
         if folder is done:
-            writer.write(ev.Finished(seconds=9.0, items=10, items_per_s=5.0, host_memory_peak_bytes=5000))
+            writer.write(ev.Finished(seconds=9.0, items=10, items_per_s=5.0, host_memory_peak_bytes=2 * expected))
         writer.close()
     (found,) = past_runs(home)
     assert (found.engine, found.model, found.device) == ("finetune_loop", "tiny:distilbert", "cpu")
-    assert found.estimated == Estimated("distilbert", "cpu", 4000) and found.measured_bytes == 5000
-    assert estimate(catalog.read("quickstart/distilbert-loop"), [found], device="cpu").factor == 1.25
+    assert found.estimated == Estimated("distilbert", "cpu", expected) and found.measured_bytes == 2 * expected
+    assert estimate(catalog.read("quickstart/distilbert-loop"), [found], device="cpu").factor == 2

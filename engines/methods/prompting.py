@@ -80,7 +80,7 @@ class Config:
         choices=PRECISIONS,
     )  # fmt: skip
     trust_remote_code: bool = option(False, "Run code that a model brings along, with your rights.")
-    seed: int = option(0, "Seed of the split, the examples, sampled answers and untrained heads.", minimum=0)
+    seed: int = option(0, "Seed of the examples, sampled answers and untrained heads.", minimum=0)
 
     def check(self) -> None:
         """Raise `ConfigError` where settings do not fit together; reads nothing."""

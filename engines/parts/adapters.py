@@ -102,7 +102,7 @@ class Config(finetuning.Config):
     )  # fmt: skip
     merge: bool = option(False, "Also write the whole model with the adapters merged into it, to model/merged/.")
     seed: int = option(
-        0, "Seed of the split, the adapters, the order of batches and dropout.", minimum=0, maximum=2**32 - 1
+        0, "Seed of the adapters, the order of batches and dropout.", minimum=0, maximum=2**32 - 1
     )
 
     def check(self) -> None:

@@ -61,7 +61,7 @@ class Config:
     data: Data = group(Data)
     training: Training = group(Training)
     seed: int = option(
-        0, "Seed of the split, the new head, the order of batches and dropout.", minimum=0, maximum=2**32 - 1
+        0, "Seed of the new head, the order of batches and dropout.", minimum=0, maximum=2**32 - 1
     )
 
 

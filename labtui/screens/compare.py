@@ -23,8 +23,9 @@ from labtui.sanitize import clean
 from labtui.theme import THEME, colours_of
 from labtui.widgets import rows as lists
 from labtui.widgets.bars import KeyBar, Line
-from labtui.widgets.drawn import ColouredRows, Drawn
+from labtui.widgets.drawn import Drawn
 from labtui.widgets.figures import Whisker, common_start, dot_whisker, fit, own_names, paired_table
+from labtui.widgets.rows import Rows
 
 WIDE_COLUMNS = 120  # from here on, the models stand beside the pair
 INDENT = 12  # of what a figure means
@@ -108,7 +109,7 @@ def told_once(warnings: Iterable[tuple[str, str]]) -> list[str]:
     return [f"! {', '.join(names)}: {text}" for text, names in of.items()]
 
 
-class PairList(ColouredRows):
+class PairList(Rows):
     """The pairs, with what came out of each."""
 
     def __init__(self, colours: Sequence[str]) -> None:

@@ -22,9 +22,10 @@ from labtui.theme import THEME
 from labtui.widgets import rows as lists
 from labtui.widgets.bars import KeyBar, Line
 from labtui.widgets.chart import Chart
-from labtui.widgets.drawn import ColouredRows, Drawn
+from labtui.widgets.drawn import Drawn
 from labtui.widgets.figures import Whisker, beside, confusion, dot_whisker, fit, own_names, reliability
 from labtui.widgets.plot import LineStyle
+from labtui.widgets.rows import Rows
 
 WIDE_COLUMNS = 110  # from here on, the list stands at the left
 LIST_HEIGHT = 4  # otherwise
@@ -112,7 +113,7 @@ def _words(view: int, entry: Entry) -> str:
             + (invalid if measures["invalid"] else ""))
 
 
-class RunList(ColouredRows):
+class RunList(Rows):
     """The runs, the pinned ones marked, with the figure of the view."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:

@@ -22,7 +22,7 @@ from labtui.screens.questions import Questions
 from labtui.widgets.bars import KeyBar
 from labtui.widgets.figures import dot_strip
 from labtui.widgets.item_list import short_labels
-from labtui.widgets.result_panel import WARN_MARK, agreement_words, mistakes_text
+from labtui.widgets.result_panel import WARN_MARK, agreement_words, matrix_text
 
 MAJORITY = "majority"
 NAME_WIDTH = 12  # of a label or value; the whole value stands over its confusion matrix
@@ -57,29 +57,6 @@ def spread_lines(spread: Spread, varied: str, items: int, ascii_only: bool = Fal
         lines.append(f"All {n} agree on {100 * spread['all_agree']:.1f} % of the items; "
                      f"{format.count(spread['flips'])} of {format.count(items)} flip (i reads them).")
     return lines
-
-
-def matrix_text(labels: Sequence[str], measures: Measures, none: str, room: int = 200) -> Text:
-    """A confusion matrix: counts with their share of the true class; `none` heads the answers that are no label. Where
-    it is wider than `room` cells, the most frequent mistakes."""
-    text = Text(no_wrap=True, end="")
-    shown = len(labels) + bool(measures["invalid"])
-    heads = [*map(_fitted, labels), none][:shown]
-    digits = max(len(format.count(count)) for counts in measures["confusion"] for count in counts)
-    width = max([digits + 10, *(cell_len(head) + 2 for head in heads)])
-    first = max(4, *(cell_len(_fitted(label)) for label in labels)) + 1
-    if first + width * len(heads) > room:
-        return mistakes_text(labels, measures["confusion"], room)
-    text.append(set_cell_size("true", first) + "".join(head.rjust(width) for head in heads) + "\n", "dim")
-    for n, (label, counts) in enumerate(zip(labels, measures["confusion"], strict=False)):
-        text.append(set_cell_size(_fitted(label), first))
-        total = sum(counts)
-        for place, count in enumerate(counts[:shown]):
-            share = f"{100 * count / total:5.1f} %" if total else f"{format.MISSING:>7}"
-            text.append(f"{format.count(count):>{width - 8}} {share}", "bold" if n == place else "" if count else "dim")
-        text.append("\n")
-    text.rstrip()
-    return text
 
 
 def _fitted(label: str) -> str:
@@ -252,7 +229,8 @@ class RepeatsScreen(Screen[None]):
         name = "majority vote, a tie is wrong" if majority else f"repeat {at + 1} {clean(chosen['value'])}".rstrip()
         room = self.size.width - 4
         confusion = Text.assemble((name, "bold"), "\n")
-        confusion.append_text(matrix_text(found["labels"], chosen, "tied" if majority else "invalid", room))
+        confusion.append_text(matrix_text(
+            found["labels"], chosen["confusion"], "true", "tied" if majority else "invalid", room))
         agreement = Text.assemble(("alike %", ""), (" below, ", "dim"), ("Cohen's kappa", "bold"), (" above\n", "dim"))
         agreement.append_text(agreement_text(found["agreement"], found["cohen"], room))
         widths = [max(map(cell_len, text.plain.splitlines())) for text in (confusion, agreement)]

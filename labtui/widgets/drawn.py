@@ -1,15 +1,11 @@
-"""What screens of figures are made of: a figure that is drawn to its size, and rows in the colours of runs."""
+"""A figure that is drawn to its size."""
 
 from collections.abc import Callable, Hashable
 from itertools import zip_longest
 
-from rich.style import Style
 from rich.text import Span, Text
 from textual.geometry import Region, Size
-from textual.strip import Strip
 from textual.widget import Widget
-
-from labtui.widgets.rows import Rows
 
 
 class Drawn(Widget):
@@ -48,15 +44,3 @@ class Drawn(Widget):
 
 def _lines(text: Text) -> list[tuple[str, list[Span]]]:
     return [(line.plain, line.spans) for line in text.split("\n", allow_blank=True)]
-
-
-class ColouredRows(Rows):
-    """Rows whose pieces may also name a colour, `#rrggbb`, where the others name a style."""
-
-    def render_line(self, y: int) -> Strip:
-        if not self._styles:
-            super().render_line(len(self._shown))  # makes the styles
-        for name in {name for line in self._shown for _, name in line} - self._styles.keys():
-            self._styles[name] = self._styles[""] + Style(color=name)
-            self._cursor_styles[name] = self._cursor_styles[""]
-        return super().render_line(y)

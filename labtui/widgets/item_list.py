@@ -5,18 +5,15 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
 from engines.parts.findings import Item, ItemAnswer, ItemPage
 from labtui import format
 from labtui.sanitize import clean
-from labtui.widgets.cells import Cells, cells_of, changes, strip_of
+from labtui.widgets.cells import cells_of
+from labtui.widgets.painted import Painted
 from labtui.widgets.rows import CURSOR
 
 PAGE_ITEMS = 100
@@ -70,7 +67,7 @@ def answer_cells(item: Item, short: dict[str, str], room: int) -> list[tuple[str
     return pieces
 
 
-class ItemList(Widget, can_focus=True):
+class ItemList(Painted, can_focus=True):
     """Some or many items, of which only the pages on the screen are asked for. Repaints only cells that change."""
 
     DEFAULT_CSS = """
@@ -83,6 +80,7 @@ class ItemList(Widget, can_focus=True):
     }
     ItemList:focus > .items--cursor { color: $background; background: $primary; text-style: bold; }
     """
+    PART = "items"
     STYLES: ClassVar[tuple[str, ...]] = ("faint", "good", "bad", "warn")
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"items--{name}" for name in (*STYLES, "cursor")}
     PLACE = "In the list of items"
@@ -113,10 +111,6 @@ class ItemList(Widget, can_focus=True):
         self._said = ""
         self._short: dict[str, str] = {}
         self._top = 0
-        self._shown: list[Cells] = []
-        self._shown_cursor = -1
-        self._styles: dict[str, Style] = {}
-        self._cursor_styles: dict[str, Style] = {}
 
     @property
     def item(self) -> Item | None:
@@ -205,37 +199,13 @@ class ItemList(Widget, can_focus=True):
         cursor = self.index - self._top + 1 if self.total else -1
         if cursor >= 0:
             lines[cursor][0] = (CURSOR, "")  # seen without colours too
-        moved = {cursor, self._shown_cursor}
-        regions = []
-        for y, line in enumerate(lines):
-            if y >= len(self._shown) or (y in moved and len(moved) == 2):
-                regions.append(Region(0, y, width, 1))
-            else:
-                regions += [Region(start, y, stop - start, 1) for start, stop in changes(self._shown[y], line)]
-        self._shown, self._shown_cursor = lines, cursor
-        if regions:
-            self.refresh(*regions)
+        self.paint(lines, cursor)
         lacking = next((index for index in seen if self._item(index) is None), None)
         if lacking is not None:
             self.post_message(self.Lacking(lacking // PAGE_ITEMS * PAGE_ITEMS))
 
-    def render_line(self, y: int) -> Strip:
-        if not self._styles:
-            base = self.rich_style
-            self._styles = {"": base} | {
-                name: base + self.get_component_rich_style(f"items--{name}") for name in self.STYLES}
-            self._cursor_styles = dict.fromkeys(
-                self._styles, base + self.get_component_rich_style("items--cursor"))
-        if y >= len(self._shown):
-            return Strip.blank(self.size.width, self._styles[""])
-        return strip_of(self._shown[y], self._cursor_styles if y == self._shown_cursor else self._styles)
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles = {}
-
     def on_resize(self, event: events.Resize) -> None:
-        self._shown = []
+        self.forget()
         self._show()
 
     def action_move(self, items: int) -> None:

@@ -7,21 +7,18 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.cells import cell_len
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region
-from textual.strip import Strip
-from textual.widget import Widget
 
 from labtui.feed import LogLine
-from labtui.widgets.cells import Cells, cells_of, changes, strip_of
+from labtui.widgets.cells import cells_of
+from labtui.widgets.painted import Painted
 
 KEPT_LINES = 2000
 _TIME_WIDTH = 10
 
 
-class LogPane(Widget, can_focus=True):
+class LogPane(Painted, can_focus=True):
     """Follows the end unless scrolled up. Only cells that changed are repainted."""
 
     DEFAULT_CSS = """
@@ -33,8 +30,9 @@ class LogPane(Widget, can_focus=True):
         & > .log--error { color: $error; text-style: bold; }
     }
     """
-    LEVELS: ClassVar[tuple[str, ...]] = ("time", "faint", "warning", "error")
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"log--{name}" for name in LEVELS}
+    PART = "log"
+    STYLES: ClassVar[tuple[str, ...]] = ("time", "faint", "warning", "error")
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"log--{name}" for name in STYLES}
     PLACE = "In the log"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll_lines(-1)", "Up", show=False),
@@ -50,8 +48,6 @@ class LogPane(Widget, can_focus=True):
         self._lines: deque[LogLine] = deque(maxlen=KEPT_LINES)
         self._wrapped: deque[tuple[tuple[str, str], ...]] = deque(maxlen=2 * KEPT_LINES)
         self._above_end = 0  # lines between the last one shown and the end
-        self._shown: list[Cells] = []
-        self._styles: dict[str, Style] = {}
 
     @property
     def text(self) -> str:
@@ -82,7 +78,7 @@ class LogPane(Widget, can_focus=True):
         parts = [line.text] if cell_len(line.text) <= room or indented else textwrap.wrap(line.text, room) or [""]
         for index, part in enumerate(parts):
             head = f" {at} " if index == 0 else " " * _TIME_WIDTH
-            self._wrapped.append(((head, "time"), (part, line.level if line.level in self.LEVELS else "")))
+            self._wrapped.append(((head, "time"), (part, line.level if line.level in self.STYLES else "")))
         return len(parts)
 
     def _show(self) -> None:
@@ -93,29 +89,10 @@ class LogPane(Widget, can_focus=True):
         stop = len(self._wrapped) - self._above_end
         shown = [cells_of(self._wrapped[i], width) for i in range(max(0, stop - height), stop)]
         shown += [cells_of((), width)] * (height - len(shown))
-        regions = []
-        for y, line in enumerate(shown):
-            spans = changes(self._shown[y], line) if y < len(self._shown) else [(0, width)]
-            regions += [Region(start, y, end - start, 1) for start, end in spans]
-        self._shown = shown
-        if regions:
-            self.refresh(*regions)
-
-    def render_line(self, y: int) -> Strip:
-        if not self._styles:
-            base = self.rich_style
-            self._styles = {"": base} | {
-                name: base + self.get_component_rich_style(f"log--{name}") for name in self.LEVELS}
-        if y >= len(self._shown):
-            return Strip.blank(self.size.width, self._styles[""])
-        return strip_of(self._shown[y], self._styles)
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles = {}
+        self.paint(shown)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._shown = []
+        self.forget()
         self._wrapped.clear()
         for line in self._lines:
             self._wrap(line)

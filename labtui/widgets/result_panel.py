@@ -31,29 +31,37 @@ NOT_READ = "The answers have not been read yet: intervals, agreement and calibra
 
 
 def confusion_text(row: ResultRow, room: int = 200) -> Text:
-    """The confusion matrix of a row as a table of counts with their share of the true class; where it is wider than
-    `room` cells, the most frequent mistakes instead."""
-    text = Text(no_wrap=True)
+    """The confusion matrix of a row in `room` cells, or why there is none."""
     if not row.confusion:
-        text.append("no confusion matrix is published for it" if row.published else "no common confusion matrix", FAINT)
-        return text
-    # the invalid column stands last, and only where there is something in it
-    shown = len(row.labels) + (1 if row.invalid else 0)
-    heads = [*map(_short, row.labels), "invalid"][:shown]
-    width = max(15, *(cell_len(h) + 2 for h in heads))
-    first = max(len(CORNER), *(cell_len(_short(label)) for label in row.labels)) + 1
-    if first + len(heads) * width > room:
-        return mistakes_text(row.labels, row.confusion, room)
-    text.append(CORNER.ljust(first) + "".join(" " * (width - cell_len(h)) + h for h in heads) + "\n", "dim")
-    for i, (label, counts) in enumerate(zip(row.labels, row.confusion, strict=False)):
+        why = "no confusion matrix is published for it" if row.published else "no common confusion matrix"
+        return Text(why, FAINT, no_wrap=True)
+    text = matrix_text(row.labels, row.confusion, CORNER, "invalid", room)
+    if row.n > 1:
+        text.append(f"\nthe sum of {row.n} {executions(row)}", "dim")
+    return text
+
+
+def matrix_text(
+    labels: Sequence[str], confusion: Sequence[Sequence[int]], corner: str, none: str, room: int = 200
+) -> Text:
+    """A confusion matrix as counts with their share of the true class; `corner` stands above the true classes, `none`
+    heads the answers that are no label, where there are any. Wider than `room` cells: the most frequent mistakes."""
+    text = Text(no_wrap=True, end="")
+    shown = len(labels) + any(counts[-1] for counts in confusion if len(counts) > len(labels))
+    heads = [*map(_short, labels), none][:shown]
+    digits = max(len(format.count(count)) for counts in confusion for count in counts)
+    width = max([digits + 10, *(cell_len(head) + 2 for head in heads)])
+    first = max(cell_len(corner), *(cell_len(_short(label)) for label in labels)) + 1
+    if first + width * len(heads) > room:
+        return mistakes_text(labels, confusion, room)
+    text.append(fit(corner, first) + "".join(" " * (width - cell_len(head)) + head for head in heads) + "\n", "dim")
+    for n, (label, counts) in enumerate(zip(labels, confusion, strict=False)):
         text.append(fit(_short(label), first))
         total = sum(counts)
-        for j, count in enumerate(counts[:shown]):
+        for place, count in enumerate(counts[:shown]):
             share = f"{100 * count / total:5.1f} %" if total else f"{format.MISSING:>7}"
-            text.append(f"{format.count(count):>{width - 8}} {share}", "bold" if i == j else "" if count else "dim")
+            text.append(f"{format.count(count):>{width - 8}} {share}", "bold" if n == place else "" if count else "dim")
         text.append("\n")
-    if row.n > 1:
-        text.append(f"the sum of {row.n} {executions(row)}", "dim")
     text.rstrip()
     return text
 

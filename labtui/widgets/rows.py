@@ -4,15 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
-from labtui.widgets.cells import Cells, cells_of, changes, strip_of
+from labtui.widgets.cells import cells_of
+from labtui.widgets.painted import Painted
 
 CURSOR = "›"
 
@@ -28,7 +25,7 @@ class Row:
     pieces: tuple[tuple[str, str], ...]
 
 
-class Rows(Widget, can_focus=True):
+class Rows(Painted, can_focus=True):
     """Rows with a cursor that stays on its key when rows come, go and move.
 
     Subclasses give the rows, as wide as asked, in `make_rows`, and call `update` when they have changed.
@@ -48,6 +45,7 @@ class Rows(Widget, can_focus=True):
     }
     Rows:focus > .rows--cursor { color: $background; background: $primary; text-style: bold; }
     """
+    PART = "rows"
     STYLES: ClassVar[tuple[str, ...]] = ("name", "faint", "heading", "running", "good", "bad", "warn")
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{name}" for name in (*STYLES, "cursor")}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -80,10 +78,6 @@ class Rows(Widget, can_focus=True):
         self._rows: list[Row] = []
         self._key: str | None = None
         self._top = 0
-        self._shown: list[Cells] = []
-        self._shown_cursor = -1
-        self._styles: dict[str, Style] = {}
-        self._cursor_styles: dict[str, Style] = {}
 
     def make_rows(self, width: int) -> Iterable[Row]:
         """The rows in at most `width` cells."""
@@ -130,37 +124,13 @@ class Rows(Widget, can_focus=True):
             words = self._placeholder.split("\n")
             lines = [cells_of([(f" {line}", "faint")], width) for line in words]
         lines += [cells_of((), width)] * (height - len(lines))
-        regions = []
         shown_cursor = cursor - self._top if cursor >= 0 else -1
         if cursor >= 0:
             lines[shown_cursor][0] = (CURSOR, "")  # seen without colours too
-        moved = {shown_cursor, self._shown_cursor}
-        for y, line in enumerate(lines):
-            if y >= len(self._shown) or (y in moved and len(moved) == 2):
-                regions.append(Region(0, y, width, 1))
-            else:
-                regions += [Region(start, y, stop - start, 1) for start, stop in changes(self._shown[y], line)]
-        self._shown, self._shown_cursor = lines, shown_cursor
-        if regions:
-            self.refresh(*regions)
-
-    def render_line(self, y: int) -> Strip:
-        if not self._styles:
-            base = self.rich_style
-            self._styles = {"": base} | {
-                name: base + self.get_component_rich_style(f"rows--{name}") for name in self.STYLES}
-            cursor = base + self.get_component_rich_style("rows--cursor")
-            self._cursor_styles = dict.fromkeys(self._styles, cursor)
-        if y >= len(self._shown):
-            return Strip.blank(self.size.width, self._styles[""])
-        return strip_of(self._shown[y], self._cursor_styles if y == self._shown_cursor else self._styles)
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles = {}
+        self.paint(lines, shown_cursor)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._shown = []
+        self.forget()
         self.update()
 
     def _select(self, index: int) -> None:

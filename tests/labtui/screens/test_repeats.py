@@ -12,7 +12,6 @@ from labtui.screens.repeats import (
     RepeatsScreen,
     agreement_text,
     axis,
-    matrix_text,
     spread_lines,
 )
 from tests.labtui.screens.conftest import until
@@ -181,17 +180,3 @@ def test_the_agreement_has_shares_below_and_kappas_above_the_diagonal_in_blocks_
         ["3", "80.0", "%", "70.0", "%", "·"]]
     blocks = agreement_text(shares, kappas, 20).plain
     assert len(blocks.split("\n\n")) == 2 and max(map(len, blocks.splitlines())) <= 20
-
-
-def test_a_matrix_without_room_gives_way_to_its_most_frequent_mistakes() -> None:
-    labels = [f"a class with a rather long name {n}" for n in range(9)]
-    table = [[9 - i if i == j else int(j == i + 1) * i for j in range(10)] for i in range(9)]
-    text = matrix_text(labels, measures(0, [[1, 0, 0], [0, 1, 0]], "") | {"confusion": table}, "invalid", 76).plain
-    first, worst, *_ = text.splitlines()
-    assert "9 classes" in first and worst.split()[:3] == ["8", "of", "9"] and worst.endswith("taken for invalid")
-    assert max(map(len, text.splitlines())) <= 76 and len(text.splitlines()) == 6
-
-
-def test_large_counts_stay_apart_in_the_matrix() -> None:
-    lines = matrix_text(["negative", "positive"], measures(0, [[12500, 0, 0], [0, 12500, 0]], ""), "invalid").plain
-    assert lines.splitlines()[1].split() == ["negative", "12,500", "100.0", "%", "0", "0.0", "%"]

@@ -7,7 +7,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui import groups, results
 from labtui.results import ResultRow
-from labtui.widgets.result_panel import agreement_words, axis_of, confusion_text, facts_text, gathered
+from labtui.widgets.result_panel import agreement_words, axis_of, confusion_text, facts_text, gathered, matrix_text
 from tests.labtui.measures import run_measures
 
 Finished = Callable[..., RunFolder]
@@ -94,5 +94,19 @@ def test_a_matrix_wider_than_the_panel_gives_way_to_the_most_frequent_mistakes(
 ) -> None:
     finished("a", GOOD)
     (row,) = tree(home)
-    text = confusion_text(row, 44).plain
-    assert text.splitlines()[1].split() == ["5", "of", "50", "negative", "taken", "for", "positive"]
+    text = confusion_text(row, 38).plain
+    assert text.splitlines()[1].split()[:3] == ["5", "of", "50"] and "taken for" in text.splitlines()[1]
+
+
+def test_a_matrix_without_room_gives_way_to_its_most_frequent_mistakes() -> None:
+    labels = [f"a class with a rather long name {n}" for n in range(9)]
+    table = [[9 - i if i == j else int(j == i + 1) * i for j in range(10)] for i in range(9)]
+    text = matrix_text(labels, table, "true", "invalid", 76).plain
+    first, worst, *_ = text.splitlines()
+    assert "9 classes" in first and worst.split()[:3] == ["8", "of", "9"] and worst.endswith("taken for invalid")
+    assert max(map(len, text.splitlines())) <= 76 and len(text.splitlines()) == 6
+
+
+def test_large_counts_stay_apart_in_the_matrix() -> None:
+    lines = matrix_text(["negative", "positive"], [[12500, 0, 0], [0, 12500, 0]], "true", "invalid").plain
+    assert lines.splitlines()[1].split() == ["negative", "12,500", "100.0", "%", "0", "0.0", "%"]

@@ -20,12 +20,28 @@ MODELS = {
     "distilbert": "distilbert/distilbert-base-uncased",
 }
 SMALL = {
-    "mistral": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
-                "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 2048, "max_position_embeddings": 2048},
-    "gemma": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
-              "num_key_value_heads": 1, "head_dim": 16, "vocab_size": 2048, "max_position_embeddings": 2048},
+    "mistral": {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "vocab_size": 2048,
+        "max_position_embeddings": 2048,
+    },
+    "gemma": {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "vocab_size": 2048,
+        "max_position_embeddings": 2048,
+    },
     "distilbert": {"dim": 64, "hidden_dim": 128, "n_layers": 2, "n_heads": 4, "vocab_size": 2048},
-}  # fmt: skip
+}
 IMDB_MEDIAN_TOKENS, IMDB_SIGMA = 230, 0.74
 """IMDB's lengths, as a log-normal: half are longer than the median, 14 % reach 512."""
 TOKENS_PER_WORD = 1.2

@@ -64,8 +64,10 @@ EVALUATED = 2500
 VERSIONS = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate")
 STUDY: dict[str, Any] = {"training.batch_size": 1, "training.accumulation": 4}
 ROOMY: dict[str, Any] = {
-    "training.batch_size": 8, "training.accumulation": 1, "training.activation_checkpointing": False
-}  # fmt: skip
+    "training.batch_size": 8,
+    "training.accumulation": 1,
+    "training.activation_checkpointing": False,
+}
 
 
 @dataclass(frozen=True)
@@ -432,19 +434,33 @@ def text(found: dict[str, Any]) -> str:
             again = "yes" if part["activation_checkpointing"] else "no"
             first = [name, part["precision"], batch, again, part["tokens_per_s"]]
         elif work == "score":
-            first = [name, part["precision"], part["examples"], part["items"], part["items_per_s"],
-                     part["evaluation_2500_s"]]  # fmt: skip
+            first = [
+                name,
+                part["precision"],
+                part["examples"],
+                part["items"],
+                part["items_per_s"],
+                part["evaluation_2500_s"],
+            ]
         else:
             first = [name, part["items_per_s"], max(part["study_items_per_s"]), part["ratio"]["median"]]
         rows[work].append([*first, share, *peaks])
     memory_of = "peak GiB (by estimate)"
     headers = {
-        "tune": ["training", "base", "micro-batches", "checkpointing", "tokens/s", "utilisation",
-                 f"training's {memory_of}", f"scoring's {memory_of}"],
+        "tune": [
+            "training",
+            "base",
+            "micro-batches",
+            "checkpointing",
+            "tokens/s",
+            "utilisation",
+            f"training's {memory_of}",
+            f"scoring's {memory_of}",
+        ],
         "score": ["scoring", "base", "examples", "reviews", "reviews/s", "2,500 reviews, s", "utilisation", memory_of],
         "encode": ["encoder", "ours, items/s", "study's loop, items/s", "ratio (median)", "utilisation", memory_of],
         "": ["part", "no figures, because"],
-    }  # fmt: skip
+    }
     tables = [harness.table(headers[kind], lines) for kind, lines in rows.items() if lines]
     peak = peak_flops_per_s(found["machine"].get("card", ""))
     what = "Models of full size" if "card" in found["machine"] else "A rehearsal: narrow models on the CPU"

@@ -25,9 +25,15 @@ from engines.parts.prompts import TEMPLATES, Prompt
 WORDS = ("bad", "good")
 BATCH_SIZES = (1, 4, 16)
 SHAPE = {
-    "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 4,
-    "num_key_value_heads": 1, "head_dim": 64, "max_position_embeddings": 8192, "initializer_range": 0.1,
-}  # fmt: skip
+    "hidden_size": 256,
+    "intermediate_size": 1024,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 1,
+    "head_dim": 64,
+    "max_position_embeddings": 8192,
+    "initializer_range": 0.1,
+}
 
 
 def build(folder: Path, kind: str, vocabulary: int) -> Path:
@@ -92,8 +98,10 @@ def against_harness(folder: Path, shots: int, items: int, pairs: int) -> dict[st
             for word in WORDS
         ]
         scores = [score for score, _ in language_model.loglikelihood(requests, disable_tqdm=True)]
-        return [max(range(len(WORDS)), key=scores[n : n + len(WORDS)].__getitem__)
-                for n in range(0, len(scores), len(WORDS))]  # fmt: skip
+        return [
+            max(range(len(WORDS)), key=scores[n : n + len(WORDS)].__getitem__)
+            for n in range(0, len(scores), len(WORDS))
+        ]
 
     logits_bytes = 3 * 4 * longest * model.config.vocab_size  # of a row, with their logarithms and a copy between
     fitting = [size for size in BATCH_SIZES if size * logits_bytes < psutil.virtual_memory().available]

@@ -56,9 +56,16 @@ def teach(train: list[Shot], dev: list[Shot], folder: Path, steps: int, threads:
     """Pretrain the model into `folder`; the figures of the build."""
     short_steps = round(SHORT_SHARE * steps)
     plan = Plan(
-        steps, short_steps, short_steps + steps // 20 + 1, 2e-3, vocabulary=4000, layers=2, polarity_weight=3.0,
-        blanked=0.15, threads=threads,
-    )  # fmt: skip
+        steps,
+        short_steps,
+        short_steps + steps // 20 + 1,
+        2e-3,
+        vocabulary=4000,
+        layers=2,
+        polarity_weight=3.0,
+        blanked=0.15,
+        threads=threads,
+    )
     return language.build(language.MISTRAL, Lessons(train, train, dev), plan, folder, harness.say)
 
 
@@ -74,9 +81,14 @@ def score(home: Home, engine_name: str, name: str, settings: dict[str, Any]) -> 
     assert end is not None
     accuracies = end.scores.get("repeats", [end.scores["accuracy"]])
     harness.say(f"{name}: accuracy {', '.join(f'{a:.3f}' for a in accuracies)}")
-    return {"accuracy": end.scores["accuracy"], "repeats": accuracies, "sd": end.scores.get("accuracy_sd"),
-            "items": end.items, "written_other": end.scores.get("written_other"),
-            "written_invalid": end.scores.get("written_invalid")}  # fmt: skip
+    return {
+        "accuracy": end.scores["accuracy"],
+        "repeats": accuracies,
+        "sd": end.scores.get("accuracy_sd"),
+        "items": end.items,
+        "written_other": end.scores.get("written_other"),
+        "written_invalid": end.scores.get("written_invalid"),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -90,19 +102,33 @@ def main(argv: Sequence[str] | None = None) -> None:
         both, model = Path(scratch) / "sst2.csv", Path(scratch) / "model"
         with both.open("w", encoding="utf-8", newline="") as out:
             csv.writer(out).writerows([("text", "label"), *train, *test])
-        data = {"data.source": str(both), "data.split": "in_order", "data.train": len(train), "data.validation": 0,
-                "data.test": len(test)}  # fmt: skip
+        data = {
+            "data.source": str(both),
+            "data.split": "in_order",
+            "data.train": len(train),
+            "data.validation": 0,
+            "data.test": len(test),
+        }
         build = teach(train, dev, model, arguments.steps, arguments.threads)
         scores = {"bag of words": score(home, "bag_of_words", "bag of words", data)}
         for name, shots in SHOTS.items():
-            asked = {"model.name": str(model), "prompt.shots": shots, "prompt.repeats": REPEATS,
-                     "prompt.varies": "exemplars" if shots else "template"}  # fmt: skip
+            asked = {
+                "model.name": str(model),
+                "prompt.shots": shots,
+                "prompt.repeats": REPEATS,
+                "prompt.varies": "exemplars" if shots else "template",
+            }
             scores[name] = score(home, "prompting", name, data | asked)
     rows = [
-        [name, f"{found['accuracy']:.3f}", "–" if found["sd"] is None else f"{found['sd']:.3f}",
-         ", ".join(f"{a:.3f}" for a in found["repeats"]), found["items"]]
+        [
+            name,
+            f"{found['accuracy']:.3f}",
+            "–" if found["sd"] is None else f"{found['sd']:.3f}",
+            ", ".join(f"{a:.3f}" for a in found["repeats"]),
+            found["items"],
+        ]
         for name, found in scores.items()
-    ]  # fmt: skip
+    ]
     text = harness.table(["row", "accuracy", "sd", "of each repeat", "test sentences"], rows)
     text += (
         f"\n\nA Mistral of {build['parameters'] / 1e6:.1f} million parameters, {build['steps']:,} steps of pretraining "

@@ -148,8 +148,15 @@ def _ask(
         return timed(lambda: who.compare(chosen, [row["run"] for row in chosen]))[0]
 
     def page(which: Any, offset: int = 0) -> float:
-        query: ItemQuery = {"rows": rows[:2], "which": which, "label": "", "fewest_words": 0, "most_words": 0,
-                            "offset": offset, "limit": 50}  # fmt: skip
+        query: ItemQuery = {
+            "rows": rows[:2],
+            "which": which,
+            "label": "",
+            "fewest_words": 0,
+            "most_words": 0,
+            "offset": offset,
+            "limit": 50,
+        }
         return timed(lambda: who.items(query))[0]
 
     seconds = {"open_s": timed(lambda: open_all(who))[0], "first_compare_of_2_s": compare(2)}
@@ -164,10 +171,20 @@ def _ask(
 
 # what a user does, as keys, and what it is called; after each the screen is left alone until it has settled
 WALK = (
-    ("open", ("2",)), ("rows", ("down",) * 10), ("mark two", ("space", "down", "space")), ("compare", ("v",)),
-    ("leave", ("escape",)), ("repeats", ("t",)), ("leave", ("escape",)), ("items", ("i",)), ("items", ("down",) * 5),
-    ("leave", ("escape",)), ("plots", ("g",)), ("plots", ("right",) * 3), ("leave", ("escape",)),
-)  # fmt: skip
+    ("open", ("2",)),
+    ("rows", ("down",) * 10),
+    ("mark two", ("space", "down", "space")),
+    ("compare", ("v",)),
+    ("leave", ("escape",)),
+    ("repeats", ("t",)),
+    ("leave", ("escape",)),
+    ("items", ("i",)),
+    ("items", ("down",) * 5),
+    ("leave", ("escape",)),
+    ("plots", ("g",)),
+    ("plots", ("right",) * 3),
+    ("leave", ("escape",)),
+)
 
 
 async def waits(home: Home, settle_s: float = 2.0) -> dict[str, float]:
@@ -208,8 +225,11 @@ def main() -> None:
         fabricate(home, arguments.runs, arguments.items)
         figures = measure(home)
         figures["longest_wait_ms"] = asyncio.run(waits(home))
-    rows = [[name.removesuffix("_s").replace("_", " "), f"{value:.3f} s"]
-            for name, value in figures.items() if name.endswith("_s")]  # fmt: skip
+    rows = [
+        [name.removesuffix("_s").replace("_", " "), f"{value:.3f} s"]
+        for name, value in figures.items()
+        if name.endswith("_s")
+    ]
     text = (
         f"{arguments.runs} finished runs on the same {arguments.items:,} items, every fifth one with {REPEATS} "
         "repeats; asked through the console's own client.\n\n"
@@ -220,10 +240,12 @@ def main() -> None:
         f"The largest answer has {figures['largest_answer_bytes']:,} bytes; the longest that decoding one held the "
         f"console's interpreter was {figures['longest_decoding_ms']:.2f} ms.\n\nIn the console itself, at 140x40, the "
         "longest that a key would have had to wait: "
-        + ", ".join(f"{name} {ms:.0f} ms" for name, ms in figures["longest_wait_ms"].items()) + "."
+        + ", ".join(f"{name} {ms:.0f} ms" for name, ms in figures["longest_wait_ms"].items())
+        + "."
     )
-    harness.write("study", "Opening and comparing results", {"runs": arguments.runs, "items": arguments.items,
-                                                             **figures}, text)  # fmt: skip
+    harness.write(
+        "study", "Opening and comparing results", {"runs": arguments.runs, "items": arguments.items, **figures}, text
+    )
 
 
 if __name__ == "__main__":

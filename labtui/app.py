@@ -35,6 +35,7 @@ from labtui.widgets.bars import KeyBar, TopBar
 T = TypeVar("T")
 SCREENS = ("results", "launch", "classify", "compare", "repeats", "items", "plots")  # not needed for the first paint
 
+
 def _results() -> Screen[Any]:
     from labtui.screens.results import ResultsScreen
 
@@ -71,8 +72,7 @@ class LabApp(App[None]):
         Binding("2", "mode('results')", "Results", show=False, tooltip="Compare finished runs"),
         Binding("3", "mode('classify')", "Classify", show=False, tooltip="Classify a review with finished runs"),
         Binding("question_mark", "help", "help", key_display="?", tooltip="The keys of this screen (F1 too)"),
-        Binding("q", "quit", "leave", 
-                tooltip="Leave the console; runs go on by themselves (ctrl+q and ctrl+c too)"),
+        Binding("q", "quit", "leave", tooltip="Leave the console; runs go on by themselves (ctrl+q and ctrl+c too)"),
         Binding("f1", "help", show=False),  # where ? is typed as text
         Binding("ctrl+q", "quit", show=False, priority=True),
         Binding("ctrl+c", "quit", show=False),  # a text area keeps it for copying

@@ -112,8 +112,11 @@ def _hub() -> Iterator[Finding]:
             yield Finding("hub", error.code < 500, f"{endpoint} answers {error.code}")
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
-            yield Finding("hub", False, f"{endpoint}: {getattr(reason, 'strerror', None) or reason}; "
-                                        "local models and data still work")
+            yield Finding(
+                "hub",
+                False,
+                f"{endpoint}: {getattr(reason, 'strerror', None) or reason}; local models and data still work",
+            )
     token_file = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "token"
     token = bool(os.environ.get("HF_TOKEN")) or token_file.is_file()
     yield Finding("hub token", token, "found" if token else "none; gated models (Gemma, Mistral) need HF_TOKEN")

@@ -136,31 +136,47 @@ def model_card(folder: RunFolder) -> str:
     arguments = {"items": end.items, "sha256 of the items": digest} if digest else {"items": end.items}
     results = [
         EvalResult(
-            task_type="text-classification", dataset_type=source.partition(":")[0] if on_hub else "text",
-            dataset_name=clean(shown_source) or "test items", dataset_split="test", dataset_args=arguments,
-            metric_type=metric, metric_name=words, metric_value=float(end.scores[key]),
+            task_type="text-classification",
+            dataset_type=source.partition(":")[0] if on_hub else "text",
+            dataset_name=clean(shown_source) or "test items",
+            dataset_split="test",
+            dataset_args=arguments,
+            metric_type=metric,
+            metric_name=words,
+            metric_value=float(end.scores[key]),
             metric_args={"average": "macro"} if key.startswith("macro_") else None,
         )
-        for key, metric, words in (("accuracy", "accuracy", "Accuracy"), ("macro_f1", "f1", "Macro F1"),
-                                   ("macro_precision", "precision", "Macro precision"),
-                                   ("macro_recall", "recall", "Macro recall"))
+        for key, metric, words in (
+            ("accuracy", "accuracy", "Accuracy"),
+            ("macro_f1", "f1", "Macro F1"),
+            ("macro_precision", "precision", "Macro precision"),
+            ("macro_recall", "recall", "Macro recall"),
+        )
         if isinstance(end.scores.get(key), int | float)
-    ]  # fmt: skip
+    ]
     base = str(document.get("model", {}).get("name", ""))
     data = ModelCardData(
-        model_name=f"{name} {summary.short}", eval_results=results, pipeline_tag="text-classification",
+        model_name=f"{name} {summary.short}",
+        eval_results=results,
+        pipeline_tag="text-classification",
         base_model=base if base.count("/") == 1 and not base.startswith(("/", ".", "~")) else None,
-        datasets=source.partition(":")[0] if on_hub else None, library_name=_library(summary.engine),
+        datasets=source.partition(":")[0] if on_hub else None,
+        library_name=_library(summary.engine),
         tags=["labtui", *([IMPORTED] if summary.engine == IMPORTED else [])],
-    )  # fmt: skip
+    )
     content = "\n".join(_card_lines(folder, summary, end, model, shown_source))
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{content}\n"))
 
 
 def _library(engine: str) -> str | None:
     """What the hub calls the library that opens the model of such a run."""
-    return {"qlora": "peft", "bag_of_words": "sklearn", "finetune_loop": "transformers",
-            "finetune_trainer": "transformers", "prompting": "transformers"}.get(engine)  # fmt: skip
+    return {
+        "qlora": "peft",
+        "bag_of_words": "sklearn",
+        "finetune_loop": "transformers",
+        "finetune_trainer": "transformers",
+        "prompting": "transformers",
+    }.get(engine)
 
 
 def _ending(folder: RunFolder) -> ev.Ended:
@@ -178,17 +194,29 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
     several = scores.get("repeats", [])
     lines = [f"# {_cell(summary.experiment)}", ""]
     if summary.engine == IMPORTED:
-        lines += [f"Predictions that another program made, imported from `{_code(source)}`; none of them was measured "
-                  "here.", ""]  # fmt: skip
+        lines += [
+            f"Predictions that another program made, imported from `{_code(source)}`; none of them was measured here.",
+            "",
+        ]
     if scores.get("untrained_head"):
-        lines += ["**Untrained head**: the head that scored the texts was drawn at random; the accuracy says nothing "
-                  "about the model.", ""]  # fmt: skip
-    lines += [f"Run `{folder.name}`, engine `{_code(summary.engine)}`" + (f", model {_cell(model)}." if model else "."),
-              "", "## Scores", ""]  # fmt: skip
+        lines += [
+            "**Untrained head**: the head that scored the texts was drawn at random; the accuracy says nothing "
+            "about the model.",
+            "",
+        ]
+    lines += [
+        f"Run `{folder.name}`, engine `{_code(summary.engine)}`" + (f", model {_cell(model)}." if model else "."),
+        "",
+        "## Scores",
+        "",
+    ]
     if len(several) > 1:
-        lines += [f"Means over {len(several)} repeats of the same {items:,} test items; accuracies "
-                  + ", ".join(f"{a:.4f}" for a in several)
-                  + f", sample standard deviation {scores.get('accuracy_sd', 0.0):.4f}.", ""]  # fmt: skip
+        lines += [
+            f"Means over {len(several)} repeats of the same {items:,} test items; accuracies "
+            + ", ".join(f"{a:.4f}" for a in several)
+            + f", sample standard deviation {scores.get('accuracy_sd', 0.0):.4f}.",
+            "",
+        ]
     else:
         lines += [f"On {items:,} test items.", ""]
     right = sum(row[at] for at, row in enumerate(end.confusion))
@@ -196,10 +224,14 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
     interval = f"{low:.4f} to {high:.4f} (Wilson)" if len(several) < 2 else "see the repeats"
     rows = [
         (words, f"{scores[key]:.4f}", interval if key == "accuracy" else "")
-        for key, words in (("accuracy", "accuracy"), ("macro_precision", "macro precision"),
-                           ("macro_recall", "macro recall"), ("macro_f1", "macro F1"))
+        for key, words in (
+            ("accuracy", "accuracy"),
+            ("macro_precision", "macro precision"),
+            ("macro_recall", "macro recall"),
+            ("macro_f1", "macro F1"),
+        )
         if isinstance(scores.get(key), int | float)
-    ]  # fmt: skip
+    ]
     rows += [(f"recall of {clean(label)}", f"{value:.4f}", "") for label, value in scores.get("recall", {}).items()]
     if isinstance(original := scores.get(ORIGINAL), dict):
         rows.append(("accuracy before tuning", f"{original['accuracy']:.4f}", ""))
@@ -207,8 +239,9 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
     lines += cards.table(("score", "value", "95 % interval"), rows, numbers=("value",))
     lines += ["", "## Data", "", f"Source: `{_code(source)}`." if source else "Source: not recorded.", ""]
     lines += cards.files({path.name: path for path in (folder.items, folder.splits, folder.predictions)})
-    started = next((r.event for r in ev.EventReader(folder.events).read(1 << 16) if isinstance(r.event, ev.Started)),
-                   None)  # fmt: skip
+    started = next(
+        (r.event for r in ev.EventReader(folder.events).read(1 << 16) if isinstance(r.event, ev.Started)), None
+    )
     if started and started.versions:
         lines += ["", "## Made with", ""]
         if summary.engine != IMPORTED:

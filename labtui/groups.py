@@ -104,8 +104,11 @@ def _group(runs: list[ResultRow], spreads: Mapping[str, Spread]) -> ResultRow:
     sets = {run.seed for run in runs}
     times = [run.training_seconds for run in runs if run.training_seconds is not None]
     rates = [run.items_per_s for run in runs if run.items_per_s is not None]
-    peaks = [run.memory_peak_bytes for run in runs
-             if run.memory_peak_bytes is not None and run.memory_on_host == newest.memory_on_host]
+    peaks = [
+        run.memory_peak_bytes
+        for run in runs
+        if run.memory_peak_bytes is not None and run.memory_on_host == newest.memory_on_host
+    ]
     warned = {warning: None for run in runs for warning in run.warnings}
     group = replace(
         group,
@@ -115,7 +118,9 @@ def _group(runs: list[ResultRow], spreads: Mapping[str, Spread]) -> ResultRow:
         items_per_s=sum(rates) / len(rates) if rates else None,
         memory_peak_bytes=max(peaks, default=None),
         untrained_head=any(run.untrained_head for run in runs),
-        kappa=None, all_agree=None, flips=None,
+        kappa=None,
+        all_agree=None,
+        flips=None,
         warnings=tuple(warned),
     )
     if not group.items:
@@ -145,8 +150,13 @@ def with_spread(row: ResultRow, spread: Spread) -> ResultRow:
     if not spread["same_items"]:
         return _apart(row)
     interval = spread["interval"]
-    return replace(row, interval=(interval[0], interval[1]) if interval else None, kappa=spread["kappa"],
-                   all_agree=spread["all_agree"], flips=spread["flips"])
+    return replace(
+        row,
+        interval=(interval[0], interval[1]) if interval else None,
+        kappa=spread["kappa"],
+        all_agree=spread["all_agree"],
+        flips=spread["flips"],
+    )
 
 
 def _apart(row: ResultRow) -> ResultRow:
@@ -166,8 +176,13 @@ def with_measures(row: ResultRow, found: RunMeasures) -> ResultRow:
     else:
         labels = found["labels"]
         repeats = [
-            results.repeat_row(row, m["row"]["repeat"], m["value"], varied=found["varied"],
-                               **results.figures(_scores(m), m["items"], labels, m["confusion"]) | _measured(m))
+            results.repeat_row(
+                row,
+                m["row"]["repeat"],
+                m["value"],
+                varied=found["varied"],
+                **results.figures(_scores(m), m["items"], labels, m["confusion"]) | _measured(m),
+            )
             for m in own
         ]
         row = results.with_repeats(row, repeats)
@@ -182,8 +197,7 @@ def with_measures(row: ResultRow, found: RunMeasures) -> ResultRow:
 
 
 def _scores(measures: Measures) -> dict[str, float]:
-    return {name: measures[name]["value"]
-            for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")}
+    return {name: measures[name]["value"] for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")}
 
 
 def _measured(measures: Measures) -> dict[str, Any]:
@@ -193,8 +207,12 @@ def _measured(measures: Measures) -> dict[str, Any]:
         found = measures[name]
         if found["low"] is not None and found["high"] is not None:
             intervals[name] = (found["low"], found["high"])
-    return {"measured": True, "macro_intervals": intervals, "brier": measures["brier"],
-            "calibration_error": measures["calibration_error"]}
+    return {
+        "measured": True,
+        "macro_intervals": intervals,
+        "brier": measures["brier"],
+        "calibration_error": measures["calibration_error"],
+    }
 
 
 def lines(tops: Sequence[ResultRow], opened: Collection[str]) -> list[Line]:

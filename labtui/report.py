@@ -91,9 +91,13 @@ def write(
 
 class _Page:
     def __init__(
-        self, home: Home, rows: list[ResultRow], published: list[ResultRow], plots: Plots | None,
+        self,
+        home: Home,
+        rows: list[ResultRow],
+        published: list[ResultRow],
+        plots: Plots | None,
         say: Callable[[str], object],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._home, self._rows, self._published, self._plots = home, rows, published, plots
         self._study = Study(home)
         self._runs = list(dict.fromkeys(row.run for row in rows))  # newest first
@@ -123,7 +127,7 @@ class _Page:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{title}</title><style>{STYLE}</style></head><body>\n"
             f"<header><h1>{title}</h1><p>{self._summary()}</p><p><small>Written {time.strftime('%Y-%m-%d %H:%M')} by "
-            f"labtui {_text(version('labtui'))}.</small></p>{left_out}<nav aria-label=\"Contents\">{nav}</nav></header>"
+            f'labtui {_text(version("labtui"))}.</small></p>{left_out}<nav aria-label="Contents">{nav}</nav></header>'
             f"\n<main>{body}</main></body></html>\n"
         )
 
@@ -140,15 +144,24 @@ class _Page:
             said += f" ({', '.join(map(_text, engines))})"
         if imported:
             said += f" and {imported} imported from other programs"
-        count = f"{format.count(items[0])}" if len(items) == 1 else f"{format.count(items[0])} to " \
-            f"{format.count(items[-1])}" if items else "no"  # fmt: skip
+        count = (
+            f"{format.count(items[0])}"
+            if len(items) == 1
+            else f"{format.count(items[0])} to {format.count(items[-1])}"
+            if items
+            else "no"
+        )
         tested = f", tested on {len(sets)} set{'' if len(sets) == 1 else 's'} of {count} items"
-        more = (f" {len(self._published)} published figures stand beside them; they were not measured by this program."
-                if self._published else "")  # fmt: skip
-        return (f"{said}{tested}. Intervals are 95 % and over the items (Wilson for accuracies, bootstrap for macro "
-                "scores and for means over repeats); standard deviations are of the sample and between repeats. "
-                "Which of two is better is told by the comparisons, not by intervals that overlap or do not."
-                + more)  # fmt: skip
+        more = (
+            f" {len(self._published)} published figures stand beside them; they were not measured by this program."
+            if self._published
+            else ""
+        )
+        return (
+            f"{said}{tested}. Intervals are 95 % and over the items (Wilson for accuracies, bootstrap for macro "
+            "scores and for means over repeats); standard deviations are of the sample and between repeats. "
+            "Which of two is better is told by the comparisons, not by intervals that overlap or do not." + more
+        )
 
     def _results(self) -> str:
         lines = groups.lines(self._tops, {row.key for top in self._tops for row in (top, *top.children)})
@@ -172,13 +185,18 @@ class _Page:
             published = " class=published" if line.row.published else ""
             body.append(f"<tr{published}>{''.join(cells)}</tr>")
         head = "".join(f"<th{'' if c.right else ' class=l'} scope=col>{_text(c.header)}</th>" for c in shown)
-        listed = "".join(f'<li id="note{number}" class=warn>&#9888;{number} {_text(text)}</li>'
-                         for text, number in notes.items())  # fmt: skip
+        listed = "".join(
+            f'<li id="note{number}" class=warn>&#9888;{number} {_text(text)}</li>' for text, number in notes.items()
+        )
         told = "".join(f"<li>{_text(note)}</li>" for note in tables.published_notes(self._published))
-        told += "".join(f"<li class=warn>{_text(self._names.get(run, run))}: {_text(why)}</li>"
-                        for run, why in self._unread.items())  # fmt: skip
-        return (_table("All results", head, body) + (f"<ul>{listed}{told}</ul>" if listed or told else "")
-                + self._accuracies())  # fmt: skip
+        told += "".join(
+            f"<li class=warn>{_text(self._names.get(run, run))}: {_text(why)}</li>" for run, why in self._unread.items()
+        )
+        return (
+            _table("All results", head, body)
+            + (f"<ul>{listed}{told}</ul>" if listed or told else "")
+            + self._accuracies()
+        )
 
     def _child_name(self, row: ResultRow) -> str:
         if row.published:
@@ -190,10 +208,17 @@ class _Page:
     def _accuracies(self) -> str:
         if self._plots is None:
             return ""
-        points = [(results.short_name(row), row.accuracy, *(row.interval or (None, None)), row.published)
-                  for row in self._tops if row.accuracy is not None]  # fmt: skip
-        return _figure(self._plots.accuracies(points), "Accuracy with its 95 % interval"
-                       + ("; hollow: published, not measured by this program" if self._published else ""), wide=True)
+        points = [
+            (results.short_name(row), row.accuracy, *(row.interval or (None, None)), row.published)
+            for row in self._tops
+            if row.accuracy is not None
+        ]
+        return _figure(
+            self._plots.accuracies(points),
+            "Accuracy with its 95 % interval"
+            + ("; hollow: published, not measured by this program" if self._published else ""),
+            wide=True,
+        )
 
     # -- repeats --------------------------------------------------------------------------------------------
 
@@ -206,40 +231,68 @@ class _Page:
 
     def _repeat_table(self, name: str, table: RepeatTable) -> str:
         spread, labels = table["spread"], table["labels"]
-        head = _heads(["repeat", table["varied"].replace("_", " ") or "given", "accuracy", "95 %",
-                       *(f"rec. {label}" for label in labels), *(f"prec. {label}" for label in labels), "invalid"], 2)
+        head = _heads(
+            [
+                "repeat",
+                table["varied"].replace("_", " ") or "given",
+                "accuracy",
+                "95 %",
+                *(f"rec. {label}" for label in labels),
+                *(f"prec. {label}" for label in labels),
+                "invalid",
+            ],
+            2,
+        )
         body = [self._repeat_row(str(m["row"]["repeat"] + 1), m["value"], m, labels) for m in table["measures"]]
         body.append(self._repeat_row("majority", "", table["majority"], labels))
         interval = f" (95 % over the items {_range(*spread['interval'])})" if spread["interval"] else ""
         sd = f", sample standard deviation {spread['sd']:.4f}" if spread["sd"] is not None else ""
-        said = (f"Mean accuracy {spread['mean']:.4f}{interval}{sd}, from {spread['lowest']:.4f} to "
-                f"{spread['highest']:.4f}.")  # fmt: skip
+        said = (
+            f"Mean accuracy {spread['mean']:.4f}{interval}{sd}, from {spread['lowest']:.4f} to {spread['highest']:.4f}."
+        )
         if spread["all_agree"] is not None:
             kappa = f", Fleiss kappa {spread['kappa']:.4f}" if spread["kappa"] is not None else ""
-            said += (f" All {len(table['measures'])} agree on {100 * spread['all_agree']:.1f} % of the items"
-                     f"{kappa}; {format.count(spread['flips'])} items flip.")  # fmt: skip
+            said += (
+                f" All {len(table['measures'])} agree on {100 * spread['all_agree']:.1f} % of the items"
+                f"{kappa}; {format.count(spread['flips'])} items flip."
+            )
             if spread["kappa"] is not None and spread["kappa"] < 0.1:
                 said += " A kappa near zero or below means that the repeats agree no more than by chance."
         agreement = [
-            f"<tr><td class=l>{at + 1}</td>" + "".join(
+            f"<tr><td class=l>{at + 1}</td>"
+            + "".join(
                 f"<td>{'' if other == at else f'{100 * share:.1f} %' + _kappa(table['cohen'][at][other])}</td>"
                 for other, share in enumerate(shares)
-            ) + "</tr>"
+            )
+            + "</tr>"
             for at, shares in enumerate(table["agreement"])
-        ]  # fmt: skip
+        ]
         numbers = [str(at + 1) for at in range(len(table["agreement"]))]
-        return (f"<h3>{_text(name)}</h3><p>{said}</p>" + _table(f"Repeats of {name}", head, body)
-                + _table("Share of items on which two repeats agree (Cohen's kappa)", _heads(["repeat", *numbers], 1),
-                         agreement, shown=True))  # fmt: skip
+        return (
+            f"<h3>{_text(name)}</h3><p>{said}</p>"
+            + _table(f"Repeats of {name}", head, body)
+            + _table(
+                "Share of items on which two repeats agree (Cohen's kappa)",
+                _heads(["repeat", *numbers], 1),
+                agreement,
+                shown=True,
+            )
+        )
 
     def _repeat_row(self, name: str, value: str, m: Measures, labels: Sequence[str]) -> str:
         recall = [m["recall"].get(label) for label in labels]
-        cells = [f"{m['accuracy']['value']:.4f}", _interval(m["accuracy"]),
-                 *(format.score(share and share["value"]) for share in recall),
-                 *(format.score(m["precision"].get(label)) for label in labels),
-                 format.count(m["invalid"])]  # fmt: skip
-        return (f"<tr><td class=l>{_text(name)}</td><td class=l>{_text(value)}</td>"
-                + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")  # fmt: skip
+        cells = [
+            f"{m['accuracy']['value']:.4f}",
+            _interval(m["accuracy"]),
+            *(format.score(share and share["value"]) for share in recall),
+            *(format.score(m["precision"].get(label)) for label in labels),
+            format.count(m["invalid"]),
+        ]
+        return (
+            f"<tr><td class=l>{_text(name)}</td><td class=l>{_text(value)}</td>"
+            + "".join(f"<td>{cell}</td>" for cell in cells)
+            + "</tr>"
+        )
 
     # -- comparisons ----------------------------------------------------------------------------------------
 
@@ -271,11 +324,28 @@ class _Page:
             said += " The p of the last column is corrected for all of these pairs (Holm), and the verdict goes by it."
         if found["reason"]:
             return f"<h3>Test set {_text(digest[:12])}</h3><p>{_text(found['reason'])}</p>"
-        head = _heads(["first", "second", "verdict", "difference", "95 %", "both right", "only first", "only second",
-                       "both wrong", "p (McNemar)", "p (Holm)"], 3)  # fmt: skip
+        head = _heads(
+            [
+                "first",
+                "second",
+                "verdict",
+                "difference",
+                "95 %",
+                "both right",
+                "only first",
+                "only second",
+                "both wrong",
+                "p (McNemar)",
+                "p (Holm)",
+            ],
+            3,
+        )
         told = "".join(f"<li>{_text(pair['sentence'])}.</li>" for pair in pairs) if len(pairs) < MANY_PAIRS else ""
-        return (f"<h3>Test set {_text(digest[:12])}</h3><p>{said}</p>" + (f"<ul>{told}</ul>" if told else "")
-                + _table(f"Pairs on test set {digest[:12]}", head, [self._pair(pair, names) for pair in pairs]))
+        return (
+            f"<h3>Test set {_text(digest[:12])}</h3><p>{said}</p>"
+            + (f"<ul>{told}</ul>" if told else "")
+            + _table(f"Pairs on test set {digest[:12]}", head, [self._pair(pair, names) for pair in pairs])
+        )
 
     def _pair(self, pair: Pair, names: Sequence[str]) -> str:
         verdict = {"a": "<b>first better</b>", "b": "<b>second better</b>"}.get(pair["verdict"], "not told apart")
@@ -301,26 +371,31 @@ class _Page:
                     continue
                 name = self._name(run, m["row"]["variant"])
                 which = ", repeat 1" if m["row"]["variant"] in measured["spreads"] else ""
-                figures = _figure(self._plots.confusion(name, [clean(label) for label in measured["labels"]],
-                                                        m["confusion"]), "Confusion: true classes in rows")  # fmt: skip
+                figures = _figure(
+                    self._plots.confusion(name, [clean(label) for label in measured["labels"]], m["confusion"]),
+                    "Confusion: true classes in rows",
+                )
                 if m["reliability"]:
                     brier = f"Brier score {m['brier']:.4f}, " if m["brier"] is not None else ""
                     error = m["calibration_error"]
                     expected = f"expected calibration error {error:.4f}" if error is not None else ""
-                    figures += _figure(self._plots.reliability(name, m["reliability"]),
-                                       f"Reliability; {brier}{expected}")  # fmt: skip
+                    figures += _figure(
+                        self._plots.reliability(name, m["reliability"]), f"Reliability; {brier}{expected}"
+                    )
                 found.append(f"<div><h3>{_text(name + which)}</h3><div class=plots>{figures}</div></div>")
         return f"<div class=each>{''.join(found)}</div>"
 
     def _validation(self) -> str:
-        curves = [(self._names.get(run, run), found["validation"]) for run, found in self._measured.items()
-                  if sum(point["epoch"] is not None for point in found["validation"]) > 1]  # fmt: skip
+        curves = [
+            (self._names.get(run, run), found["validation"])
+            for run, found in self._measured.items()
+            if sum(point["epoch"] is not None for point in found["validation"]) > 1
+        ]
         if not curves or self._plots is None:
             return ""
         figures = ""
         for key in ("accuracy", "loss"):
-            known = [(name, points) for name, points in curves
-                     if any(point[key] is not None for point in points)]
+            known = [(name, points) for name, points in curves if any(point[key] is not None for point in points)]
             if known:
                 figures += _figure(self._plots.validation(known, key), f"Validation {key} by epoch", wide=True)
         return figures
@@ -357,8 +432,7 @@ class _Page:
         if adjusted := folder.read_adjustments():
             config += "\n# changed by the run itself\n" + "\n".join(f"# {k} = {v}" for k, v in adjusted.items())
         name = self._names.get(folder.name, folder.name)
-        return (f"<h3>{_text(name)}</h3><dl>{listed}</dl>"
-                f"<pre tabindex=0>{escape(clean(config, multiline=True))}</pre>")
+        return f"<h3>{_text(name)}</h3><dl>{listed}</dl><pre tabindex=0>{escape(clean(config, multiline=True))}</pre>"
 
     def _name(self, run: str, variant: str) -> str:
         return self._names.get(run, run) + (f" {results.BEFORE}" if variant else "")
@@ -374,15 +448,18 @@ def _text(text: str) -> str:
 
 def _heads(names: Iterable[str], left: int) -> str:
     """Header cells; the first `left` of them stand above words."""
-    return "".join(f"<th{' class=l' if at < left else ''} scope=col>{_text(name)}</th>"
-                   for at, name in enumerate(names))  # fmt: skip
+    return "".join(
+        f"<th{' class=l' if at < left else ''} scope=col>{_text(name)}</th>" for at, name in enumerate(names)
+    )
 
 
 def _table(caption: str, head: str, body: Sequence[str], shown: bool = False) -> str:
     """A table that scrolls by itself where it is wider than the page; its caption is heard, or `shown` too."""
     title = f"<caption>{_text(caption)}</caption>" if shown else ""
-    return (f'<div class=scroll tabindex=0 role=region aria-label="{_text(caption)}"><table>{title}'
-            f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>")  # fmt: skip
+    return (
+        f'<div class=scroll tabindex=0 role=region aria-label="{_text(caption)}"><table>{title}'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    )
 
 
 def _figure(svg: str, caption: str, wide: bool = False) -> str:

@@ -43,8 +43,14 @@ class Plots:
             for at, (_, value, low, high, published) in enumerate(rows):
                 if low is not None and high is not None:
                     axes.plot([low, high], [at, at], color=_FAINT if published else _ACCENT, linewidth=1.8)
-                axes.plot([value], [at], "o", markersize=5.5, color=_FAINT if published else _ACCENT,
-                          markerfacecolor="none" if published else _ACCENT)  # fmt: skip
+                axes.plot(
+                    [value],
+                    [at],
+                    "o",
+                    markersize=5.5,
+                    color=_FAINT if published else _ACCENT,
+                    markerfacecolor="none" if published else _ACCENT,
+                )
             axes.set_yticks(range(len(rows)), [row[0] for row in rows])
             axes.set_ylim(len(rows) - 0.5, -0.5)
             axes.set_xlabel("accuracy")
@@ -59,15 +65,21 @@ class Plots:
         with self._drawing(3.1, 2.9) as (figure, axes):
             axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=0.9, linestyle="--")
             axes.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], color=_ACCENT, linewidth=1.0)
-            axes.scatter([b["confidence"] for b in bins], [b["accuracy"] for b in bins], color=_ACCENT, linewidths=0,
-                         s=[10 + 60 * b["items"] / most for b in bins])  # fmt: skip
+            axes.scatter(
+                [b["confidence"] for b in bins],
+                [b["accuracy"] for b in bins],
+                color=_ACCENT,
+                linewidths=0,
+                s=[10 + 60 * b["items"] / most for b in bins],
+            )
             start = min(b["low"] for b in bins)
             axes.set_xlim(start, 1.02)
             axes.set_ylim(0, 1.04)
             axes.set_xlabel("confidence")
             axes.set_ylabel("accuracy")
-            said = "; ".join(f"confidence {b['confidence']:.2f}, accuracy {b['accuracy']:.2f}, {b['items']:,} items"
-                             for b in bins)  # fmt: skip
+            said = "; ".join(
+                f"confidence {b['confidence']:.2f}, accuracy {b['accuracy']:.2f}, {b['items']:,} items" for b in bins
+            )
             return self._svg(figure, f"Reliability of {name}: {said}")
 
     def confusion(self, name: str, labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
@@ -100,13 +112,22 @@ class Plots:
         with self._drawing(7.2, 2.7) as (figure, axes):
             said = []
             for at, (name, points) in enumerate(curves):
-                known = [(p["epoch"], p[key]) for p in points  # type: ignore[literal-required]
-                         if p["epoch"] is not None and p[key] is not None]  # type: ignore[literal-required]
-                axes.plot([x for x, _ in known], [y for _, y in known], linewidth=1.5, label=name,
-                          color=LINES[at % len(LINES)],
-                          linestyle=(0, (3, 3)) if at % 2 else "-",  # of two equal curves both can be seen
-                          marker=_MARKERS[at % len(_MARKERS)], markersize=3 if at % 2 else 6,
-                          markerfacecolor=None if at % 2 else "none")  # fmt: skip
+                known = [
+                    (p["epoch"], p[key])
+                    for p in points  # type: ignore[literal-required]
+                    if p["epoch"] is not None and p[key] is not None
+                ]  # type: ignore[literal-required]
+                axes.plot(
+                    [x for x, _ in known],
+                    [y for _, y in known],
+                    linewidth=1.5,
+                    label=name,
+                    color=LINES[at % len(LINES)],
+                    linestyle=(0, (3, 3)) if at % 2 else "-",  # of two equal curves both can be seen
+                    marker=_MARKERS[at % len(_MARKERS)],
+                    markersize=3 if at % 2 else 6,
+                    markerfacecolor=None if at % 2 else "none",
+                )
                 said.append(f"{name} " + ", ".join(f"{y:.3f}" for _, y in known))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlabel("epoch")
@@ -120,13 +141,24 @@ class Plots:
         import matplotlib
         from matplotlib.figure import Figure
 
-        colours = {f"{part}.{kind}": _INK for part, kind in (("text", "color"), ("axes", "labelcolor"),
-                                                             ("xtick", "color"), ("ytick", "color"))}  # fmt: skip
+        colours = {
+            f"{part}.{kind}": _INK
+            for part, kind in (("text", "color"), ("axes", "labelcolor"), ("xtick", "color"), ("ytick", "color"))
+        }
         style: Any = {
-            **colours, "axes.edgecolor": _FAINT, "axes.facecolor": "none", "figure.facecolor": "none", "font.size": 9,
-            "font.family": "sans-serif", "svg.fonttype": "none", "svg.hashsalt": "labtui", "text.parse_math": False,
-            "axes.spines.top": False, "axes.spines.right": False, "axes.unicode_minus": True,
-        }  # fmt: skip
+            **colours,
+            "axes.edgecolor": _FAINT,
+            "axes.facecolor": "none",
+            "figure.facecolor": "none",
+            "font.size": 9,
+            "font.family": "sans-serif",
+            "svg.fonttype": "none",
+            "svg.hashsalt": "labtui",
+            "text.parse_math": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.unicode_minus": True,
+        }
         with matplotlib.rc_context(style):
             figure = Figure((width_inch, height_inch))
             yield figure, figure.add_subplot()
@@ -147,8 +179,10 @@ class Plots:
             rest = rest.replace(colour, ours)
         self._count += 1
         rest = _NAMED.sub(lambda found: f"{found.group(1)}plot{self._count}-", rest)
-        return (f'<svg viewBox="{box.group(1)}" role="img" style="max-width:{1.25 * width / _INCH_PT:.2f}in" '
-                f'aria-label="{escape(words)}">{rest.strip()}')
+        return (
+            f'<svg viewBox="{box.group(1)}" role="img" style="max-width:{1.25 * width / _INCH_PT:.2f}in" '
+            f'aria-label="{escape(words)}">{rest.strip()}'
+        )
 
 
 def _cell(x: int, y: int, share: float) -> Any:

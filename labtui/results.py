@@ -214,10 +214,13 @@ COLUMNS: tuple[Column, ...] = (
 AFTER_RECALL = 9  # the recall of each class stands after so many of them
 
 
-
 def _recall(label: str) -> Column:
-    return Column(f"recall.{label}", f"rec. {label}", lambda row: row.recall.get(label),
-                  lambda row: format.score(row.recall.get(label)))
+    return Column(
+        f"recall.{label}",
+        f"rec. {label}",
+        lambda row: row.recall.get(label),
+        lambda row: format.score(row.recall.get(label)),
+    )
 
 
 def columns(rows: Iterable[ResultRow]) -> list[Column]:
@@ -287,17 +290,38 @@ def _repeats(row: ResultRow, folder: RunFolder, tail: Sequence[ev.Record], count
         if len(found) >= count:
             break
     return [
-        repeat_row(row, at, event.value, varied=event.varied,
-                   **figures(event.scores, sum(map(sum, event.confusion)), event.labels, event.confusion))
+        repeat_row(
+            row,
+            at,
+            event.value,
+            varied=event.varied,
+            **figures(event.scores, sum(map(sum, event.confusion)), event.labels, event.confusion),
+        )
         for at, event in sorted(found.items())
     ]
 
 
 def repeat_row(run: ResultRow, repeat: int, value: str, **own: Any) -> ResultRow:
     """The row of one repeat of `run`, with its `own` fields; time and memory are those of the run, not repeated."""
-    return replace(run, level="repeat", repeat=repeat, value=clean(value), accuracies=(), children=(), before=None,
-                   training_seconds=None, seconds=None, items_per_s=None, memory_peak_bytes=None, estimate_bytes=None,
-                   warnings=(), kappa=None, all_agree=None, flips=None, **{"varied": "", **own})
+    return replace(
+        run,
+        level="repeat",
+        repeat=repeat,
+        value=clean(value),
+        accuracies=(),
+        children=(),
+        before=None,
+        training_seconds=None,
+        seconds=None,
+        items_per_s=None,
+        memory_peak_bytes=None,
+        estimate_bytes=None,
+        warnings=(),
+        kappa=None,
+        all_agree=None,
+        flips=None,
+        **{"varied": "", **own},
+    )
 
 
 def with_repeats(run: ResultRow, repeats: Sequence[ResultRow]) -> ResultRow:
@@ -329,8 +353,11 @@ def averaged(row: ResultRow, children: tuple[ResultRow, ...]) -> ResultRow:
         interval=None,
         macro_intervals={},
         items=items.pop() if len(items) == 1 else 0,
-        recall={c: statistics.fmean(child.recall[c] for child in children) for c in classes
-                if all(c in child.recall for child in children)},
+        recall={
+            c: statistics.fmean(child.recall[c] for child in children)
+            for c in classes
+            if all(c in child.recall for child in children)
+        },
         invalid=sum(child.invalid or 0 for child in children) if alike else None,
         confusion=_sum([child.confusion for child in children]) if alike else (),
         accuracies=tuple(child.accuracy for child in children if child.accuracy is not None),

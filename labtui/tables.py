@@ -12,15 +12,46 @@ from labtui.results import Column, ResultRow, known_columns, name_of
 from labtui.sanitize import clean
 
 # On a terminal too narrow for all; the run, its accuracy and the interval always stay.
-LEFT_OUT_FIRST = ("all_agree", "kappa", "calibration_error", "brier", "invalid", "macro_recall", "macro_precision",
-                  "engine", "memory_peak_bytes", "range", "items_per_s", "recall", "training_seconds", "model",
-                  "macro_f1", "items", "varied", "sd", "n")
+LEFT_OUT_FIRST = (
+    "all_agree",
+    "kappa",
+    "calibration_error",
+    "brier",
+    "invalid",
+    "macro_recall",
+    "macro_precision",
+    "engine",
+    "memory_peak_bytes",
+    "range",
+    "items_per_s",
+    "recall",
+    "training_seconds",
+    "model",
+    "macro_f1",
+    "items",
+    "varied",
+    "sd",
+    "n",
+)
 _LATEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "—": "---",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "…": r"\dots{}",
-    "±": r"$\pm$", "κ": r"$\kappa$", "≥": r"$\geq$", "≤": r"$\leq$", "·": r"$\cdot$", "`": r"\textasciigrave{}",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+    "—": "---",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "…": r"\dots{}",
+    "±": r"$\pm$",
+    "κ": r"$\kappa$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "·": r"$\cdot$",
+    "`": r"\textasciigrave{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
-}  # fmt: skip
+}
 
 
 def published_notes(rows: Sequence[ResultRow]) -> list[str]:
@@ -53,8 +84,9 @@ def to_table(rows: Sequence[ResultRow], width: int | None = None) -> tuple[str, 
         shown = [c for c in shown if c.key.partition(".")[0] != key]
 
     def line(texts: Iterable[str]) -> str:
-        padded = (t.rjust(widths[c.key]) if c.right else t.ljust(widths[c.key])
-                  for t, c in zip(texts, shown, strict=True))
+        padded = (
+            t.rjust(widths[c.key]) if c.right else t.ljust(widths[c.key]) for t, c in zip(texts, shown, strict=True)
+        )
         return "  ".join(padded).rstrip()
 
     said = [*(f"{name_of(row)}: {text}" for row in rows for _, text in row.warnings), *published_notes(rows)]
@@ -191,8 +223,11 @@ def latex(text: str) -> str:
 
 # by the format's name: the columns that are given
 TABLES: dict[str, Callable[[Sequence[ResultRow], Sequence[Column]], str]] = {
-    "csv": table_csv, "json": table_json, "md": table_markdown, "latex": table_latex,
-}  # fmt: skip
+    "csv": table_csv,
+    "json": table_json,
+    "md": table_markdown,
+    "latex": table_latex,
+}
 # all that is known of the rows
 RECORDS: dict[str, Callable[[Sequence[ResultRow]], str]] = {
     "json": to_json,

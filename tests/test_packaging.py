@@ -28,9 +28,7 @@ def unpacked_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_wheel_finds_every_experiment_from_another_directory(unpacked_wheel: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(unpacked_wheel)}
     code = "import engines.catalog as c; print(c.__file__); print(*c.experiments(), sep='\\n'); c.read('bag-of-words')"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     place, *names = done.stdout.split()
     assert place.startswith(str(unpacked_wheel)), done.stderr
     assert names == list(catalog.experiments()) and "quickstart/distilbert-loop" in names

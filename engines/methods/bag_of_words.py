@@ -46,8 +46,9 @@ def run(config: Config, report: Reporter) -> None:
     splits = data.load_for_training(config.data, report)
 
     report.phase("features", len(splits.train), "texts")
-    vectorizer = _vectorizer(config.features.ngrams, min_df=config.features.min_document_count,
-                             max_features=config.features.max_features)  # fmt: skip
+    vectorizer = _vectorizer(
+        config.features.ngrams, min_df=config.features.min_document_count, max_features=config.features.max_features
+    )
     try:
         features = vectorizer.fit_transform(report.track(e.text for e in splits.train))
     except ValueError as error:  # "empty vocabulary", "no terms remain"

@@ -46,9 +46,10 @@ class Prompting:
     shots: int = option(0, "Examples shown before the review, from the training split.", unit="a class", minimum=0)
     template: str = option("classify", "The wording; with varies = template, the first one.", choices=tuple(TEMPLATES))
     form: str = option(
-        "auto", "Whether the model's own chat form is used; auto does where its tokenizer has one.",
+        "auto",
+        "Whether the model's own chat form is used; auto does where its tokenizer has one.",
         choices=("auto", "chat", "plain"),
-    )  # fmt: skip
+    )
     calibration: str = option(
         "none",
         "What is subtracted from a label's score: its score without the review (pmi), on inputs without content "
@@ -56,16 +57,19 @@ class Prompting:
         choices=CALIBRATIONS,
     )
     varies: str = option(
-        "nothing", "What differs from one repeat to the next.",
+        "nothing",
+        "What differs from one repeat to the next.",
         choices=("nothing", "template", "exemplars", "sampling", "label_words", "head"),
-    )  # fmt: skip
+    )
     repeats: int = option(1, "How often the test is done.", unit="repeats", minimum=1, maximum=100)
     temperature: float = option(0.0, "Of written answers; 0 writes the likeliest token.", minimum=0, maximum=5)
     max_length: int = option(512, "Longer reviews are cut to so many tokens.", unit="tokens", minimum=4)
     example_length: int = option(
-        256, "Longer examples are cut to so many tokens, or fewer where the model reads no more.", unit="tokens",
+        256,
+        "Longer examples are cut to so many tokens, or fewer where the model reads no more.",
+        unit="tokens",
         minimum=EXAMPLE_MIN_TOKENS,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,10 @@ class Config:
     data: Data = group(Data)
     prompt: Prompting = group(Prompting)
     precision: str = option(
-        "auto", "Of the weights; auto is bf16 on a GPU and float32 on the CPU, nf4 is 4 bits and needs bitsandbytes.",
+        "auto",
+        "Of the weights; auto is bf16 on a GPU and float32 on the CPU, nf4 is 4 bits and needs bitsandbytes.",
         choices=PRECISIONS,
-    )  # fmt: skip
+    )
     trust_remote_code: bool = option(False, "Run code that a model brings along, with your rights.")
     seed: int = option(0, "Seed of the examples, sampled answers and untrained heads.", minimum=0)
 
@@ -89,11 +94,14 @@ class Config:
         if prompt.shots and not self.data.train:
             raise ConfigError(f"data.train = 0 leaves no examples for prompt.shots = {prompt.shots}; raise it")
         if prompt.temperature and method != "generate":
-            raise ConfigError(f"prompt.temperature = {prompt.temperature:g} is for written answers; set it to 0, or "
-                              'prompt.method to "generate"')  # fmt: skip
+            raise ConfigError(
+                f"prompt.temperature = {prompt.temperature:g} is for written answers; set it to 0, or "
+                'prompt.method to "generate"'
+            )
         if prompt.calibration != "none" and method != "likelihood":
-            raise ConfigError(f'prompt.calibration = "{prompt.calibration}" is for prompt.method = "likelihood"; '
-                              'set it to "none"')  # fmt: skip
+            raise ConfigError(
+                f'prompt.calibration = "{prompt.calibration}" is for prompt.method = "likelihood"; set it to "none"'
+            )
         if method == "untrained_head" and (prompt.shots or varies not in ("head", "nothing")):
             what = f"prompt.shots = {prompt.shots}" if prompt.shots else f'prompt.varies = "{varies}"'
             raise ConfigError(f"{what} does not reach an untrained head, which reads no prompt; take it out")
@@ -211,8 +219,10 @@ def _draws(config: Config, splits: Splits, repeats: int) -> list[Asked]:
     wordings = prompts.template_order(settings.template)
     words = prompts.label_words(splits.labels)
     if varies == "label_words" and repeats > len(words):
-        raise ConfigError(f"prompt.repeats = {repeats} is more than the {len(words)} ways to write the classes "
-                          f"{', '.join(splits.labels)}; lower it")  # fmt: skip
+        raise ConfigError(
+            f"prompt.repeats = {repeats} is more than the {len(words)} ways to write the classes "
+            f"{', '.join(splits.labels)}; lower it"
+        )
     under_test = {example.hash for example in splits.test}
     found = []
     for index in range(repeats):
@@ -327,8 +337,11 @@ def _ask_head(
 ) -> tuple[list[Asked], list[Found], list[int]]:
     settings, items = config.prompt, splits.test
     report.model = f"{config.model.name}, UNTRAINED HEAD"
-    report.note("UNTRAINED HEAD: the head that scores the reviews is drawn at random and was never trained; its "
-                "accuracy says nothing about the model", "warning")  # fmt: skip
+    report.note(
+        "UNTRAINED HEAD: the head that scores the reviews is drawn at random and was never trained; its "
+        "accuracy says nothing about the model",
+        "warning",
+    )
     report.phase("load")
     loaded = decoders.load_headed(path, config.precision, report.device, config.trust_remote_code)
     headed = Headed(*loaded, report.device)

@@ -30,8 +30,10 @@ def run(config: Config, report: Reporter) -> None:
     scores, confusion = task.scores_of(tuned)
     before, confusion_before = task.scores_of(task.original)
     mended, broken = _changes(task, tuned)
-    report.note(f"tuning mended {mended:,} and broke {broken:,} of {len(tuned):,} answers: accuracy "
-                f"{before['accuracy']:.4f} before, {scores['accuracy']:.4f} after")  # fmt: skip
+    report.note(
+        f"tuning mended {mended:,} and broke {broken:,} of {len(tuned):,} answers: accuracy "
+        f"{before['accuracy']:.4f} before, {scores['accuracy']:.4f} after"
+    )
     report.phase("save")
 
     def fill(folder: Path) -> None:
@@ -103,23 +105,38 @@ def _card(task: AdapterTuning, model: Path, before: dict[str, Any], after: dict[
     for name, found in (("original", before), ("tuned", after)):
         low, high = wilson_interval(round(found["accuracy"] * items), items)
         scored.append((name, f"{found['accuracy']:.4f} ({low:.4f} to {high:.4f})", f"{found['macro_f1']:.4f}"))
-    files = {"splits.jsonl": folder.splits, "items.jsonl (the test)": folder.items,
-             "adapter_model.safetensors": model / "adapter_model.safetensors",
-             "config.json of the base": task.base / "config.json"}  # fmt: skip
+    files = {
+        "splits.jsonl": folder.splits,
+        "items.jsonl (the test)": folder.items,
+        "adapter_model.safetensors": model / "adapter_model.safetensors",
+        "config.json of the base": task.base / "config.json",
+    }
     settings = {name: value for name, value in asdict(config).items() if name != "data"}
     lines = [
-        *head, "---", "",
-        f"# {cards.cell(config.model.name)}, tuned to tell {cards.cell(', '.join(splits.labels))}", "",
+        *head,
+        "---",
+        "",
+        f"# {cards.cell(config.model.name)}, tuned to tell {cards.cell(', '.join(splits.labels))}",
+        "",
         f"LoRA adapters for {kind}, made by the run `{folder.name}`. The model is asked by the wording "
-        f'"{config.prompt.template}"; an answer is the likeliest label.', "",
-        "## Data", "",
-        f"Source: `{cards.code(config.data.source)}`, split `{config.data.split}`, seed {config.data.seed}.", "",
-        *cards.table(("split", "reviews", "of each class"), dealt, numbers=("reviews",)), "",
-        *cards.files(files), "",
-        "## Scores", "",
-        f"On the same {items:,} test reviews; in brackets the 95 % interval (Wilson).", "",
-        *cards.table(("model", "accuracy", "macro F1"), scored, numbers=("accuracy", "macro F1")), "",
-        "## Settings", "",
+        f'"{config.prompt.template}"; an answer is the likeliest label.',
+        "",
+        "## Data",
+        "",
+        f"Source: `{cards.code(config.data.source)}`, split `{config.data.split}`, seed {config.data.seed}.",
+        "",
+        *cards.table(("split", "reviews", "of each class"), dealt, numbers=("reviews",)),
+        "",
+        *cards.files(files),
+        "",
+        "## Scores",
+        "",
+        f"On the same {items:,} test reviews; in brackets the 95 % interval (Wilson).",
+        "",
+        *cards.table(("model", "accuracy", "macro F1"), scored, numbers=("accuracy", "macro F1")),
+        "",
+        "## Settings",
+        "",
         *cards.settings(settings),
-    ]  # fmt: skip
+    ]
     return "\n".join(lines) + "\n"

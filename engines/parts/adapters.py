@@ -49,9 +49,10 @@ class Prompting:
 
     template: str = option("classify", "The wording.", choices=tuple(TEMPLATES))
     form: str = option(
-        "auto", "Whether the model's own chat form is used; auto does where its tokenizer has one.",
+        "auto",
+        "Whether the model's own chat form is used; auto does where its tokenizer has one.",
         choices=("auto", "chat", "plain"),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,11 @@ class Training(finetuning.Training):
 
     epochs: int = option(4, "How often the training reviews are read.", unit="epochs", minimum=1)
     batch_size: int = option(
-        1, "Reviews in memory at once; the run halves it, and doubles accumulation, where they do not fit.",
-        unit="reviews", minimum=1,
-    )  # fmt: skip
+        1,
+        "Reviews in memory at once; the run halves it, and doubles accumulation, where they do not fit.",
+        unit="reviews",
+        minimum=1,
+    )
     accumulation: int = option(
         4, "So many times batch_size reviews make one optimiser step.", unit="batches", minimum=1
     )
@@ -76,9 +79,10 @@ class Training(finetuning.Training):
     weight_decay: float = option(0.001, "Decay of the adapters' weights.", unit="per step", minimum=0)
     clip_norm: float = option(0.3, "A longer gradient is shortened to this norm.", minimum=1e-3)
     optimizer: str = option(
-        "paged_adamw_32bit", "AdamW; paged: its state moves to the host where the GPU is full. A CPU has only adamw.",
+        "paged_adamw_32bit",
+        "AdamW; paged: its state moves to the host where the GPU is full. A CPU has only adamw.",
         choices=("paged_adamw_8bit", "paged_adamw_32bit", "adamw"),
-    )  # fmt: skip
+    )
     activation_checkpointing: bool = option(
         True, "Compute activations again in the backward pass: a third more time, much less memory."
     )
@@ -96,20 +100,21 @@ class Config(finetuning.Config):
     lora: Lora = group(Lora)
     prompt: Prompting = group(Prompting)
     precision: str = option(
-        "nf4", "Of the base: nf4 is 4 bits, the least memory, and needs bitsandbytes; bf16 is plain LoRA, faster where "
+        "nf4",
+        "Of the base: nf4 is 4 bits, the least memory, and needs bitsandbytes; bf16 is plain LoRA, faster where "
         "it fits, and wants a GPU with bf16; float32 is for the CPU.",
         choices=("nf4", "bf16", "float32"),
-    )  # fmt: skip
-    merge: bool = option(False, "Also write the whole model with the adapters merged into it, to model/merged/.")
-    seed: int = option(
-        0, "Seed of the adapters, the order of batches and dropout.", minimum=0, maximum=2**32 - 1
     )
+    merge: bool = option(False, "Also write the whole model with the adapters merged into it, to model/merged/.")
+    seed: int = option(0, "Seed of the adapters, the order of batches and dropout.", minimum=0, maximum=2**32 - 1)
 
     def check(self) -> None:
         """Raise `ConfigError` where settings do not fit together; reads nothing."""
         if self.training.patience and not self.data.validation:
-            raise ConfigError(f"training.patience = {self.training.patience} needs validation reviews; raise "
-                              "data.validation, or set it to 0")  # fmt: skip
+            raise ConfigError(
+                f"training.patience = {self.training.patience} needs validation reviews; raise "
+                "data.validation, or set it to 0"
+            )
 
 
 def cosine(step: int, warmup: int, total: int) -> float:
@@ -196,8 +201,10 @@ class AdapterTuning(FineTuning):
                 done += len(part)
                 report.progress(done)
             if cut:
-                report.note(f"{cut:,} of {len(examples):,} {name} reviews are longer than "
-                            f"{config.training.max_length} tokens and cut")  # fmt: skip
+                report.note(
+                    f"{cut:,} of {len(examples):,} {name} reviews are longer than "
+                    f"{config.training.max_length} tokens and cut"
+                )
             self._texts[name] = texts
             if name == "test":
                 self._read = read

@@ -178,16 +178,20 @@ def _build(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
                 if (text := values.get("text")) is not None:
                     one.texts[item] = text.encode("utf-8", "replace") + b"\n"
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-                raise UserError(f"{folder.name}: line {count:,} of {folder.predictions.name} is no answer of the "
-                                f"classes {', '.join(labels)}; run or import it again") from None  # fmt: skip
+                raise UserError(
+                    f"{folder.name}: line {count:,} of {folder.predictions.name} is no answer of the "
+                    f"classes {', '.join(labels)}; run or import it again"
+                ) from None
     if not items:
         raise UserError(f"{folder.name} has no answers: {folder.predictions.name} is empty; run it again")
     rows = sorted(series, key=lambda row: (row[0] != "", row))
     for (variant, repeat), one in series.items():
         if not len(one.items) == len(set(one.items)) == len(items):
-            raise UserError(f"{folder.name}: {folder.predictions.name} holds {len(one.items):,} answers of "
-                            f'{f"""{variant}, """ if variant else ""}repeat {repeat + 1}, to {len(set(one.items)):,} '
-                            f"of the {len(items):,} items, instead of one to each; run or import it again")
+            raise UserError(
+                f"{folder.name}: {folder.predictions.name} holds {len(one.items):,} answers of "
+                f"{f'''{variant}, ''' if variant else ''}repeat {repeat + 1}, to {len(set(one.items)):,} "
+                f"of the {len(items):,} items, instead of one to each; run or import it again"
+            )
     shape = len(rows), len(items)
     columns = {
         "hashes": np.array([hashed.encode() for hashed in items], dtype=np.bytes_),

@@ -78,9 +78,15 @@ class PromptClassifier:
         """The same model, asked as another repeat of the run."""
         checked_repeat(repeat, len(self._repeats))
         return PromptClassifier(
-            self.labels, self._encoder, self._scorer, self._repeats, self._max_length, self._writes,
-            self._temperature, repeat,
-        )  # fmt: skip
+            self.labels,
+            self._encoder,
+            self._scorer,
+            self._repeats,
+            self._max_length,
+            self._writes,
+            self._temperature,
+            repeat,
+        )
 
     def classify(self, texts: Sequence[str]) -> list[Answer]:
         cut, read, total = self._encoder.cut(texts, self._max_length)

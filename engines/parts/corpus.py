@@ -42,18 +42,41 @@ _ASPECTS = (
     *(_Aspect(noun, "people", True) for noun in ("supporting players", "two leads", "performances")),
     *(
         _Aspect(noun, "writing")
-        for noun in ("script", "dialogue", "plot", "story", "ending", "opening act", "humour", "final twist",
-                     "romance", "premise", "middle section")
+        for noun in (
+            "script",
+            "dialogue",
+            "plot",
+            "story",
+            "ending",
+            "opening act",
+            "humour",
+            "final twist",
+            "romance",
+            "premise",
+            "middle section",
+        )
     ),
     *(_Aspect(noun, "writing", True) for noun in ("jokes", "subplots", "flashbacks", "characters")),
     *(
         _Aspect(noun, "craft")
-        for noun in ("camera work", "music", "score", "editing", "lighting", "sound design", "direction",
-                     "set design", "photography", "make-up")
+        for noun in (
+            "camera work",
+            "music",
+            "score",
+            "editing",
+            "lighting",
+            "sound design",
+            "direction",
+            "set design",
+            "photography",
+            "make-up",
+        )
     ),
-    *(_Aspect(noun, "craft", True) for noun in ("costumes", "sets", "special effects", "action scenes",
-                                                "songs", "chases")),
-)  # fmt: skip
+    *(
+        _Aspect(noun, "craft", True)
+        for noun in ("costumes", "sets", "special effects", "action scenes", "songs", "chases")
+    ),
+)
 
 
 def _listed(words: str) -> tuple[str, ...]:
@@ -94,9 +117,19 @@ _ADJECTIVES = {
 }
 _ADVERBS = _listed("truly thoroughly remarkably decidedly simply genuinely quite really surprisingly plainly")
 _NEGATORS = (
-    "not the least bit", "anything but", "far from", "never for a moment", "not remotely", "by no means",
-    "not in any way", "nowhere near", "hardly", "not at all", "never", "not exactly what I would call",
-)  # fmt: skip
+    "not the least bit",
+    "anything but",
+    "far from",
+    "never for a moment",
+    "not remotely",
+    "by no means",
+    "not in any way",
+    "nowhere near",
+    "hardly",
+    "not at all",
+    "never",
+    "not exactly what I would call",
+)
 
 _NOUNS = {
     True: ("triumph", "delight", "gem", "treat", "success", "pleasure", "masterpiece", "joy", "winner"),
@@ -104,107 +137,252 @@ _NOUNS = {
 }
 _VERBS = {  # base, third person, past
     True: (
-        ("work", "works", "worked"), ("succeed", "succeeds", "succeeded"), ("deliver", "delivers", "delivered"),
-        ("shine", "shines", "shone"), ("come together", "comes together", "came together"),
-        ("pay off", "pays off", "paid off"), ("hit the mark", "hits the mark", "hit the mark"),
+        ("work", "works", "worked"),
+        ("succeed", "succeeds", "succeeded"),
+        ("deliver", "delivers", "delivered"),
+        ("shine", "shines", "shone"),
+        ("come together", "comes together", "came together"),
+        ("pay off", "pays off", "paid off"),
+        ("hit the mark", "hits the mark", "hit the mark"),
     ),
     False: (
-        ("fail", "fails", "failed"), ("fall apart", "falls apart", "fell apart"), ("drag", "drags", "dragged"),
-        ("fall flat", "falls flat", "fell flat"), ("collapse", "collapses", "collapsed"),
-        ("lose its way", "loses its way", "lost its way"), ("disappoint", "disappoints", "disappointed"),
+        ("fail", "fails", "failed"),
+        ("fall apart", "falls apart", "fell apart"),
+        ("drag", "drags", "dragged"),
+        ("fall flat", "falls flat", "fell flat"),
+        ("collapse", "collapses", "collapsed"),
+        ("lose its way", "loses its way", "lost its way"),
+        ("disappoint", "disappoints", "disappointed"),
     ),
-}  # fmt: skip
+}
 _FEELINGS = {  # base, past
     True: (("like", "liked"), ("love", "loved"), ("enjoy", "enjoyed"), ("admire", "admired")),
     False: (("dislike", "disliked"), ("hate", "hated"), ("despise", "despised")),
 }
 _WHOLES = (
-    "the film as a whole", "the film", "the movie", "the picture as a whole", "the whole thing", "this film",
-    "the movie as a whole", "the result", "the finished film",
-)  # fmt: skip
+    "the film as a whole",
+    "the film",
+    "the movie",
+    "the picture as a whole",
+    "the whole thing",
+    "this film",
+    "the movie as a whole",
+    "the result",
+    "the finished film",
+)
 _FILM_NOUNS = ("film", "movie", "picture", "comedy", "drama", "thriller", "mystery", "western")
 
 _CLOSING_LINES = {
     True: (
-        "I would happily sit through it again.", "Do not miss it.", "You would be wrong to skip it.",
-        "I do not regret a minute of it.", "I cannot think of a good reason to miss it.",
-        "I left the cinema glad that I had come.", "Nobody should stay away from this one.",
-        "I can recommend it to anyone.", "It was worth the money and the time.",
-        "I would not hesitate to buy a second ticket.", "Those two hours were not wasted.",
-        "I have already told my friends to go and see it.", "I was sorry when it was over.",
+        "I would happily sit through it again.",
+        "Do not miss it.",
+        "You would be wrong to skip it.",
+        "I do not regret a minute of it.",
+        "I cannot think of a good reason to miss it.",
+        "I left the cinema glad that I had come.",
+        "Nobody should stay away from this one.",
+        "I can recommend it to anyone.",
+        "It was worth the money and the time.",
+        "I would not hesitate to buy a second ticket.",
+        "Those two hours were not wasted.",
+        "I have already told my friends to go and see it.",
+        "I was sorry when it was over.",
         "It is one of the best films I have seen.",
     ),
     False: (
-        "I would not sit through it again.", "Do not bother.", "You would be wrong to expect anything.",
-        "I regret every minute of it.", "I cannot think of a good reason to see it.",
-        "I left the cinema sorry that I had come.", "Nobody should pay to see this one.",
-        "I cannot recommend it to anyone.", "It was not worth the money or the time.",
-        "I would hesitate to take it as a gift.", "Those two hours were wasted.",
-        "I have already told my friends to stay at home.", "I was glad when it was over.",
+        "I would not sit through it again.",
+        "Do not bother.",
+        "You would be wrong to expect anything.",
+        "I regret every minute of it.",
+        "I cannot think of a good reason to see it.",
+        "I left the cinema sorry that I had come.",
+        "Nobody should pay to see this one.",
+        "I cannot recommend it to anyone.",
+        "It was not worth the money or the time.",
+        "I would hesitate to take it as a gift.",
+        "Those two hours were wasted.",
+        "I have already told my friends to stay at home.",
+        "I was glad when it was over.",
         "It is one of the worst films I have seen.",
     ),
-}  # fmt: skip
+}
 """The sentences by which some reviews end, by polarity: whether to go and see the film."""
 
 _NAMES = (
-    "Ada", "Boris", "Clara", "Dmitri", "Elena", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Katya", "Leon",
-    "Mara", "Nils", "Olga", "Pavel", "Rosa", "Stefan", "Tilda", "Viktor", "Wanda", "Yusuf", "Agnes", "Bruno",
-)  # fmt: skip
+    "Ada",
+    "Boris",
+    "Clara",
+    "Dmitri",
+    "Elena",
+    "Felix",
+    "Greta",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Katya",
+    "Leon",
+    "Mara",
+    "Nils",
+    "Olga",
+    "Pavel",
+    "Rosa",
+    "Stefan",
+    "Tilda",
+    "Viktor",
+    "Wanda",
+    "Yusuf",
+    "Agnes",
+    "Bruno",
+)
 _JOBS = (
-    "teacher", "detective", "sailor", "baker", "pianist", "surgeon", "clerk", "farmer", "thief", "reporter",
-    "widow", "boxer", "painter", "soldier", "lawyer", "student", "gardener", "pilot", "waiter", "librarian",
-)  # fmt: skip
+    "teacher",
+    "detective",
+    "sailor",
+    "baker",
+    "pianist",
+    "surgeon",
+    "clerk",
+    "farmer",
+    "thief",
+    "reporter",
+    "widow",
+    "boxer",
+    "painter",
+    "soldier",
+    "lawyer",
+    "student",
+    "gardener",
+    "pilot",
+    "waiter",
+    "librarian",
+)
 _PLACES = (
-    "a fishing village", "a border town", "a mining valley", "the capital", "a coastal town", "a mountain hotel",
-    "a quiet suburb", "a harbour city", "a boarding school", "a northern port", "an old theatre", "a desert camp",
-)  # fmt: skip
+    "a fishing village",
+    "a border town",
+    "a mining valley",
+    "the capital",
+    "a coastal town",
+    "a mountain hotel",
+    "a quiet suburb",
+    "a harbour city",
+    "a boarding school",
+    "a northern port",
+    "an old theatre",
+    "a desert camp",
+)
 _THINGS = (
-    "a letter", "a stolen painting", "an old photograph", "a locked suitcase", "a missing child", "a map",
-    "a debt", "a forged will", "a wedding ring", "a radio signal", "a family secret", "a lost dog",
-)  # fmt: skip
+    "a letter",
+    "a stolen painting",
+    "an old photograph",
+    "a locked suitcase",
+    "a missing child",
+    "a map",
+    "a debt",
+    "a forged will",
+    "a wedding ring",
+    "a radio signal",
+    "a family secret",
+    "a lost dog",
+)
 _EVENTS = (
-    "moves to {place}", "finds {thing} in the attic", "loses a brother in the war", "falls in love with a {job}",
-    "is hired to find {thing}", "takes a job in {place}", "hides {thing} from the police", "runs away to {place}",
-    "meets a {job} named {name}", "inherits {thing} from an uncle", "must return to {place}",
-    "is mistaken for a {job}", "crosses the country by bus", "opens a small shop in {place}",
-    "shares a room with a {job}", "misses the last boat home", "writes to {name} every week",
-)  # fmt: skip
+    "moves to {place}",
+    "finds {thing} in the attic",
+    "loses a brother in the war",
+    "falls in love with a {job}",
+    "is hired to find {thing}",
+    "takes a job in {place}",
+    "hides {thing} from the police",
+    "runs away to {place}",
+    "meets a {job} named {name}",
+    "inherits {thing} from an uncle",
+    "must return to {place}",
+    "is mistaken for a {job}",
+    "crosses the country by bus",
+    "opens a small shop in {place}",
+    "shares a room with a {job}",
+    "misses the last boat home",
+    "writes to {name} every week",
+)
 _TITLES = (
     ("Glass", "Paper", "Winter", "Copper", "Silent", "Northern", "Hollow", "Amber", "Second", "Salt", "Crooked"),
     ("Harbour", "Orchard", "Lantern", "Station", "Bridge", "Garden", "Window", "Letters", "Summer", "Parade"),
-)  # fmt: skip
+)
 _OTHERS = (
-    "My sister", "My brother", "My neighbour", "A friend", "My wife", "My husband", "One critic", "A colleague",
-    "The local paper", "My father", "My flatmate", "The woman next to me", "My daughter", "The radio",
-)  # fmt: skip
+    "My sister",
+    "My brother",
+    "My neighbour",
+    "A friend",
+    "My wife",
+    "My husband",
+    "One critic",
+    "A colleague",
+    "The local paper",
+    "My father",
+    "My flatmate",
+    "The woman next to me",
+    "My daughter",
+    "The radio",
+)
 _AGREES = {
-    True: (", and I can only agree", ", and for once I agree", ", which is exactly right", ", and rightly so",
-           ", and I say the same", ". I think so too", ". That is the plain truth"),
-    False: (", and I could not disagree more", ", which is simply wrong", ", but I saw nothing of the sort",
-            ", and I have no idea why", ", and I say the opposite", ". I do not think so at all",
-            ". That could not be further from the truth"),
-}  # fmt: skip
+    True: (
+        ", and I can only agree",
+        ", and for once I agree",
+        ", which is exactly right",
+        ", and rightly so",
+        ", and I say the same",
+        ". I think so too",
+        ". That is the plain truth",
+    ),
+    False: (
+        ", and I could not disagree more",
+        ", which is simply wrong",
+        ", but I saw nothing of the sort",
+        ", and I have no idea why",
+        ", and I say the opposite",
+        ". I do not think so at all",
+        ". That could not be further from the truth",
+    ),
+}
 _CIRCUMSTANCES = (
-    "I saw it on a rainy {day} with {other}.", "It runs for {minutes} minutes.", "It was shot in {place}.",
-    "The director is best known for a series about a {job}.", "{name} and {name2} play the leads.",
-    "The credits list more than {minutes} people.", "There are subtitles throughout.",
-    "We went to the late show on {day}.", "It is set in {place} some {minutes} years ago.",
-    "I had read the book years before.", "It came out in the same week as {title}.",
-    "The studio had planned it as a series.", "I watched it at home on {day}.",
-)  # fmt: skip
+    "I saw it on a rainy {day} with {other}.",
+    "It runs for {minutes} minutes.",
+    "It was shot in {place}.",
+    "The director is best known for a series about a {job}.",
+    "{name} and {name2} play the leads.",
+    "The credits list more than {minutes} people.",
+    "There are subtitles throughout.",
+    "We went to the late show on {day}.",
+    "It is set in {place} some {minutes} years ago.",
+    "I had read the book years before.",
+    "It came out in the same week as {title}.",
+    "The studio had planned it as a series.",
+    "I watched it at home on {day}.",
+)
 _STRAYS = (
-    "The cinema itself was {plain} that evening.", "The trailer looked {adj}.", "The book had been {adj}.",
-    "The same director once made {title}, a {adv} {adj} {film}.", "The short before the main feature was {adj}.",
-    "{name} plays {a_adj} {job} who {event}.", "The hero is {a_adj} {job} who {event}.",
-    "We follow {a_adj} {job} who {event}.", "At school {name} was always {adj}, or so we are told.",
-    "The seats were {plain} and the hall was full.", "{title}, which many people found {adj}, had the same writer.",
-)  # fmt: skip
+    "The cinema itself was {plain} that evening.",
+    "The trailer looked {adj}.",
+    "The book had been {adj}.",
+    "The same director once made {title}, a {adv} {adj} {film}.",
+    "The short before the main feature was {adj}.",
+    "{name} plays {a_adj} {job} who {event}.",
+    "The hero is {a_adj} {job} who {event}.",
+    "We follow {a_adj} {job} who {event}.",
+    "At school {name} was always {adj}, or so we are told.",
+    "The seats were {plain} and the hall was full.",
+    "{title}, which many people found {adj}, had the same writer.",
+)
 _PLOTS = (
-    "{name}, a {job}, {event}.", "Then {name} {event}.", "A {job} called {name} {event} and {event2}.",
-    "The story begins when {name} {event}.", "Meanwhile a {job} {event}.", "After that {name} {event}.",
-    "In the last third {name} {event} while a {job} {event2}.", "It is about a {job} who {event}.",
-    "Halfway through, a {job} {event}.", "Years later {name} {event}.",
-)  # fmt: skip
+    "{name}, a {job}, {event}.",
+    "Then {name} {event}.",
+    "A {job} called {name} {event} and {event2}.",
+    "The story begins when {name} {event}.",
+    "Meanwhile a {job} {event}.",
+    "After that {name} {event}.",
+    "In the last third {name} {event} while a {job} {event2}.",
+    "It is about a {job} who {event}.",
+    "Halfway through, a {job} {event}.",
+    "Years later {name} {event}.",
+)
 _PLAIN = {
     True: ("lovely", "fine", "good", "great", "excellent", "wonderful"),
     False: ("awful", "terrible", "poor", "bad", "dreadful", "dismal"),
@@ -285,14 +463,27 @@ class _Writer:
     def verdict(self, positive: bool) -> str:
         """The sentence, or pair of sentences, that decides the label; a mixed review concedes more."""
         forms: tuple[Callable[[bool], str], ...] = (
-            self.plain_verdict, self.concession, self.decider, self.turn, self.other_opinion, self.comparison,
-        )  # fmt: skip
+            self.plain_verdict,
+            self.concession,
+            self.decider,
+            self.turn,
+            self.other_opinion,
+            self.comparison,
+        )
         weights = (24, 30, 14, 12, 12, 8) if self.mixed else (64, 12, 6, 6, 6, 6)
         return _sentence(self.rng.choices(forms, weights)[0](positive))
 
     def plain_verdict(self, positive: bool) -> str:
-        openers = ("overall, ", "all in all, ", "in the end, ", "taken together, ", "when all is said, ",
-                   "to sum up, ", "I have to say that ", "in my view, ")  # fmt: skip
+        openers = (
+            "overall, ",
+            "all in all, ",
+            "in the end, ",
+            "taken together, ",
+            "when all is said, ",
+            "to sum up, ",
+            "I have to say that ",
+            "in my view, ",
+        )
         return self.rng.choice(openers) + self.overall(positive)
 
     def concession(self, positive: bool) -> str:
@@ -301,12 +492,21 @@ class _Writer:
         aspect = self.take_aspect()
         adjective = self.adjective(aspect.group, not positive)
         may = f"however {adjective} the {aspect.noun} may be"
-        return self.rng.choice((
-            f"although {detail}, {whole}", f"while {detail}, {whole}", f"{detail}, but {whole}",
-            f"{detail} and {second}, yet {whole}", f"{whole}, even though {detail}", f"{whole}, although {detail}",
-            f"{may}, {whole}", f"{whole}, {may}", f"{detail}. Still, {whole}", f"{detail}. Even so, {whole}",
-            f"it is true that {detail}, and yet {whole}",
-        ))  # fmt: skip
+        return self.rng.choice(
+            (
+                f"although {detail}, {whole}",
+                f"while {detail}, {whole}",
+                f"{detail}, but {whole}",
+                f"{detail} and {second}, yet {whole}",
+                f"{whole}, even though {detail}",
+                f"{whole}, although {detail}",
+                f"{may}, {whole}",
+                f"{whole}, {may}",
+                f"{detail}. Still, {whole}",
+                f"{detail}. Even so, {whole}",
+                f"it is true that {detail}, and yet {whole}",
+            )
+        )
 
     def decider(self, positive: bool) -> str:
         """One aspect decides over another, or cannot."""
@@ -321,29 +521,38 @@ class _Writer:
         else:
             wins = self.rng.choice(("ruined", "sank", "spoiled", "drained the life from"))
             fails = self.rng.choice(("save", "rescue", "redeem", "make me forgive"))
-        return self.rng.choice((
-            f"{detail}, but {strong} {wins} {film}", f"{detail}, yet {strong} {wins} {film}",
-            f"{'not even' if aspect.plural else 'no amount of'} {weak} could {fails} {film}",
-            f"even the {weak} could not {fails} {film}", f"the {weak} did not {fails} {film}",
-        ))  # fmt: skip
+        return self.rng.choice(
+            (
+                f"{detail}, but {strong} {wins} {film}",
+                f"{detail}, yet {strong} {wins} {film}",
+                f"{'not even' if aspect.plural else 'no amount of'} {weak} could {fails} {film}",
+                f"even the {weak} could not {fails} {film}",
+                f"the {weak} did not {fails} {film}",
+            )
+        )
 
     def turn(self, positive: bool) -> str:
         """What was expected or seemed so, and what it was."""
         film = self.rng.choice(_FILM_NOUNS)
         was, became = self.adjective("film", not positive), self.adjective("film", positive)
         denied = f"{self.rng.choice(_NEGATORS)} {was}"
-        return self.rng.choice((
-            f"I expected {_a(was)} {film} and got {_a(became)} one",
-            f"it looked {was} at first and turned out {became}",
-            f"what begins as {_a(was)} {film} ends as {_a(became)} one",
-            f"I expected it to be {was}, but it was {became}",
-            f"I had been warned that it was {was}; in fact it was {became}" if positive
-            else f"I had been promised that it was {was}; in fact it was {became}",
-            f"they call it {_a(was)} {film}, but it is {denied}", f"it may sound {was}, but it is {denied}",
-            f"it wants to be {was} and is only {became}" if not positive
-            else f"it could so easily have been {was}, and it is {became}",
-            f"I went in thinking it would be {was} and was proved wrong",
-        ))  # fmt: skip
+        return self.rng.choice(
+            (
+                f"I expected {_a(was)} {film} and got {_a(became)} one",
+                f"it looked {was} at first and turned out {became}",
+                f"what begins as {_a(was)} {film} ends as {_a(became)} one",
+                f"I expected it to be {was}, but it was {became}",
+                f"I had been warned that it was {was}; in fact it was {became}"
+                if positive
+                else f"I had been promised that it was {was}; in fact it was {became}",
+                f"they call it {_a(was)} {film}, but it is {denied}",
+                f"it may sound {was}, but it is {denied}",
+                f"it wants to be {was} and is only {became}"
+                if not positive
+                else f"it could so easily have been {was}, and it is {became}",
+                f"I went in thinking it would be {was} and was proved wrong",
+            )
+        )
 
     def other_opinion(self, positive: bool) -> str:
         """Somebody's opinion, agreed with or contradicted."""
@@ -358,15 +567,17 @@ class _Writer:
         """This film against another, of which the opposite is said."""
         ours, theirs = self.adjective("film", positive), self.adjective("film", not positive)
         title, film = self.title(), self.rng.choice(_FILM_NOUNS)
-        return self.rng.choice((
-            f"where {title} was {theirs}, this {film} is {ours}",
-            f"{title} was {theirs}, and this {film} is the exact opposite",
-            f"compared with {title}, {_a(theirs)} {film} by the same director, this one is {ours}",
-            f"{title} was {theirs}; this {film} is {self.negated('film', positive)}",
-            f"unlike {title}, which was {theirs}, this one is {ours}",
-            f"after {title}, which I thought {theirs}, this {film} is "
-            + ("a great relief" if positive else "a great step down"),
-        ))  # fmt: skip
+        return self.rng.choice(
+            (
+                f"where {title} was {theirs}, this {film} is {ours}",
+                f"{title} was {theirs}, and this {film} is the exact opposite",
+                f"compared with {title}, {_a(theirs)} {film} by the same director, this one is {ours}",
+                f"{title} was {theirs}; this {film} is {self.negated('film', positive)}",
+                f"unlike {title}, which was {theirs}, this one is {ours}",
+                f"after {title}, which I thought {theirs}, this {film} is "
+                + ("a great relief" if positive else "a great step down"),
+            )
+        )
 
     def overall(self, positive: bool) -> str:
         """A clause about the film as a whole."""
@@ -374,23 +585,30 @@ class _Writer:
         whole = rng.choice(_WHOLES)
         be = "was" if self.past else "is"
         if rng.random() > self.negates:
-            return rng.choice((
-                f"{whole} {be} {self.adverb()}{self.adjective('film', positive)}",
-                f"{whole} {be} {self.adverb()}{self.adjective('film', positive)}",
-                f"{whole} {be} {_a(rng.choice(_NOUNS[positive]))}",
-                f"{whole} {rng.choice(_VERBS[positive])[1 + self.past]}",
+            return rng.choice(
+                (
+                    f"{whole} {be} {self.adverb()}{self.adjective('film', positive)}",
+                    f"{whole} {be} {self.adverb()}{self.adjective('film', positive)}",
+                    f"{whole} {be} {_a(rng.choice(_NOUNS[positive]))}",
+                    f"{whole} {rng.choice(_VERBS[positive])[1 + self.past]}",
                     f"I {rng.choice(_FEELINGS[positive])[self.past]} {whole}",
-            ))  # fmt: skip
+                )
+            )
         opposite = self.adjective("film", not positive)
         base, third, past = rng.choice(_VERBS[not positive])
-        return rng.choice((
-            f"{whole} {be} {self.negated('film', positive)}", f"{whole} {be} {self.negated('film', positive)}",
-            f"{whole} {be} {rng.choice(('no', 'hardly a', 'certainly not a', 'not a'))} "
-            + rng.choice(_NOUNS[not positive]),
-            f"{whole} never {past if self.past else third}", f"{whole} {'did' if self.past else 'does'} not {base}",
-            f"nobody could call {whole} {opposite}", self.does_not_like(whole, positive),
-            f"there {be} nothing {opposite} about {whole}",
-        ))  # fmt: skip
+        return rng.choice(
+            (
+                f"{whole} {be} {self.negated('film', positive)}",
+                f"{whole} {be} {self.negated('film', positive)}",
+                f"{whole} {be} {rng.choice(('no', 'hardly a', 'certainly not a', 'not a'))} "
+                + rng.choice(_NOUNS[not positive]),
+                f"{whole} never {past if self.past else third}",
+                f"{whole} {'did' if self.past else 'does'} not {base}",
+                f"nobody could call {whole} {opposite}",
+                self.does_not_like(whole, positive),
+                f"there {be} nothing {opposite} about {whole}",
+            )
+        )
 
     def detail(self, positive: bool) -> str:
         """A sentence about one or two aspects."""
@@ -411,13 +629,17 @@ class _Writer:
         if self.rng.random() < 0.65:
             return f"the {aspect.noun} {be} {self.adverb()}{adjective}"
         found = "found" if self.past else "find"
-        return self.rng.choice((
-            f"I {found} the {aspect.noun} {adjective}", f"the {aspect.noun} struck me as {adjective}",
-            f"there {'was' if self.past else 'is'} something {adjective} about the {aspect.noun}",
-            f"even the {aspect.noun} {be} {adjective}",
-            f"I {self.rng.choice(_FEELINGS[positive][:2])[self.past]} the {aspect.noun}",
-                f"the {aspect.noun}, to my mind, {be} {adjective}", f"the {aspect.noun} {be} often {adjective}",
-        ))  # fmt: skip
+        return self.rng.choice(
+            (
+                f"I {found} the {aspect.noun} {adjective}",
+                f"the {aspect.noun} struck me as {adjective}",
+                f"there {'was' if self.past else 'is'} something {adjective} about the {aspect.noun}",
+                f"even the {aspect.noun} {be} {adjective}",
+                f"I {self.rng.choice(_FEELINGS[positive][:2])[self.past]} the {aspect.noun}",
+                f"the {aspect.noun}, to my mind, {be} {adjective}",
+                f"the {aspect.noun} {be} often {adjective}",
+            )
+        )
 
     def does_not_like(self, what: str, positive: bool) -> str:
         """Liking denied; not to hate a thing says little, so praise is that nobody could."""
@@ -456,11 +678,22 @@ class _Writer:
         )
         adjective = self.adjective("film", positive)
         return template.format(
-            name=name, name2=name2, job=job, place=place, event=event, event2=event2, adj=adjective,
-            a_adj=_a(adjective), plain=rng.choice(_PLAIN[positive]), adv=rng.choice(_ADVERBS),
-            film=rng.choice(_FILM_NOUNS), title=self.title(), day=rng.choice(_DAYS),
-            minutes=rng.randint(70, 180), other=rng.choice(_OTHERS[:4]).replace("My", "my").replace("A ", "a "),
-        )  # fmt: skip
+            name=name,
+            name2=name2,
+            job=job,
+            place=place,
+            event=event,
+            event2=event2,
+            adj=adjective,
+            a_adj=_a(adjective),
+            plain=rng.choice(_PLAIN[positive]),
+            adv=rng.choice(_ADVERBS),
+            film=rng.choice(_FILM_NOUNS),
+            title=self.title(),
+            day=rng.choice(_DAYS),
+            minutes=rng.randint(70, 180),
+            other=rng.choice(_OTHERS[:4]).replace("My", "my").replace("A ", "a "),
+        )
 
 
 def _a(phrase: str) -> str:

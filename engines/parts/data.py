@@ -29,10 +29,11 @@ class Data:
         "shuffled", "How rows are dealt to the splits.", choices=("in_order", "shuffled", "balanced", "official")
     )
     overlap: str = option(
-        "refuse", "Test items found in training: refuse, drop (from training; from the test of a model that is "
+        "refuse",
+        "Test items found in training: refuse, drop (from training; from the test of a model that is "
         "only scored), or allow.",
         choices=("refuse", "drop", "allow"),
-    )  # fmt: skip
+    )
     seed: int = option(0, "Seed of the split: runs that differ in their own seed alone are tested on the same reviews.")
     train: int | float = option(
         0.8, "Training reviews: a count, or a fraction with a point.", unit="reviews", minimum=0
@@ -157,8 +158,10 @@ def _classes(source: Source, data: Data, report: Reporter) -> tuple[tuple[str, .
         names, index = _word_classes(source, data, first_row)
     if len({index[value] for value in first_row}) < 2:
         only = names[next(iter(index.values()))]
-        raise DataError(f'{source.name}: every label in column "{source.label_column}" is "{only}"; '
-                        "two or more classes are needed: check data.label")  # fmt: skip
+        raise DataError(
+            f'{source.name}: every label in column "{source.label_column}" is "{only}"; '
+            "two or more classes are needed: check data.label"
+        )
     return names, [None if value is None else index[value] for value in source.labels]
 
 
@@ -178,8 +181,10 @@ def _number_classes(
     if len(numbers) == len(names):
         return names, {value: numbers.index(number) for value, number in whole.items()}
     odd = next(value for value, number in whole.items() if not 0 <= number < len(names))
-    raise DataError(f"{source.place(first_row[odd])}: label {odd} does not fit the {len(names)} classes "
-                    f"{', '.join(names)} (numbers from 0); correct it or set data.labels")  # fmt: skip
+    raise DataError(
+        f"{source.place(first_row[odd])}: label {odd} does not fit the {len(names)} classes "
+        f"{', '.join(names)} (numbers from 0); correct it or set data.labels"
+    )
 
 
 def _word_classes(source: Source, data: Data, first_row: dict[Any, int]) -> tuple[tuple[str, ...], dict[Any, int]]:
@@ -187,8 +192,10 @@ def _word_classes(source: Source, data: Data, first_row: dict[Any, int]) -> tupl
     names = data.class_names() or tuple(sorted(set(words.values())))
     for value, word in words.items():
         if word not in names:
-            raise DataError(f'{source.place(first_row[value])}: label "{word}" is none of data.labels '
-                            f"({', '.join(names)}){nearest(word, names)}; correct one of them")  # fmt: skip
+            raise DataError(
+                f'{source.place(first_row[value])}: label "{word}" is none of data.labels '
+                f"({', '.join(names)}){nearest(word, names)}; correct one of them"
+            )
     return names, {value: names.index(word) for value, word in words.items()}
 
 
@@ -204,8 +211,10 @@ def _note_copies(source: Source, examples: list[Example], labels: Sequence[str],
     for example in examples:
         labels_of.setdefault(_base(example), set()).add(example.label)
     copies = len(examples) - len(labels_of)
-    report.note(f"{source.name}: {len(examples):,} labelled reviews ({_per_class(examples, labels)}), "
-                + (f"{copies:,} of them copies of another" if copies else "no text twice"))  # fmt: skip
+    report.note(
+        f"{source.name}: {len(examples):,} labelled reviews ({_per_class(examples, labels)}), "
+        + (f"{copies:,} of them copies of another" if copies else "no text twice")
+    )
     if torn := sum(len(found) > 1 for found in labels_of.values()):
         report.note(f"{source.name}: {torn:,} texts carry different labels in different copies", "warning")
 
@@ -238,16 +247,16 @@ def _without_overlap(
     return [item for item in train if id(item) not in dropped]
 
 
-def _check_training(
-    data: Data, source: Source, train: list[Example], labels: Sequence[str], report: Reporter
-) -> None:
+def _check_training(data: Data, source: Source, train: list[Example], labels: Sequence[str], report: Reporter) -> None:
     if not data.train:
         return
     present = {item.label for item in train}
     if len(present) < 2:
         held = f'only "{labels[present.pop()]}"' if present else "nothing"
-        raise DataError(f"{source.name}: the training split holds {held}, two or more classes are needed; "
-                        'raise data.train or set data.split = "shuffled"')  # fmt: skip
+        raise DataError(
+            f"{source.name}: the training split holds {held}, two or more classes are needed; "
+            'raise data.train or set data.split = "shuffled"'
+        )
     if absent := [name for index, name in enumerate(labels) if index not in present]:
         report.note(f"no training review is {' or '.join(absent)}", "warning")
 
@@ -268,16 +277,22 @@ def _sizes(data: Data, source: Source, total: int, what: str, multiple: int = 1)
             sizes[index] -= sizes[index] % multiple
         elif sizes[index] % multiple:
             near = sizes[index] - sizes[index] % multiple
-            raise DataError(f"data.{split} = {sizes[index]:,} cannot be the same for {multiple} classes; "
-                            f"use {near or multiple:,} or {near + multiple:,}")  # fmt: skip
+            raise DataError(
+                f"data.{split} = {sizes[index]:,} cannot be the same for {multiple} classes; "
+                f"use {near or multiple:,} or {near + multiple:,}"
+            )
     if sum(sizes) > total:
         wanted = " + ".join(f"{size:,}" for size in sizes if size)
-        raise DataError(f"{source.name}: {wanted} = {sum(sizes):,} reviews are asked for, there are {total:,} {what}; "
-                        "lower data.train, data.validation or data.test")  # fmt: skip
+        raise DataError(
+            f"{source.name}: {wanted} = {sum(sizes):,} reviews are asked for, there are {total:,} {what}; "
+            "lower data.train, data.validation or data.test"
+        )
     for index, split in enumerate(SPLITS):
         if asked[index] and not sizes[index]:
-            raise DataError(f"{source.name}: data.{split} = {asked[index]} leaves no review for this split of "
-                            f"{total:,} {what}; raise it, lower the others or use more data")  # fmt: skip
+            raise DataError(
+                f"{source.name}: data.{split} = {asked[index]} leaves no review for this split of "
+                f"{total:,} {what}; raise it, lower the others or use more data"
+            )
     return sizes
 
 
@@ -308,14 +323,16 @@ def _official(data: Data, source: Source, examples: list[Example]) -> list[list[
     carve = bool(data.validation) and not held["validation"]
     for split in SPLITS:
         if getattr(data, split) and not held[split] and not (split == "validation" and held["train"]):
-            raise DataError(f'{source.name} has no official split "{split}" with labels; set data.{split} = 0, '
-                            'or data.split = "shuffled"')  # fmt: skip
+            raise DataError(
+                f'{source.name} has no official split "{split}" with labels; set data.{split} = 0, '
+                'or data.split = "shuffled"'
+            )
 
     def size(split: str, total: int) -> int:
         asked = getattr(data, split)
         count = int(asked * total + 1e-6) if isinstance(asked, float) else asked
         if count > total:
-            raise DataError(f'{source.name}: data.{split} = {count:,}, its official split holds {total:,}; lower it')
+            raise DataError(f"{source.name}: data.{split} = {count:,}, its official split holds {total:,}; lower it")
         if asked and not count:
             raise DataError(f"{source.name}: data.{split} = {asked} leaves no review of {total:,}; raise it")
         return count
@@ -332,8 +349,10 @@ def _official(data: Data, source: Source, examples: list[Example]) -> list[list[
     whole = isinstance(data.train, float) and data.train == 1
     train_size = total - validation_size if whole else size("train", total)
     if train_size + validation_size > total:
-        raise DataError(f"{source.name}: {train_size:,} + {validation_size:,} reviews are asked for training and "
-                        f"validation, the official training split holds {total:,}; lower data.train")  # fmt: skip
+        raise DataError(
+            f"{source.name}: {train_size:,} + {validation_size:,} reviews are asked for training and "
+            f"validation, the official training split holds {total:,}; lower data.train"
+        )
     train, validation = take("train", [train_size, validation_size])
     return [train, validation, test]
 

@@ -77,6 +77,8 @@ def _nf4() -> Any:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise UserError('precision = "nf4" needs bitsandbytes; install it, or set precision = "bf16"')
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
-    )  # fmt: skip
+    )

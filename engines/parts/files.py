@@ -106,8 +106,10 @@ def read_bytes(path: Path, setting: str = "data.source") -> tuple[bytes, str]:
     if path.is_dir():
         raise DataError(f"{path} is a folder; set {setting} to one file in it")
     if suffix not in SUFFIXES:
-        raise DataError(f'{path}: files ending in "{suffix or path.name}" cannot be read; '
-                        f"use one of {', '.join(SUFFIXES)}, or these with .gz")  # fmt: skip
+        raise DataError(
+            f'{path}: files ending in "{suffix or path.name}" cannot be read; '
+            f"use one of {', '.join(SUFFIXES)}, or these with .gz"
+        )
     try:
         content = path.read_bytes()
         if zipped:
@@ -133,16 +135,20 @@ def clean_all(source: Source) -> None:
     empty = []
     for row, text in enumerate(source.texts):
         if text is not None and not isinstance(text, str):
-            raise DataError(f'{source.place(row)}: column "{source.text_column}" holds {text!r}, not text; '
-                            "set data.text to the column of the reviews")  # fmt: skip
+            raise DataError(
+                f'{source.place(row)}: column "{source.text_column}" holds {text!r}, not text; '
+                "set data.text to the column of the reviews"
+            )
         source.texts[row] = clean(text or "")
         if not source.texts[row]:
             empty.append(row)
     if empty:
         shown = ", ".join(source.number(row) for row in empty[:5]) + (", ..." if len(empty) > 5 else "")
         texts = "1 text is" if len(empty) == 1 else f"{len(empty):,} texts are"
-        raise DataError(f'{source.name}: {texts} empty in column "{source.text_column}" ({shown}); '
-                        "delete these rows or fill them in")  # fmt: skip
+        raise DataError(
+            f'{source.name}: {texts} empty in column "{source.text_column}" ({shown}); '
+            "delete these rows or fill them in"
+        )
 
 
 def choose(
@@ -153,8 +159,10 @@ def choose(
     if labelled:
         chosen.append(_column(name, columns, "data.label", label, LABEL_NAMES))
         if chosen[0] == chosen[1]:
-            raise DataError(f'{name}: data.text and data.label are both column "{columns[chosen[0]]}"; '
-                            "set them to different columns")  # fmt: skip
+            raise DataError(
+                f'{name}: data.text and data.label are both column "{columns[chosen[0]]}"; '
+                "set them to different columns"
+            )
     said = [
         f'{what} column "{columns[position]}"'
         for what, given, position in zip(("text", "label"), (text, label), chosen, strict=False)
@@ -172,8 +180,9 @@ def _column(name: str, columns: Sequence[str], setting: str, given: str, usual: 
             return columns.index(given)
         if given.isdecimal() and 1 <= int(given) <= len(columns):
             return int(given) - 1
-        raise DataError(f'{name}: {setting} = "{given}": no such column{nearest(given, columns)}; '
-                        f"the columns are {known}")  # fmt: skip
+        raise DataError(
+            f'{name}: {setting} = "{given}": no such column{nearest(given, columns)}; the columns are {known}'
+        )
     lower = [column.strip().lower() for column in columns]
     for word in usual:
         if word in lower:
@@ -238,8 +247,9 @@ def _read_jsonl(content: str, name: str, text: str, label: str, report: Notes, l
     for number, row in zip(lines, rows, strict=True):
         for key in wanted:
             if key not in row:
-                raise DataError(f'{name} line {number}: the key "{key}" is missing{nearest(key, row)}; '
-                                "add it or delete the line")  # fmt: skip
+                raise DataError(
+                    f'{name} line {number}: the key "{key}" is missing{nearest(key, row)}; add it or delete the line'
+                )
     labels = [row[wanted[1]] for row in rows] if labelled else []
     return Source(name, [row[wanted[0]] for row in rows], labels, wanted[0], wanted[-1] if labelled else "", lines)
 
@@ -259,14 +269,14 @@ def records(content: str, tabs: bool, name: str, report: Notes) -> tuple[list[li
     width = len(found[0]) if found else 0
     for record, line in zip(found, lines, strict=True):
         if len(record) != width:
-            raise DataError(f"{name} line {line}: {len(record)} columns where the first line has {width}; "
-                            "put a text that holds the separator in double quotes")  # fmt: skip
+            raise DataError(
+                f"{name} line {line}: {len(record)} columns where the first line has {width}; "
+                "put a text that holds the separator in double quotes"
+            )
     return found, lines
 
 
-def _read_csv(
-    content: str, tabs: bool, name: str, text: str, label: str, report: Notes, labelled: bool
-) -> Source:
+def _read_csv(content: str, tabs: bool, name: str, text: str, label: str, report: Notes, labelled: bool) -> Source:
     found, lines = records(content, tabs, name, report)
     if not found:
         return Source(name, [], [])
@@ -278,8 +288,10 @@ def _read_csv(
     else:
         for setting, given in (("data.text", text), ("data.label", label)):
             if given and not (given.isdecimal() and 1 <= int(given) <= width):
-                raise DataError(f'{name} has no header, so {setting} = "{given}" names nothing; '
-                                f"give the number of a column, 1 to {width}")  # fmt: skip
+                raise DataError(
+                    f'{name} has no header, so {setting} = "{given}" names nothing; '
+                    f"give the number of a column, 1 to {width}"
+                )
         at, label_at = _choose_by_content(found, text, label, labelled, name)
         columns = [str(number) for number in range(1, width + 1)]
         said = f"column {at + 1} is the text" + (f", column {label_at + 1} the label" if label_at is not None else "")
@@ -356,10 +368,14 @@ def _choose_by_content(
     """Without a header: the longest column is the text, the one with the fewest different values the label."""
     width = len(records[0])
     label_at = int(label) - 1 if label else None
-    at = int(text) - 1 if text else max(
-        (column for column in range(width) if column != label_at or width == 1),
-        key=lambda column: sum(len(record[column]) for record in records),
-    )  # fmt: skip
+    at = (
+        int(text) - 1
+        if text
+        else max(
+            (column for column in range(width) if column != label_at or width == 1),
+            key=lambda column: sum(len(record[column]) for record in records),
+        )
+    )
     if not labelled:
         return at, None
     if width == 1 or label_at == at:

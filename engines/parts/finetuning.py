@@ -38,19 +38,26 @@ class Training:
     batch_size: int = option(16, "How many reviews one optimiser step reads.", unit="reviews", minimum=1)
     learning_rate: float = option(5e-5, "The highest learning rate, at the end of the warm-up.", minimum=0, maximum=1)
     warmup_steps: int = option(
-        500, "Steps in which the learning rate rises; a tenth of all steps where there are no more.", unit="steps",
+        500,
+        "Steps in which the learning rate rises; a tenth of all steps where there are no more.",
+        unit="steps",
         minimum=0,
-    )  # fmt: skip
+    )
     max_length: int = option(512, "Longer reviews are cut to so many tokens.", unit="tokens", minimum=4)
     weight_decay: float = option(0.01, "Decay of the weights, biases and norms left out.", unit="per step", minimum=0)
     clip_norm: float = option(1.0, "A longer gradient is shortened to this norm.", minimum=1e-3)
-    log_every: int = option(0, "Steps from one report to the next; 0 is 10 on a GPU and 1 on the CPU.", unit="steps",
+    log_every: int = option(
+        0,
+        "Steps from one report to the next; 0 is 10 on a GPU and 1 on the CPU.",
+        unit="steps",
         minimum=0,
-    )  # fmt: skip
+    )
     checkpoint_minutes: float = option(
-        10.0, "Time from one checkpoint to the next; each epoch ends with one in any case.", unit="minutes",
+        10.0,
+        "Time from one checkpoint to the next; each epoch ends with one in any case.",
+        unit="minutes",
         minimum=0.05,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,7 @@ class Config:
     model: Model = group(Model)
     data: Data = group(Data)
     training: Training = group(Training)
-    seed: int = option(
-        0, "Seed of the new head, the order of batches and dropout.", minimum=0, maximum=2**32 - 1
-    )
+    seed: int = option(0, "Seed of the new head, the order of batches and dropout.", minimum=0, maximum=2**32 - 1)
 
 
 @dataclass

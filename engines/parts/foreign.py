@@ -39,7 +39,14 @@ class _Notes:
 
 
 def import_file(
-    home: Home, path: Path, report: Notes, *, name: str = "", text: str = "", label: str = "", varied: str = "",
+    home: Home,
+    path: Path,
+    report: Notes,
+    *,
+    name: str = "",
+    text: str = "",
+    label: str = "",
+    varied: str = "",
     model: str = "",
 ) -> RunFolder:
     """Make a finished run of the predictions in a file; its folder.
@@ -48,7 +55,7 @@ def import_file(
     columns (`text` also a field of a sample's `doc`), `varied` says what differs between several columns of
     predictions, `model` what made them.
     Raises `DataError` with file, line or row, column and remedy; then nothing has been written.
-    """  # fmt: skip
+    """
     notes = _Notes(report)
     if path.name.startswith("results_") and path.suffix == ".json":
         raise DataError(f"{path}: the answers stand in the samples_*.jsonl beside this file; import that")
@@ -79,10 +86,13 @@ def _write(
     name = name.strip() or found.details.get("task") or path.name.partition(".")[0]
     model = model.strip() or found.model
     document = {
-        "engine": ENGINE, "title": f"Imported from {path.name}", "family": ENGINE, "experiment": name,
+        "engine": ENGINE,
+        "title": f"Imported from {path.name}",
+        "family": ENGINE,
+        "experiment": name,
         "model": {"name": model},
         "imported": {"file": str(path.absolute()), "sha256": digest, "form": found.form, **found.details},
-    }  # fmt: skip
+    }
     true = [e.label for e in found.examples]
     confusions = [scoring.confusion_matrix(true, r.predicted, len(labels)) for r in repeats]
     each = [scoring.scores(confusion, labels) for confusion in confusions]
@@ -90,11 +100,14 @@ def _write(
     story: list[ev.Event] = [ev.Started("elsewhere", digest[:16], found.versions), *notes.kept]
     if len(repeats) > 1:
         varied = varied.strip() or found.varied
-        story += [ev.Repeat(index, varied, repeat.value, each[index], labels, confusions[index])
-                  for index, repeat in enumerate(repeats)]  # fmt: skip
+        story += [
+            ev.Repeat(index, varied, repeat.value, each[index], labels, confusions[index])
+            for index, repeat in enumerate(repeats)
+        ]
     story.append(ev.Evaluated("test", len(true), scores, labels, confusions[0]))
-    story.append(ev.Finished(model=model, scores=scores, split="test", items=len(true), labels=labels,
-                             confusion=confusions[0]))  # fmt: skip
+    story.append(
+        ev.Finished(model=model, scores=scores, split="test", items=len(true), labels=labels, confusion=confusions[0])
+    )
     lines = "".join(_lines(found))
     folder = RunFolder.create(home, document)
     try:

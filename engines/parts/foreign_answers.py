@@ -54,8 +54,10 @@ def foreign_classes(
     else:
         names = tuple(sorted({unified_name(value) for value in first}))
     if len(names) < 2:
-        raise DataError(f'{source.name}: every label in column "{source.label_column}" is "{names[0]}"; '
-                        "two or more classes are needed: check --label")  # fmt: skip
+        raise DataError(
+            f'{source.name}: every label in column "{source.label_column}" is "{names[0]}"; '
+            "two or more classes are needed: check --label"
+        )
 
     def class_of(value: Any) -> int | None:
         if value is None or isinstance(value, list | dict):
@@ -92,5 +94,6 @@ def note_invalid(place: str, values: Sequence[Any], predicted: Sequence[int | No
     if count := sum(odd.values()):
         shown = ", ".join(value for value, _ in odd.most_common(3)) + (", ..." if len(odd) > 3 else "")
         be, they = ("is", "it counts") if count == 1 else ("are", "they count")
-        notes.note(f"{place}: {count:,} of {len(values):,} answers {be} no label ({shown}); {they} as invalid",
-                   "warning")  # fmt: skip
+        notes.note(
+            f"{place}: {count:,} of {len(values):,} answers {be} no label ({shown}); {they} as invalid", "warning"
+        )

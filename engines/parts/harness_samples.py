@@ -36,20 +36,26 @@ class Samples:
         self._filters: dict[str, dict[int, tuple[int, dict[str, Any]]]] = {}
         for row, line in zip(rows, lines, strict=True):
             if lacking := sorted(SAMPLE_KEYS - row.keys()):
-                raise DataError(f'{self._name} line {line}: the key "{lacking[0]}" is missing, which the lines before '
-                                "have; export the samples again")  # fmt: skip
+                raise DataError(
+                    f'{self._name} line {line}: the key "{lacking[0]}" is missing, which the lines before '
+                    "have; export the samples again"
+                )
             of_filter = self._filters.setdefault(str(row.get("filter", "none")), {})
             number = row["doc_id"]
             if not isinstance(number, int) or number in of_filter:
                 said = f"doc_id {number} stands here a second time" if number in of_filter else f"doc_id is {number!r}"
-                raise DataError(f"{self._name} line {line}: {said}; the harness adds to a file that is there: "
-                                "keep the lines of one execution")  # fmt: skip
+                raise DataError(
+                    f"{self._name} line {line}: {said}; the harness adds to a file that is there: "
+                    "keep the lines of one execution"
+                )
             of_filter[number] = (line, row)
         first = next(iter(self._filters.values()))
         for name, of_filter in self._filters.items():
             if of_filter.keys() != first.keys():
-                raise DataError(f'{self._name}: the filter "{name}" has {len(of_filter):,} items, another '
-                                f"{len(first):,}; export the samples again")  # fmt: skip
+                raise DataError(
+                    f'{self._name}: the filter "{name}" has {len(of_filter):,} items, another '
+                    f"{len(first):,}; export the samples again"
+                )
         self._numbers = sorted(first)
         self._first = [first[number] for number in self._numbers]
 
@@ -62,8 +68,10 @@ class Samples:
         names, classes, class_of = foreign_classes(source, self._notes, choices)
         to = [c for choice in choices if (c := class_of(choice)) is not None]
         if len(set(to)) < len(choices):
-            raise DataError(f"{self._name}: of the choices {', '.join(choices)}, some name the same class; import a "
-                            "table of label and prediction instead")  # fmt: skip
+            raise DataError(
+                f"{self._name}: of the choices {', '.join(choices)}, some name the same class; import a "
+                "table of label and prediction instead"
+            )
         repeats = []
         for name, of_filter in self._filters.items():
             rows = [of_filter[number] for number in self._numbers]
@@ -71,9 +79,12 @@ class Samples:
                 repeats.append(self._chosen(name, rows, to))
             else:
                 repeats.append(self._written(name, rows, labels, class_of))
-        note_identity(self._name, bool(source.texts), self._notes,
-                       f"name one of the fields of doc ({', '.join(self._first[0][1]['doc'])}) by --text where it is "
-                       "the text")  # fmt: skip
+        note_identity(
+            self._name,
+            bool(source.texts),
+            self._notes,
+            f"name one of the fields of doc ({', '.join(self._first[0][1]['doc'])}) by --text where it is the text",
+        )
         examples = foreign_examples(source, classes, self._digest, self._numbers)
         model, versions, details = self._results()
         return Found("lm-evaluation-harness", names, examples, repeats, "filter", model, versions, details)
@@ -83,8 +94,10 @@ class Samples:
         if not isinstance(doc, dict):
             raise DataError(f"{self._name} line {self._first[0][0]}: doc is no object; export the samples again")
         if self._text and self._text not in doc:
-            raise DataError(f'{self._name}: doc has no field "{self._text}"{nearest(self._text, doc)}; '
-                            f"set --text to one of {', '.join(doc)}")  # fmt: skip
+            raise DataError(
+                f'{self._name}: doc has no field "{self._text}"{nearest(self._text, doc)}; '
+                f"set --text to one of {', '.join(doc)}"
+            )
         self._text = self._text or next((n for n in files.TEXT_NAMES if isinstance(doc.get(n), str)), "")
         if not self._text:
             return []
@@ -112,20 +125,25 @@ class Samples:
         choices = self._choices(*self._first[0])
         for line, row in self._first:
             if self._choices(line, row) != choices or len(set(choices)) < 2:
-                raise DataError(f"{self._name} line {line}: the choices ({', '.join(self._choices(line, row))[:80]}) "
-                                "are not those of the first item; only tasks with the same classes for all items can "
-                                "be imported")  # fmt: skip
+                raise DataError(
+                    f"{self._name} line {line}: the choices ({', '.join(self._choices(line, row))[:80]}) "
+                    "are not those of the first item; only tasks with the same classes for all items can "
+                    "be imported"
+                )
         by_place = [self._by_place(row["target"], choices) for _, row in self._first]
-        by_word = [str(row["target"]).strip() if str(row["target"]).strip() in choices else None
-                   for _, row in self._first]  # fmt: skip
+        by_word = [
+            str(row["target"]).strip() if str(row["target"]).strip() in choices else None for _, row in self._first
+        ]
         readings = [r for r in (by_place, by_word) if None not in r and self._fits_scores(r, choices)]
         if not readings or any(r != readings[0] for r in readings):
             both = zip(self._first, by_place, by_word, strict=True)
             neither = [first for first, *read in both if read == [None, None]]
             line, row = (neither or self._first)[0]
             why = "can be read as a choice and as the number of another" if readings else "is none of the choices"
-            raise DataError(f"{self._name} line {line}: target {row['target']!r} {why} ({', '.join(choices)}); "
-                            "import a table of label and prediction instead")  # fmt: skip
+            raise DataError(
+                f"{self._name} line {line}: target {row['target']!r} {why} ({', '.join(choices)}); "
+                "import a table of label and prediction instead"
+            )
         return tuple(choices), [target for target in readings[0] if target is not None], choices
 
     @staticmethod
@@ -147,11 +165,15 @@ class Samples:
         try:
             found = [float(answer[0]) for answer in row["filtered_resps"][:count]]
         except (TypeError, ValueError, IndexError):
-            raise DataError(f"{self._name} line {line}: filtered_resps hold no log-likelihood of each choice; "
-                            "export the samples again") from None  # fmt: skip
+            raise DataError(
+                f"{self._name} line {line}: filtered_resps hold no log-likelihood of each choice; "
+                "export the samples again"
+            ) from None
         if len(found) < count:
-            raise DataError(f"{self._name} line {line}: filtered_resps hold {len(found)} log-likelihoods for {count} "
-                            "choices; export the samples again")  # fmt: skip
+            raise DataError(
+                f"{self._name} line {line}: filtered_resps hold {len(found)} log-likelihoods for {count} "
+                "choices; export the samples again"
+            )
         return found
 
     def _chosen(self, name: str, rows: list[tuple[int, dict[str, Any]]], to: list[int]) -> Column:
@@ -170,9 +192,12 @@ class Samples:
         return tuple(sorted(set(targets))), targets, []
 
     def _written(
-        self, name: str, rows: list[tuple[int, dict[str, Any]]], labels: Sequence[str],
+        self,
+        name: str,
+        rows: list[tuple[int, dict[str, Any]]],
+        labels: Sequence[str],
         class_of: Callable[[Any], int | None],
-    ) -> Column:  # fmt: skip
+    ) -> Column:
         folded = {label.casefold(): label for label in labels}
         said, texts = [], {}
         for n, (line, row) in enumerate(rows):
@@ -180,8 +205,10 @@ class Samples:
             while isinstance(found, list) and found:
                 found = found[0]
             if not isinstance(found, str):
-                raise DataError(f"{self._name} line {line}: filtered_resps hold no text; only tasks of multiple choice "
-                                "and of written answers can be imported")  # fmt: skip
+                raise DataError(
+                    f"{self._name} line {line}: filtered_resps hold no text; only tasks of multiple choice "
+                    "and of written answers can be imported"
+                )
             written = row["resps"]
             while isinstance(written, list) and written:
                 written = written[0]
@@ -203,16 +230,23 @@ class Samples:
         try:
             results = json.loads(beside.read_bytes())
         except FileNotFoundError:
-            self._notes.note(f"{self._name}: no {beside.name} beside it, so model and versions are not known; "
-                             "--model names the model")  # fmt: skip
+            self._notes.note(
+                f"{self._name}: no {beside.name} beside it, so model and versions are not known; "
+                "--model names the model"
+            )
             return "", {}, details
         except ValueError as error:
             raise DataError(f"{beside}: not JSON ({error}); copy it again or take it away") from None
-        versions = {name: str(results[f"{name}_version"]) for name in ("lm_eval", "transformers")
-                    if results.get(f"{name}_version")}  # fmt: skip
-        for key, value in (("shots", results.get("n-shot", {}).get(task)),
-                           ("task_hash", results.get("task_hashes", {}).get(task)),
-                           ("results_sha256", hashlib.sha256(beside.read_bytes()).hexdigest())):  # fmt: skip
+        versions = {
+            name: str(results[f"{name}_version"])
+            for name in ("lm_eval", "transformers")
+            if results.get(f"{name}_version")
+        }
+        for key, value in (
+            ("shots", results.get("n-shot", {}).get(task)),
+            ("task_hash", results.get("task_hashes", {}).get(task)),
+            ("results_sha256", hashlib.sha256(beside.read_bytes()).hexdigest()),
+        ):
             if value is not None:
                 details[key] = value
         model = str(results.get("model_name") or "")

@@ -97,9 +97,7 @@ def _device(folder: RunFolder) -> str:
     return next(found, "")
 
 
-def correction(
-    history: Sequence[PastRun], family: str, device: str, engine: str, peak_bytes: int
-) -> tuple[float, int]:
+def correction(history: Sequence[PastRun], family: str, device: str, engine: str, peak_bytes: int) -> tuple[float, int]:
     """Median of measured by estimated peak, and of how many runs: of this engine if any, else of the model family.
 
     Only runs of about the estimated size, `peak_bytes`, count: of a small model most is what libraries take, and that

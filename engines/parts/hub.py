@@ -15,8 +15,19 @@ if TYPE_CHECKING:
 
 MODEL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "model*.safetensors")
 """Configuration, tokenizer and weights of a model; never a pickle, no second copy of the weights."""
-DATASET_FILES = ("*.md", "*.yaml", "*.parquet", "*.csv", "*.tsv", "*.json", "*.jsonl",
-                 "*.csv.gz", "*.tsv.gz", "*.json.gz", "*.jsonl.gz")  # fmt: skip
+DATASET_FILES = (
+    "*.md",
+    "*.yaml",
+    "*.parquet",
+    "*.csv",
+    "*.tsv",
+    "*.json",
+    "*.jsonl",
+    "*.csv.gz",
+    "*.tsv.gz",
+    "*.json.gz",
+    "*.jsonl.gz",
+)
 """Card and data files of a data set; never a script."""
 T = TypeVar("T")
 _LOOK_EVERY_S = 0.1
@@ -52,8 +63,11 @@ def fetch(
 
     connection_errors = _connection_errors()
     asked: dict[str, Any] = {
-        "repo_id": repo_id, "repo_type": repo_type, "revision": revision or None, "allow_patterns": list(patterns)
-    }  # fmt: skip
+        "repo_id": repo_id,
+        "repo_type": repo_type,
+        "revision": revision or None,
+        "allow_patterns": list(patterns),
+    }
     try:
         files: list[DryRunFileInfo] = _in_thread(lambda: _look(asked), report)
     except HFValidationError:
@@ -76,8 +90,9 @@ def fetch(
     except (OSError, RuntimeError, XetDownloadError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise HubError(f"the download of {repo_id} broke off ({_first_line(error)}); what has come is kept, "
-                       "run it again") from None  # fmt: skip
+        raise HubError(
+            f"the download of {repo_id} broke off ({_first_line(error)}); what has come is kept, run it again"
+        ) from None
     if missing:
         report.progress(missing)
         report.note(f"{repo_id}: {size_text(missing)} downloaded to {constants.HF_HUB_CACHE}")
@@ -194,8 +209,11 @@ def _connection_errors() -> tuple[Any, ...]:
 
     from huggingface_hub import errors
 
-    client = importlib.import_module(next(base.__module__ for base in errors.HfHubHTTPError.__mro__
-                                          if base.__module__.startswith("httpx")).partition(".")[0])  # fmt: skip
+    client = importlib.import_module(
+        next(
+            base.__module__ for base in errors.HfHubHTTPError.__mro__ if base.__module__.startswith("httpx")
+        ).partition(".")[0]
+    )
     return client.HTTPError, ConnectionError
 
 
@@ -221,17 +239,23 @@ def _explain(error: BaseException, repo_id: str, repo_type: str, revision: str) 
     if isinstance(cause, RevisionNotFoundError):
         raise HubError(f'{repo_id} has no revision "{revision}"; {where}/tree/main lists what there is') from None
     if isinstance(cause, RepositoryNotFoundError):
-        raise HubError(f"there is no {repo_type} at {where}, or it is private; check {setting}, or set HF_TOKEN "
-                       "to a token that may read it") from None  # fmt: skip
+        raise HubError(
+            f"there is no {repo_type} at {where}, or it is private; check {setting}, or set HF_TOKEN "
+            "to a token that may read it"
+        ) from None
     if status in (401, 403):
         raise HubError(f"{where} refuses access (HTTP {status}); set HF_TOKEN to a valid token") from None
     if isinstance(cause, OfflineModeIsEnabled):
-        raise HubError(f"{repo_id} is not complete in {constants.HF_HUB_CACHE} and HF_HUB_OFFLINE forbids downloads; "
-                       f"unset it, or set {setting} to a local path") from None  # fmt: skip
+        raise HubError(
+            f"{repo_id} is not complete in {constants.HF_HUB_CACHE} and HF_HUB_OFFLINE forbids downloads; "
+            f"unset it, or set {setting} to a local path"
+        ) from None
     why = f"HTTP {status}" if status else _first_line(error.__cause__ or error)
-    raise HubError(f"{repo_id} is not complete in {constants.HF_HUB_CACHE} and the hub at {constants.ENDPOINT} cannot "
-                   f"be reached ({why}); check the network, set HF_ENDPOINT to a mirror, or set {setting} "
-                   "to a local path") from None  # fmt: skip
+    raise HubError(
+        f"{repo_id} is not complete in {constants.HF_HUB_CACHE} and the hub at {constants.ENDPOINT} cannot "
+        f"be reached ({why}); check the network, set HF_ENDPOINT to a mirror, or set {setting} "
+        "to a local path"
+    ) from None
 
 
 def _first_line(error: BaseException) -> str:

@@ -69,11 +69,14 @@ def first_rows(source: Source, option: str, choices: Sequence[str] = ()) -> dict
         if value is None and source.parts:
             continue
         if value is None or value != value or isinstance(value, str) and not value.strip():  # NaN, None, ""
-            raise DataError(f'{source.place(row)}: the label in column "{column}" is empty; '
-                            "fill it in or delete the row")  # fmt: skip
+            raise DataError(
+                f'{source.place(row)}: the label in column "{column}" is empty; fill it in or delete the row'
+            )
         if isinstance(value, list | dict):
-            raise DataError(f'{source.place(row)}: column "{column}" holds {value!r}, not a label; '
-                            f"set {option} to a column of words or whole numbers")  # fmt: skip
+            raise DataError(
+                f'{source.place(row)}: column "{column}" holds {value!r}, not a label; '
+                f"set {option} to a column of words or whole numbers"
+            )
         first.setdefault(value, row)
         if len(first) > 10 * CLASSES_MAX:
             break
@@ -81,8 +84,10 @@ def first_rows(source: Source, option: str, choices: Sequence[str] = ()) -> dict
         first.setdefault(choice, -1)
     if len(first) > CLASSES_MAX:
         shown = ", ".join(repr(str(value)[:30]) for value in list(first)[:3])
-        raise DataError(f'{source.name}: column "{column}" holds more than {CLASSES_MAX} different labels '
-                        f"({shown}, ...); set {option} to the column of the classes")  # fmt: skip
+        raise DataError(
+            f'{source.name}: column "{column}" holds more than {CLASSES_MAX} different labels '
+            f"({shown}, ...); set {option} to the column of the classes"
+        )
     return first
 
 

@@ -156,8 +156,10 @@ class Scorer:
             cache = DynamicCache()  # without the windows of the config: masks know them, and nothing is thrown away
             ids = torch.tensor([prefix], device=self.device)
             if not _fits(lambda: self._forward(lambda states: states[:, :1], None, ids, cache)):
-                raise UserError(f"the {len(prefix):,} tokens before every review do not fit in the memory of this "
-                                "device; lower prompt.shots, or choose another precision or device")  # fmt: skip
+                raise UserError(
+                    f"the {len(prefix):,} tokens before every review do not fit in the memory of this "
+                    "device; lower prompt.shots, or choose another precision or device"
+                )
             self._prefix = (prefix, cache)
         return self._prefix
 

@@ -27,8 +27,11 @@ CUBLAS_BYTES = 32 << 20
 ALLOCATOR_SHARE = 0.04
 """What torch's allocator reserves beyond what it hands out, as a share of that."""
 HOST_BYTES = {
-    "scikit-learn": 200 << 20, "transformers": 460 << 20, "Trainer": 570 << 20, "transformers, scikit-learn": 630 << 20
-}  # fmt: skip
+    "scikit-learn": 200 << 20,
+    "transformers": 460 << 20,
+    "Trainer": 570 << 20,
+    "transformers, scikit-learn": 630 << 20,
+}
 """Resident memory of a worker with these in use, model and data left out (measured on Linux with torch for CPUs)."""
 
 
@@ -126,8 +129,10 @@ class Estimate:
         least = min(self.alternatives, key=lambda other: other.total_bytes, default=None)
         if least is None or least.total_bytes >= self.total_bytes:
             return f"no setting makes it smaller; choose a device with {gib(self.total_bytes / TIGHT_SHARE)} free"
-        return (f"the least is {gib(least.total_bytes)}, with {least.text}; choose a device with "
-                f"{gib(least.total_bytes / TIGHT_SHARE)} free, or a smaller model")  # fmt: skip
+        return (
+            f"the least is {gib(least.total_bytes)}, with {least.text}; choose a device with "
+            f"{gib(least.total_bytes / TIGHT_SHARE)} free, or a smaller model"
+        )
 
 
 def estimate(
@@ -190,8 +195,9 @@ def describe(estimate: Estimate, free_bytes: int | None = None) -> list[str]:
             lines.append(suggestion)
     if estimate.corrected_by:
         runs = f"{estimate.corrected_by} finished run{'s' if estimate.corrected_by > 1 else ''}"
-        lines.append(f"corrected by {runs} of {estimate.family}: measured is {estimate.factor:.2f} of the estimate "
-                     "(median)")  # fmt: skip
+        lines.append(
+            f"corrected by {runs} of {estimate.family}: measured is {estimate.factor:.2f} of the estimate (median)"
+        )
     lines += estimate.notes
     lines.append(estimate.pace.text if estimate.pace else "time: no earlier run of this engine and model here")
     return lines

@@ -110,8 +110,13 @@ def _frozen_features(config: Any, machine: Machine) -> Need:
     model = machine.architecture(config)
     features = 8 * 3 * model.width * _reviews(config, "train")  # as they are, standardised, and the solver's copy
     host = {**_texts(config), "features": features}
-    return Need(model.family, {"features": _classify(model, config.features.max_length, 1, machine)},
-                 libraries="transformers, scikit-learn", host=host, notes=_unknown(model))  # fmt: skip
+    return Need(
+        model.family,
+        {"features": _classify(model, config.features.max_length, 1, machine)},
+        libraries="transformers, scikit-learn",
+        host=host,
+        notes=_unknown(model),
+    )
 
 
 def _finetuning(config: Any, machine: Machine, libraries: str = "transformers") -> Need:
@@ -237,8 +242,15 @@ def _qlora(config: Any, machine: Machine) -> Need:
         "logits": answers * model.vocabulary * 4,
     }
     score, one = ({**_scoring(config, model, machine, precision, rows), **held} for rows in (0, 1))
-    return Need(model.family, {"train": train, "score": score}, {"train": train, "score": one}, "Trainer",
-                 _texts(config), moments if paged else {}, _unknown(model))  # fmt: skip
+    return Need(
+        model.family,
+        {"train": train, "score": score},
+        {"train": train, "score": one},
+        "Trainer",
+        _texts(config),
+        moments if paged else {},
+        _unknown(model),
+    )
 
 
 def _targets(asked: str) -> tuple[str, ...]:

@@ -16,9 +16,7 @@ class ModelError(UserError):
 class Model:
     """The model to start from."""
 
-    name: str = option(
-        "distilbert/distilbert-base-uncased", 'A name on the hub, a local folder, or "tiny:distilbert".'
-    )
+    name: str = option("distilbert/distilbert-base-uncased", 'A name on the hub, a local folder, or "tiny:distilbert".')
     revision: str = option("", "Branch, tag or commit of a model on the hub; empty: its main branch.")
 
 
@@ -31,8 +29,9 @@ def locate(model: Model, report: Reporter) -> Path:
     if not model.name:
         raise ModelError("model.name is empty; set it to a name on the hub, a local folder or tiny:distilbert")
     if model.revision and (model.name.startswith(tiny.PREFIX) or path.exists()):
-        raise ModelError(f'model.revision = "{model.revision}" is for models of the hub, {model.name} is local; '
-                         "leave it empty")  # fmt: skip
+        raise ModelError(
+            f'model.revision = "{model.revision}" is for models of the hub, {model.name} is local; leave it empty'
+        )
     if model.name.startswith(tiny.PREFIX):
         try:
             return tiny.resolve(model.name)
@@ -50,9 +49,12 @@ def _checked(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise ModelError(f"model.name = {name} is a file; set it to the folder that holds config.json")
     if not (folder / "config.json").is_file():
-        raise ModelError(f"model.name = {name} holds no config.json; set it to a folder or a hub name of a "
-                         "transformers model")  # fmt: skip
+        raise ModelError(
+            f"model.name = {name} holds no config.json; set it to a folder or a hub name of a transformers model"
+        )
     if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"model.name = {name} holds no weights as *.safetensors, and pickled ones (*.bin) are never "
-                         "opened; convert them, or use another model")  # fmt: skip
+        raise ModelError(
+            f"model.name = {name} holds no weights as *.safetensors, and pickled ones (*.bin) are never "
+            "opened; convert them, or use another model"
+        )
     return folder

@@ -42,8 +42,10 @@ class Table:
     def pick(self, given: str, option: str, usual: Sequence[str]) -> str:
         """The column that `given` names, else the first of a usual name; "" where there is none."""
         if given and given not in self.columns:
-            raise DataError(f'{self.name}: no column "{given}"{nearest(given, self.columns)}; '
-                            f"set {option} to one of {', '.join(self.columns)}")  # fmt: skip
+            raise DataError(
+                f'{self.name}: no column "{given}"{nearest(given, self.columns)}; '
+                f"set {option} to one of {', '.join(self.columns)}"
+            )
         lower = {column.lower(): column for column in reversed(self.columns)}
         return given or next((lower[word] for word in usual if word in lower), "")
 
@@ -67,8 +69,10 @@ def table_of_objects(rows: list[dict[str, Any]], lines: list[int], name: str) ->
     for row, line in zip(rows, lines, strict=True):
         if row.keys() != rows[0].keys():
             odd = sorted(row.keys() ^ rows[0].keys())[0]
-            raise DataError(f'{name} line {line}: the key "{odd}" stands in this line or in the first one, not in '
-                            "both; give every line the same keys")  # fmt: skip
+            raise DataError(
+                f'{name} line {line}: the key "{odd}" stands in this line or in the first one, not in '
+                "both; give every line the same keys"
+            )
     return Table(name, {column: [row[column] for row in rows] for column in rows[0]}, lines)
 
 
@@ -101,13 +105,21 @@ def read_table(table: Table, digest: str, text: str, label: str, notes: Notes) -
     name."""
     label_column = table.pick(label, "--label", files.LABEL_NAMES)
     if not label_column:
-        raise DataError(f"{table.name}: no column is called {' or '.join(files.LABEL_NAMES)}; set --label to one of "
-                        f"{', '.join(table.columns)} (the first line names the columns)")  # fmt: skip
+        raise DataError(
+            f"{table.name}: no column is called {' or '.join(files.LABEL_NAMES)}; set --label to one of "
+            f"{', '.join(table.columns)} (the first line names the columns)"
+        )
     text_column = table.pick(text, "--text", files.TEXT_NAMES)
     if text_column == label_column:
         raise DataError(f'{table.name}: text and label are both column "{label_column}"; set --text or --label')
-    source = Source(table.name, list(table.columns.get(text_column, ())), table.columns[label_column], text_column,
-                    label_column, table.lines)  # fmt: skip
+    source = Source(
+        table.name,
+        list(table.columns.get(text_column, ())),
+        table.columns[label_column],
+        text_column,
+        label_column,
+        table.lines,
+    )
     files.clean_all(source)
     labels, classes, class_of = foreign_classes(source, notes)
     others = [c for c in table.columns if c not in (text_column, label_column)]
@@ -118,24 +130,33 @@ def read_table(table: Table, digest: str, text: str, label: str, notes: Notes) -
         values = table.columns[column]
         predicted = [class_of(value) for value in values]
         if all(p is None for p in predicted):
-            raise DataError(f'{source.place(0)}: column "{column}" holds {values[0]!r}, and no value in it is one of '
-                            f'the labels {", ".join(labels)}; write predictions as column "{label_column}" writes '
-                            "labels")  # fmt: skip
+            raise DataError(
+                f'{source.place(0)}: column "{column}" holds {values[0]!r}, and no value in it is one of '
+                f'the labels {", ".join(labels)}; write predictions as column "{label_column}" writes '
+                "labels"
+            )
         note_invalid(f'{table.name} column "{column}"', values, predicted, notes)
         alone = len(chosen) == 1  # else probability_1 may be that of prediction_1
         of_column = _Probabilities(source, table, column, labels, class_of if alone else lambda word: None, notes)
         given = of_column.of(predicted)
         said |= of_column.said
         probabilities = [[] if p is None else row for p, row in zip(predicted, given, strict=True)]
-        unlike = sum(bool(row) and row[p or 0] < max(row) - _HALF
-                     for p, row in zip(predicted, probabilities, strict=True))  # fmt: skip
+        unlike = sum(
+            bool(row) and row[p or 0] < max(row) - _HALF for p, row in zip(predicted, probabilities, strict=True)
+        )
         if unlike:
-            notes.note(f'{table.name} column "{column}": {unlike:,} predictions are not of the most probable class; '
-                       "they count as they are written", "warning")  # fmt: skip
+            notes.note(
+                f'{table.name} column "{column}": {unlike:,} predictions are not of the most probable class; '
+                "they count as they are written",
+                "warning",
+            )
         repeats.append(Column(column, predicted, probabilities))
     if left := [c for c in others if _is_probability(c) and c not in said]:
-        notes.note(f"{table.name}: probabilities that are not read, as no class or column of predictions is called so: "
-                   f"{', '.join(left)}", "warning")  # fmt: skip
+        notes.note(
+            f"{table.name}: probabilities that are not read, as no class or column of predictions is called so: "
+            f"{', '.join(left)}",
+            "warning",
+        )
     note_identity(table.name, bool(source.texts), notes, "name a column of texts by --text where there is one")
     details = {"label": label_column, "text": text_column, "predictions": chosen}
     return Found("table", labels, foreign_examples(source, classes, digest), repeats, "column", details=details)
@@ -157,9 +178,11 @@ def _prediction_columns(
         rows = len(next(iter(table.columns.values())))
         chosen = [c for c in others if 2 * sum(class_of(v) is not None for v in table.columns[c]) >= rows]
     if not chosen:
-        raise DataError(f"{table.name}: no column of predictions: none is called prediction, and none of "
-                        f"{', '.join(others) or 'the other columns'} holds the labels {', '.join(labels)}; "
-                        "rename the column to prediction")  # fmt: skip
+        raise DataError(
+            f"{table.name}: no column of predictions: none is called prediction, and none of "
+            f"{', '.join(others) or 'the other columns'} holds the labels {', '.join(labels)}; "
+            "rename the column to prediction"
+        )
     notes.note(f"{table.name}: predictions in {'column' if len(chosen) == 1 else 'columns'} {', '.join(chosen)}")
     if left := [c for c in others if c not in chosen]:
         notes.note(f"{table.name}: not read: {', '.join(left)}")
@@ -174,9 +197,14 @@ class _Probabilities:
     """
 
     def __init__(
-        self, source: Source, table: Table, column: str, labels: tuple[str, ...],
-        class_of: Callable[[Any], int | None], notes: Notes,
-    ) -> None:  # fmt: skip
+        self,
+        source: Source,
+        table: Table,
+        column: str,
+        labels: tuple[str, ...],
+        class_of: Callable[[Any], int | None],
+        notes: Notes,
+    ) -> None:
         """`class_of` is the class that a word in a header means beside the labels themselves."""
         self._source, self._table, self._labels, self._notes = source, table, labels, notes
         self._column, self._class_of = column, class_of
@@ -196,18 +224,22 @@ class _Probabilities:
             if classes > 2:
                 self.said |= set(by_class.values())
                 lacking = ", ".join(self._labels[c] for c in range(classes) if c not in by_class)
-                self._notes.note(f"{self._table.name}: the probabilities of {lacking} are missing, so none is read",
-                                 "warning")  # fmt: skip
+                self._notes.note(
+                    f"{self._table.name}: the probabilities of {lacking} are missing, so none is read", "warning"
+                )
                 return none
-            (known, column), = by_class.items()
+            ((known, column),) = by_class.items()
             return self._of_class(known, self._numbers(column))
         column = next((self._known[n] for n in self._plain_names() if n in self._known), "")
         if not column:
             return none
         numbers = self._numbers(column)
         if classes > 2:
-            self._notes.note(f'{self._table.name}: column "{column}" gives one probability of {classes}, which says '
-                             "nothing of the other classes; it is not read", "warning")  # fmt: skip
+            self._notes.note(
+                f'{self._table.name}: column "{column}" gives one probability of {classes}, which says '
+                "nothing of the other classes; it is not read",
+                "warning",
+            )
             return none
         return self._by_values(column, numbers, predicted)
 
@@ -234,14 +266,18 @@ class _Probabilities:
             try:
                 number = float(value)
             except (TypeError, ValueError):
-                raise DataError(f'{self._source.place(row)}: column "{column}" holds {value!r}, not a number; '
-                                "correct it or leave it empty") from None  # fmt: skip
+                raise DataError(
+                    f'{self._source.place(row)}: column "{column}" holds {value!r}, not a number; '
+                    "correct it or leave it empty"
+                ) from None
             if number != number:
                 found.append(None)
                 continue
             if not 0 <= number <= 1:
-                raise DataError(f'{self._source.place(row)}: column "{column}" holds {value}, which is no probability '
-                                "(0 to 1); divide percents by 100, or rename the column")  # fmt: skip
+                raise DataError(
+                    f'{self._source.place(row)}: column "{column}" holds {value}, which is no probability '
+                    "(0 to 1); divide percents by 100, or rename the column"
+                )
             found.append(number)
         return found
 
@@ -251,8 +287,10 @@ class _Probabilities:
             known = [v for v in values if v is not None]
             if known and (len(known) < len(values) or abs(sum(known) - 1) > _SUM_TOLERANCE):
                 said = "lacks one of the probabilities" if len(known) < len(values) else f"sums to {sum(known):g}"
-                raise DataError(f'{self._source.place(row)}: of column "{self._column}" {said}; the probabilities of '
-                                "all classes sum to 1")  # fmt: skip
+                raise DataError(
+                    f'{self._source.place(row)}: of column "{self._column}" {said}; the probabilities of '
+                    "all classes sum to 1"
+                )
             found.append(known)
         return found
 
@@ -264,14 +302,21 @@ class _Probabilities:
         self, column: str, numbers: list[float | None], predicted: Sequence[int | None]
     ) -> list[list[float]]:
         """Of two classes: whose probability a number is."""
-        there = [(row, p, c) for row, (p, c) in enumerate(zip(numbers, predicted, strict=True))
-                 if p is not None and c is not None]  # fmt: skip
+        there = [
+            (row, p, c)
+            for row, (p, c) in enumerate(zip(numbers, predicted, strict=True))
+            if p is not None and c is not None
+        ]
         low = [row for row, p, _ in there if p < 0.5 - _HALF]
         if not low:
-            self._notes.note(f'{self._table.name}: column "{column}" is read as the probability of the predicted '
-                             "label: it is never below one half")  # fmt: skip
-            return [[] if p is None or c is None else self._of_class(c, [p])[0]
-                    for p, c in zip(numbers, predicted, strict=True)]  # fmt: skip
+            self._notes.note(
+                f'{self._table.name}: column "{column}" is read as the probability of the predicted '
+                "label: it is never below one half"
+            )
+            return [
+                [] if p is None or c is None else self._of_class(c, [p])[0]
+                for p, c in zip(numbers, predicted, strict=True)
+            ]
         against = {k: [row for row, p, c in there if abs(p - 0.5) > _HALF and (p > 0.5) != (c == k)] for k in (0, 1)}
         fitting = [k for k in (1, 0) if not against[k]]
         if not fitting:
@@ -282,6 +327,8 @@ class _Probabilities:
                 f"of {label} either; rename the column to probability_{label} or to the class it is of"
             )
         label = self._labels[fitting[0]]
-        self._notes.note(f'{self._table.name}: column "{column}" is read as the probability of {label}: it is above '
-                         f"one half where {label} is predicted, and only there")  # fmt: skip
+        self._notes.note(
+            f'{self._table.name}: column "{column}" is read as the probability of {label}: it is above '
+            f"one half where {label} is predicted, and only there"
+        )
         return self._of_class(fitting[0], numbers)

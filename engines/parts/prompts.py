@@ -39,18 +39,33 @@ TEMPLATES = {
         Template("plain", "", "{Thing}: {text}", "{Quality}:"),
         Template("classify", "Classify the {quality} of the {thing} as {choices}.", "{Thing}: {text}", "{Quality}:"),
         Template("question", "Is the {quality} of the {thing} {choices}?", "{Thing}: {text}", "Answer:"),
-        Template("one_word", "Give the {quality} of each {thing} in one word: {choices}.", "{Thing}: {text}",
-                 "{Quality} in one word:"),
+        Template(
+            "one_word",
+            "Give the {quality} of each {thing} in one word: {choices}.",
+            "{Thing}: {text}",
+            "{Quality} in one word:",
+        ),
         Template("quoted", "", 'Someone wrote: "{text}"', "Of {choices}, the {quality} of this {thing} is"),
         Template("tags", "The tags hold a {thing}. Label it {choices}.", "<{thing}>{text}</{thing}>", "Label:"),
         Template("verdict", "", "{text}", "All in all, the {quality} of this {thing} is"),
-        Template("reader", "You are a careful reader who sorts {thing}s by their {quality}. The only answers are "
-                 "{choices}; nothing else is said.", "{Thing}: {text}", "Answer:"),
+        Template(
+            "reader",
+            "You are a careful reader who sorts {thing}s by their {quality}. The only answers are "
+            "{choices}; nothing else is said.",
+            "{Thing}: {text}",
+            "Answer:",
+        ),
         Template("dialogue", "", "Q: What is the {quality} of this {thing}, {choices}? {text}", "A:"),
-        Template("study", "", "[INST]Determine the {quality} of the {thing} in square brackets and answer with one "
-                 "label, {choices}.[/INST]\n[{text}]", "=", chat=False),
+        Template(
+            "study",
+            "",
+            "[INST]Determine the {quality} of the {thing} in square brackets and answer with one "
+            "label, {choices}.[/INST]\n[{text}]",
+            "=",
+            chat=False,
+        ),
     )
-}  # fmt: skip
+}
 """The shipped wordings by name. `study` keeps the form of the study's Mistral prompt: the question inside the
 instruction marks, the review in square brackets after them, the label after an equals sign."""
 

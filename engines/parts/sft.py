@@ -98,6 +98,7 @@ def sft_trainer(task: "AdapterTuning", model: Any, rows: Rows) -> Any:
         )
     except ValueError as error:
         if "target modules" in str(error).lower():
-            raise ConfigError(f'lora.targets = "{lora.targets}": {task.config.model.name} has no such layers; '
-                              'set it to "all-linear"') from None  # fmt: skip
+            raise ConfigError(
+                f'lora.targets = "{lora.targets}": {task.config.model.name} has no such layers; set it to "all-linear"'
+            ) from None
         raise

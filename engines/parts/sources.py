@@ -42,8 +42,10 @@ def _read_hub(source: str, text: str, label: str, report: Reporter) -> Source:
     folder = hub.fetch(name, "dataset", hub.DATASET_FILES, report)
     report.phase("data")
     if not any(path.suffix not in (".md", ".yaml") and path.is_file() for path in folder.rglob("*")):
-        raise DataError(f"{name} holds no CSV, JSON or Parquet files (data sets made by a script are not run); "
-                        "convert it to one of these")  # fmt: skip
+        raise DataError(
+            f"{name} holds no CSV, JSON or Parquet files (data sets made by a script are not run); "
+            "convert it to one of these"
+        )
     loaded = _loaded(name, folder, configuration, report.folder.home.cache / "datasets")
     order = [part for part in ("train", "validation", "test") if part in loaded]
     order += [part for part in loaded if part not in order]
@@ -76,7 +78,9 @@ def _loaded(name: str, folder: Path, configuration: str, cache: Path) -> Any:
             raise
         known = datasets.get_dataset_config_names(str(folder))
         if configuration not in known:
-            raise DataError(f"{name} has the configurations {', '.join(known)}; "
-                            f'set data.source = "{name}:{known[0]}" or another of them') from None  # fmt: skip
+            raise DataError(
+                f"{name} has the configurations {', '.join(known)}; "
+                f'set data.source = "{name}:{known[0]}" or another of them'
+            ) from None
         reason = str(error.__cause__ or error).splitlines()[0]
         raise DataError(f"{name} cannot be read as a data set ({reason}); use another one or a file of it") from None

@@ -138,8 +138,13 @@ def calibration(
     right = np.bincount(place, answers == classes, bins)
     error = float(np.abs(right - confidence_sums).sum() / len(given))
     return error, [
-        (float(edges[b]), float(edges[b + 1]), int(items[b]),
-         float(confidence_sums[b] / items[b]), float(right[b] / items[b]))
+        (
+            float(edges[b]),
+            float(edges[b + 1]),
+            int(items[b]),
+            float(confidence_sums[b] / items[b]),
+            float(right[b] / items[b]),
+        )
         for b in np.flatnonzero(items)
     ]
 
@@ -294,9 +299,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def paired_difference_interval(
-    both: int, a_only: int, b_only: int, neither: int, confidence: float = 0.95
-) -> Interval:
+def paired_difference_interval(both: int, a_only: int, b_only: int, neither: int, confidence: float = 0.95) -> Interval:
     """The interval (low, high) of the accuracy of a less that of b, both on the same items.
 
     The arguments are the cells of `paired_table`. Method 10 of R. G. Newcombe, "Improved confidence intervals for

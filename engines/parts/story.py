@@ -49,10 +49,14 @@ def read_story(folder: RunFolder) -> Story:
             case ev.Resumed():
                 story.validation = [v for v in earlier if v["step"] is not None and v["step"] <= event.step]
             case ev.Evaluated() if event.split == "validation":
-                story.validation.append({
-                    "step": event.step, "epoch": event.epoch, "loss": finite(event.loss),
-                    "accuracy": event.scores.get("accuracy"),
-                })  # fmt: skip
+                story.validation.append(
+                    {
+                        "step": event.step,
+                        "epoch": event.epoch,
+                        "loss": finite(event.loss),
+                        "accuracy": event.scores.get("accuracy"),
+                    }
+                )
             case ev.Repeat():
                 story.varied = "" if event.varied == "nothing" else event.varied
                 story.values[event.index] = event.value
@@ -109,9 +113,7 @@ def count_trained_on(folder: RunFolder, document: dict[str, Any], answers: Answe
         if document.get("engine") == "prompting":
             return 0  # nothing is trained, and no example is taken from the test
         with open(source.splits, "rb") as file:
-            trained = {
-                item["hash"].partition("#")[0] for item in map(json.loads, file) if item["split"] == "train"
-            }
+            trained = {item["hash"].partition("#")[0] for item in map(json.loads, file) if item["split"] == "train"}
     except (OSError, ValueError, KeyError, TypeError):  # the run that it scored is gone
         return None
     return sum(hashed.decode().partition("#")[0] in trained for hashed in answers.hashes.tolist())

@@ -91,9 +91,15 @@ class Study:
             detectable = verdicts.detectable(common, fmean(pair["a_only"] + pair["b_only"] for pair in pairs) / common)
             verdicts.put_into_words(pairs, names, common)
         return {
-            "rows": rows, "names": names, "measures": measures, "items": common, "same_items": not reason,
-            "reason": reason, "pairs": pairs, "detectable": detectable,
-        }  # fmt: skip
+            "rows": rows,
+            "names": names,
+            "measures": measures,
+            "items": common,
+            "same_items": not reason,
+            "reason": reason,
+            "pairs": pairs,
+            "detectable": detectable,
+        }
 
     def repeats(self, run: str, variant: str) -> RepeatTable:
         """The repeats of a run's variant, each held against each."""
@@ -109,18 +115,26 @@ class Study:
         ratings = answers.predicted[first : first + len(rows)].astype(np.int64)
         kappas = {
             (a, b): statistics.cohen_kappa(ratings[a], ratings[b], len(answers.labels))
-            for a in range(len(rows)) for b in range(a, len(rows))
-        }  # fmt: skip
+            for a in range(len(rows))
+            for b in range(a, len(rows))
+        }
         return {
-            "run": run, "variant": variant, "varied": found["varied"], "labels": found["labels"],
-            "measures": measures, "spread": spread,
+            "run": run,
+            "variant": variant,
+            "varied": found["varied"],
+            "labels": found["labels"],
+            "measures": measures,
+            "spread": spread,
             "agreement": [np.equal(ratings, row).mean(axis=1).tolist() for row in ratings],
             "cohen": [[kappas[min(a, b), max(a, b)] for b in range(len(rows))] for a in range(len(rows))],
             "majority": verdicts.scored(
-                {"run": run, "variant": variant, "repeat": -1}, "majority", answers,
-                statistics.majority_vote(ratings), None,
+                {"run": run, "variant": variant, "repeat": -1},
+                "majority",
+                answers,
+                statistics.majority_vote(ratings),
+                None,
             ),
-        }  # fmt: skip
+        }
 
     def items(self, query: ItemQuery) -> ItemPage:
         """A page of the test items that the query asks for. The rows must have been given the same items."""
@@ -149,8 +163,10 @@ class Study:
         folder = self._folder(rows[0]["run"])
         texts = self._texts_of(folder)
         place = _places(texts.hashes, answers.hashes)  # in items.jsonl, -1 where it is missing there
-        words, numbers = (np.where(place < 0, absent, column[place] if len(column) else absent)
-                          for column, absent in ((texts.words, 0), (texts.numbers, -1)))  # fmt: skip
+        words, numbers = (
+            np.where(place < 0, absent, column[place] if len(column) else absent)
+            for column, absent in ((texts.words, 0), (texts.numbers, -1))
+        )
         keep &= words >= query["fewest_words"]
         if query["most_words"]:
             keep &= words <= query["most_words"]
@@ -168,15 +184,18 @@ class Study:
         others = [_places(each.hashes, answers.hashes[page]) for each, _ in found]
         shown: list[Item] = []
         for at, (n, line) in enumerate(zip(page, lines, strict=True)):
-            shown.append({
-                "hash": answers.hashes[n].decode(),
-                "number": int(numbers[n]) if numbers[n] >= 0 else None,
-                "label": answers.labels[answers.true[n]],
-                "words": int(words[n]),
-                "start": " ".join(line.get("text", "")[: 4 * START_CHARACTERS].split())[:START_CHARACTERS],
-                "answers": [verdicts.answer_of(*each, int(other[at]))
-                            for each, other in zip(found, others, strict=True)],
-            })  # fmt: skip
+            shown.append(
+                {
+                    "hash": answers.hashes[n].decode(),
+                    "number": int(numbers[n]) if numbers[n] >= 0 else None,
+                    "label": answers.labels[answers.true[n]],
+                    "words": int(words[n]),
+                    "start": " ".join(line.get("text", "")[: 4 * START_CHARACTERS].split())[:START_CHARACTERS],
+                    "answers": [
+                        verdicts.answer_of(*each, int(other[at])) for each, other in zip(found, others, strict=True)
+                    ],
+                }
+            )
         return {"total": len(chosen), "offset": start, "items": shown}
 
     def item(self, run: str, hash: str) -> ItemText:
@@ -296,10 +315,15 @@ class Study:
         answers, story = self._read(folder), read_story(folder)
         rows: list[Row] = [{"run": folder.name, "variant": variant, "repeat": n} for variant, n in answers.rows]
         measures = [
-            verdicts.scored(row, story.values.get(row["repeat"], ""), answers, answers.predicted[place],
-                    answers.probabilities[place])
+            verdicts.scored(
+                row,
+                story.values.get(row["repeat"], ""),
+                answers,
+                answers.predicted[place],
+                answers.probabilities[place],
+            )
             for place, row in enumerate(rows)
-        ]  # fmt: skip
+        ]
         spreads = {}
         for variant in dict.fromkeys(row["variant"] for row in rows):
             own = [n for n, row in enumerate(rows) if row["variant"] == variant]
@@ -307,10 +331,16 @@ class Study:
                 accuracies = [measures[n]["accuracy"]["value"] for n in own]
                 spreads[variant] = self._spread([rows[n] for n in own], accuracies)
         found: RunMeasures = {
-            "run": folder.name, "labels": list(answers.labels), "test_set": answers.test_set,
-            "varied": story.varied if len(rows) > 1 else "", "measures": measures, "spreads": spreads,
-            "validation": story.validation, "estimate_bytes": read_estimate(folder), "warnings": [],
-        }  # fmt: skip
+            "run": folder.name,
+            "labels": list(answers.labels),
+            "test_set": answers.test_set,
+            "varied": story.varied if len(rows) > 1 else "",
+            "measures": measures,
+            "spreads": spreads,
+            "validation": story.validation,
+            "estimate_bytes": read_estimate(folder),
+            "warnings": [],
+        }
         found["warnings"] = verdicts.warnings_of(folder, read_settings(folder), story, answers, found)
         return found
 
@@ -318,10 +348,18 @@ class Study:
         several = len(rows) > 1
         same = len({self._find(row)[0].test_set for row in rows}) == 1
         found: Spread = {
-            "rows": rows, "accuracies": accuracies, "mean": fmean(accuracies),
-            "sd": stdev(accuracies) if several else None, "lowest": min(accuracies), "highest": max(accuracies),
-            "same_items": same, "interval": None, "kappa": None, "all_agree": None, "flips": None,
-        }  # fmt: skip
+            "rows": rows,
+            "accuracies": accuracies,
+            "mean": fmean(accuracies),
+            "sd": stdev(accuracies) if several else None,
+            "lowest": min(accuracies),
+            "highest": max(accuracies),
+            "same_items": same,
+            "interval": None,
+            "kappa": None,
+            "all_agree": None,
+            "flips": None,
+        }
         if several and same:
             read, labels, predicted = self._side_by_side(rows)
             correct = verdicts.are_right(predicted, labels, read[0][0])

@@ -49,23 +49,30 @@ def scored(
         return share(scores[name], intervals[name])
 
     return {
-        "row": row, "value": value, "items": items, "correct": correct, "invalid": scores["invalid"],
+        "row": row,
+        "value": value,
+        "items": items,
+        "correct": correct,
+        "invalid": scores["invalid"],
         "accuracy": share(scores["accuracy"], statistics.wilson_interval(correct, items)),
         "accuracy_answered": scores["accuracy_answered"] if scores["invalid"] < items else None,
         "recall": {
             label: share(scores["recall"][label], statistics.wilson_interval(line[c], sum(line)))
-            for c, (label, line) in enumerate(zip(labels, confusion, strict=True)) if sum(line)
+            for c, (label, line) in enumerate(zip(labels, confusion, strict=True))
+            if sum(line)
         },
         "precision": scores["precision"],
-        "macro_precision": macro("macro_precision"), "macro_recall": macro("macro_recall"),
+        "macro_precision": macro("macro_precision"),
+        "macro_recall": macro("macro_recall"),
         "macro_f1": macro("macro_f1"),
-        "brier": brier, "calibration_error": error,
+        "brier": brier,
+        "calibration_error": error,
         "reliability": [
             {"low": low, "high": high, "items": count, "confidence": confidence, "accuracy": accuracy}
             for low, high, count, confidence, accuracy in bins
         ],
         "confusion": confusion,
-    }  # fmt: skip
+    }
 
 
 def share(value: float, interval: tuple[float, float]) -> Share:
@@ -101,11 +108,21 @@ def pair_up(correct: "NDArray[Any]") -> list[Pair]:
         both, a_only, b_only, neither = cells = statistics.paired_table(correct[a], correct[b])
         low, high = statistics.paired_difference_interval(*cells)
         p = statistics.mcnemar_exact(a_only, b_only)
-        pairs.append({
-            "a": a, "b": b, "both_right": both, "a_only": a_only, "b_only": b_only, "both_wrong": neither,
-            "difference": share((a_only - b_only) / sum(cells), (low, high)),
-            "p": p, "p_holm": p, "verdict": "", "sentence": "",
-        })  # fmt: skip
+        pairs.append(
+            {
+                "a": a,
+                "b": b,
+                "both_right": both,
+                "a_only": a_only,
+                "b_only": b_only,
+                "both_wrong": neither,
+                "difference": share((a_only - b_only) / sum(cells), (low, high)),
+                "p": p,
+                "p_holm": p,
+                "verdict": "",
+                "sentence": "",
+            }
+        )
     for pair, p in zip(pairs, statistics.holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = p
         if p < ALPHA:
@@ -127,8 +144,10 @@ def why_apart(every: Sequence[Answers], names: Sequence[str]) -> tuple[str, int]
         carry = "carries" if torn == 1 else "carry"
         return f"{torn:,} of the {len(common):,} items {carry} different true labels", len(common)
     if strangers := [name for name, answers in zip(names, every, strict=True) if answers.imported_without_texts]:
-        return (f"{' and '.join(dict.fromkeys(strangers))}: imported without texts, so that columns of one file "
-                "compare with each other, not with other runs"), len(common)  # fmt: skip
+        return (
+            f"{' and '.join(dict.fromkeys(strangers))}: imported without texts, so that columns of one file "
+            "compare with each other, not with other runs"
+        ), len(common)
     counts = ", ".join(f"{name} {len(each):,}" for name, each in zip(names, sets, strict=True))
     return f"the items differ: {counts}; {len(common):,} are common to all", len(common)
 
@@ -177,8 +196,11 @@ def put_into_words(pairs: Sequence[Pair], names: Sequence[str], items: int) -> N
             pair["sentence"] = f"{one} and {other} are right on {same} of {these}"
         else:
             unseen = detectable(items, (one_only + other_only) / items, len(pairs))
-            least = (f"a difference under {unseen * 100:.1f} points could not be seen reliably" if unseen else
-                     "so few items could not show any difference")  # fmt: skip
+            least = (
+                f"a difference under {unseen * 100:.1f} points could not be seen reliably"
+                if unseen
+                else "so few items could not show any difference"
+            )
             pair["sentence"] = f"{one} and {other} are not told apart on {these} ({counts}, {p}); {least}"
 
 
@@ -195,43 +217,69 @@ def warnings_of(
         warnings.append({"figure": figure, "text": text, "variant": variant})
 
     if story.scores.get("untrained_head"):
-        warn("model", "UNTRAINED HEAD: the weights that answer were drawn at random, so that the accuracy of "
-             f"{_mean_accuracy(found):.3f} says nothing about the model")  # fmt: skip
+        warn(
+            "model",
+            "UNTRAINED HEAD: the weights that answer were drawn at random, so that the accuracy of "
+            f"{_mean_accuracy(found):.3f} says nothing about the model",
+        )
     if document.get("engine") == "imported":
-        warn("model", f"imported: answers to {_counted(len(answers.true), 'item')} were read from a file, and how "
-             "they came about is not known here")  # fmt: skip
+        warn(
+            "model",
+            f"imported: answers to {_counted(len(answers.true), 'item')} were read from a file, and how "
+            "they came about is not known here",
+        )
     for variant in dict.fromkeys(m["row"]["variant"] for m in found["measures"]):
         own = [m for m in found["measures"] if m["row"]["variant"] == variant]
         told = story.scores.get("repeats") or [story.scores.get("accuracy")]
         for said, m in zip(told, own, strict=False) if not variant else ():
             if said is not None and abs(said - m["accuracy"]["value"]) > 1e-6:
-                warn("accuracy", f"the run ended with an accuracy of {said:.4f}, and its answers score "
-                     f"{m['accuracy']['value']:.4f}: {folder.predictions.name} was changed since", variant)
+                warn(
+                    "accuracy",
+                    f"the run ended with an accuracy of {said:.4f}, and its answers score "
+                    f"{m['accuracy']['value']:.4f}: {folder.predictions.name} was changed since",
+                    variant,
+                )
                 break
         if (items := own[0]["items"]) < FEW_ITEMS:
             spread, one = found["spreads"].get(variant), own[0]["accuracy"]
             low, high = spread["interval"] if spread and spread["interval"] else (one["low"], one["high"])
             of_mean = "a mean accuracy" if spread else "an accuracy"
-            warn("items", f"only {_counted(items, 'test item')}: {of_mean} anywhere from {low:.2f} to {high:.2f} "
-                 f"fits {'it' if items == 1 else 'them'}", variant)  # fmt: skip
+            warn(
+                "items",
+                f"only {_counted(items, 'test item')}: {of_mean} anywhere from {low:.2f} to {high:.2f} "
+                f"fits {'it' if items == 1 else 'them'}",
+                variant,
+            )
         worst = max(own, key=lambda m: m["invalid"])
         if worst["invalid"] > MANY_INVALID * worst["items"]:
             of = f' of "{variant}"' if variant else ""
             of += f" of repeat {worst['row']['repeat'] + 1}" if len(own) > 1 else ""
             be, they = ("is", "it counts") if worst["invalid"] == 1 else ("are", "they count")
             percent = 100 * worst["invalid"] / worst["items"]
-            warn("invalid", f"{worst['invalid']:,} of {_counted(worst['items'], 'answer')}{of} ({percent:.1f} %) "
-                 f"{be} no label; {they} as wrong", variant)  # fmt: skip
+            warn(
+                "invalid",
+                f"{worst['invalid']:,} of {_counted(worst['items'], 'answer')}{of} ({percent:.1f} %) "
+                f"{be} no label; {they} as wrong",
+                variant,
+            )
     if rose := _rose(story):
         warn("loss", rose, "")  # of the tuning, as is what follows
     leaked = count_trained_on(folder, document, answers)
     if leaked is None:
-        warn("accuracy", "test items that were trained on were allowed, and how many there are cannot be said: "
-             "the record of the training items is gone", "")  # fmt: skip
+        warn(
+            "accuracy",
+            "test items that were trained on were allowed, and how many there are cannot be said: "
+            "the record of the training items is gone",
+            "",
+        )
     elif leaked:
         stand = "stands" if leaked == 1 else "stand"
-        warn("accuracy", f"{leaked:,} of the {_counted(len(answers.true), 'test item')} {stand} in the training "
-             "set too, so that the accuracy is too high to be believed", "")  # fmt: skip
+        warn(
+            "accuracy",
+            f"{leaked:,} of the {_counted(len(answers.true), 'test item')} {stand} in the training "
+            "set too, so that the accuracy is too high to be believed",
+            "",
+        )
     return warnings
 
 

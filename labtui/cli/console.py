@@ -71,7 +71,10 @@ def _doctor(arguments: argparse.Namespace) -> int:
         for f in findings:
             print(f"{'ok' if f.ok else '!!' if f.required else '- '} {f.name:<14} {f.text}")
         missing = [f.name for f in findings if f.required and not f.ok]
-        say(f"to mend before runs work: {', '.join(missing)}" if missing else
-            "everything that runs need is here" + ("; - marks what only some need"
-                                                   if not all(f.ok for f in findings) else ""))
+        say(
+            f"to mend before runs work: {', '.join(missing)}"
+            if missing
+            else "everything that runs need is here"
+            + ("; - marks what only some need" if not all(f.ok for f in findings) else "")
+        )
     return OK if all(f.ok for f in findings if f.required) else FAILURE

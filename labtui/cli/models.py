@@ -17,9 +17,14 @@ from labtui.cli.runs import started
 def add(command: Command) -> None:
     sub = command("classify", _classify, "classify one review with finished runs")
     sub.add_argument("text", help="the review, or - for standard input")
-    sub.add_argument("--run", action="append", required=True, metavar="RUN[:REPEAT]",
-                     help="a finished run; of one with repeats also which, by its number from 1 or by what it was "
-                          "given, such as gemma-3f2a:2 or gemma-3f2a:question; may be repeated")
+    sub.add_argument(
+        "--run",
+        action="append",
+        required=True,
+        metavar="RUN[:REPEAT]",
+        help="a finished run; of one with repeats also which, by its number from 1 or by what it was "
+        "given, such as gemma-3f2a:2 or gemma-3f2a:question; may be repeated",
+    )
     sub.add_argument("--json", action="store_true", help="print a JSON array, one object a run")
 
     sub = command("evaluate", _evaluate, "score a finished run on other data, as a new run without training")
@@ -77,9 +82,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     home = Home()
     overrides = catalog.parse_overrides(arguments.settings, catalog.engine("evaluate").Config)
-    return started(
-        actions.evaluate(home, find_run(home, arguments.run), overrides, arguments.device), arguments.follow
-    )
+    return started(actions.evaluate(home, find_run(home, arguments.run), overrides, arguments.device), arguments.follow)
 
 
 def _predict(arguments: argparse.Namespace) -> int:

@@ -19,34 +19,58 @@ if TYPE_CHECKING:
 
 def add(command: Command) -> None:
     sub = command("results", _results, "compare finished runs")
-    sub.add_argument("--format", choices=("table", "json", "csv", "md", "latex"), default="table",
-                     help="table (default; fitted to a terminal), or with all columns: json, csv, md, latex (booktabs)")
+    sub.add_argument(
+        "--format",
+        choices=("table", "json", "csv", "md", "latex"),
+        default="table",
+        help="table (default; fitted to a terminal), or with all columns: json, csv, md, latex (booktabs)",
+    )
     sub.add_argument("--published", action="store_true", help="add the published figures of the original study")
-    sub.add_argument("--sort", default="accuracy", metavar="COLUMN",
-                     help="accuracy (default), items, macro_f1, items_per_s, ...")
+    sub.add_argument(
+        "--sort", default="accuracy", metavar="COLUMN", help="accuracy (default), items, macro_f1, items_per_s, ..."
+    )
 
     sub = command("compare", _compare, "compare sets of answers to the same items: who is better, and how sure it is")
-    sub.add_argument("run", nargs="+", metavar="RUN[:REPEAT]",
-                     help="two or more finished runs; of one with repeats also which, by its number from 1 or by what "
-                          "it was given; RUN:original is the model before the run tuned it")
+    sub.add_argument(
+        "run",
+        nargs="+",
+        metavar="RUN[:REPEAT]",
+        help="two or more finished runs; of one with repeats also which, by its number from 1 or by what "
+        "it was given; RUN:original is the model before the run tuned it",
+    )
     sub.add_argument("--json", action="store_true", help="print one JSON object")
 
     sub = command("export", _export, "write the answers of a run item by item, or its model card")
     add_run(sub)
-    sub.add_argument("--format", choices=("csv", "parquet", "json", "card"), default="csv",
-                     help="csv (default), parquet, json, or card: a README.md for the hub with the scores")
+    sub.add_argument(
+        "--format",
+        choices=("csv", "parquet", "json", "card"),
+        default="csv",
+        help="csv (default), parquet, json, or card: a README.md for the hub with the scores",
+    )
     sub.add_argument("--output", metavar="FILE", help="write here instead of standard output; never over a file")
     sub.add_argument("--no-texts", action="store_true", help="leave the texts of the items out")
 
     sub = command("import", _import, "make a run of the predictions that another program made")
-    sub.add_argument("file", help="CSV, TSV, JSONL or Parquet with a label and predictions, also .gz, or a "
-                                  "samples_*.jsonl of lm-evaluation-harness")
+    sub.add_argument(
+        "file",
+        help="CSV, TSV, JSONL or Parquet with a label and predictions, also .gz, or a "
+        "samples_*.jsonl of lm-evaluation-harness",
+    )
     sub.add_argument("--name", default="", help="what the run is called (default: the file's name)")
-    sub.add_argument("--text", default="", metavar="COLUMN",
-                     help="the column of the texts, by which items meet those of other runs (default: found by name)")
+    sub.add_argument(
+        "--text",
+        default="",
+        metavar="COLUMN",
+        help="the column of the texts, by which items meet those of other runs (default: found by name)",
+    )
     sub.add_argument("--label", default="", metavar="COLUMN", help="the column of the labels (default: found by name)")
-    sub.add_argument("--varied", default="", metavar="WORDS",
-                     help="what differs between several columns of predictions, such as seed")
+    sub.add_argument(
+        "--varied",
+        default="",
+        metavar="WORDS",
+        help="what differs between several columns of predictions, such as seed",
+    )
     sub.add_argument("--model", default="", metavar="NAME", help="the model that made the predictions")
 
     sub = command("report", _report, "write one HTML page of results, tests, plots and exact settings")
@@ -107,8 +131,10 @@ def _comparison(found: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[
     width = max(map(len, names))
     for name, measures in zip(names, found["measures"], strict=True):
         accuracy = measures["accuracy"]
-        yield (f"{name:<{width}}  accuracy {format.score(accuracy['value'])} "
-               f"({format.interval(accuracy['low'], accuracy['high'])}) on {format.count(measures['items'])} items")
+        yield (
+            f"{name:<{width}}  accuracy {format.score(accuracy['value'])} "
+            f"({format.interval(accuracy['low'], accuracy['high'])}) on {format.count(measures['items'])} items"
+        )
     if found["reason"]:
         yield ""
         yield clean(found["reason"])
@@ -116,14 +142,21 @@ def _comparison(found: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[
         difference = pair["difference"]
         yield ""
         yield clean(pair["sentence"])
-        yield (f"  both right {format.count(pair['both_right'])} · only {names[pair['a']]} "
-               f"{format.count(pair['a_only'])} · only {names[pair['b']]} {format.count(pair['b_only'])} · "
-               f"both wrong {format.count(pair['both_wrong'])}")
-        interval = "" if difference["low"] is None or difference["high"] is None else (
-            f" (95 % {100 * difference['low']:+.1f} to {100 * difference['high']:+.1f})")
+        yield (
+            f"  both right {format.count(pair['both_right'])} · only {names[pair['a']]} "
+            f"{format.count(pair['a_only'])} · only {names[pair['b']]} {format.count(pair['b_only'])} · "
+            f"both wrong {format.count(pair['both_wrong'])}"
+        )
+        interval = (
+            ""
+            if difference["low"] is None or difference["high"] is None
+            else (f" (95 % {100 * difference['low']:+.1f} to {100 * difference['high']:+.1f})")
+        )
         corrected = f", corrected for {len(found['pairs'])} pairs (Holm) {pair['p_holm']:.3g}"
-        yield (f"  difference {100 * difference['value']:+.1f} points{interval} · exact McNemar p {pair['p']:.3g}"
-               f"{corrected if len(found['pairs']) > 1 else ''}")
+        yield (
+            f"  difference {100 * difference['value']:+.1f} points{interval} · exact McNemar p {pair['p']:.3g}"
+            f"{corrected if len(found['pairs']) > 1 else ''}"
+        )
         yield from (f"  ! {clean(caveat)}" for caveat in caveats(found, pair, runs))
 
 
@@ -185,9 +218,16 @@ def _import(arguments: argparse.Namespace) -> int:
     from engines.parts import foreign
     from labtui.predict import Narrator
 
-    folder = foreign.import_file(Home(), Path(arguments.file).expanduser(), Narrator(say), name=arguments.name,
-                                 text=arguments.text, label=arguments.label, varied=arguments.varied,
-                                 model=arguments.model)  # fmt: skip
+    folder = foreign.import_file(
+        Home(),
+        Path(arguments.file).expanduser(),
+        Narrator(say),
+        name=arguments.name,
+        text=arguments.text,
+        label=arguments.label,
+        varied=arguments.varied,
+        model=arguments.model,
+    )
     print(folder.name)
     return OK
 

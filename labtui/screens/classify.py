@@ -39,8 +39,12 @@ class ReviewArea(TextArea):
 
     PLACE = "In the review"
     BINDINGS = [
-        Binding("escape", "screen.leave_text", "Leave text",
-                tooltip="Leave the text, so that 1, 2, 3, ? and q are keys again"),
+        Binding(
+            "escape",
+            "screen.leave_text",
+            "Leave text",
+            tooltip="Leave the text, so that 1, 2, 3, ? and q are keys again",
+        ),
     ]
 
     class Recall(Message):
@@ -180,10 +184,21 @@ class ClassifyScreen(Screen[None]):
     TITLE = "Classify"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
     BINDINGS = [
-        Binding("ctrl+s,f5,ctrl+enter", "send", "Classify", key_display="^s F5", priority=True,
-                tooltip="Ask the chosen models (ctrl+s, F5, and ctrl+enter where the terminal has it)"),
-        Binding("ctrl+up", "recall(-1)", "Earlier text", key_display="↑",
-                tooltip="Bring back earlier texts; up in the first line does it too"),
+        Binding(
+            "ctrl+s,f5,ctrl+enter",
+            "send",
+            "Classify",
+            key_display="^s F5",
+            priority=True,
+            tooltip="Ask the chosen models (ctrl+s, F5, and ctrl+enter where the terminal has it)",
+        ),
+        Binding(
+            "ctrl+up",
+            "recall(-1)",
+            "Earlier text",
+            key_display="↑",
+            tooltip="Bring back earlier texts; up in the first line does it too",
+        ),
         Binding("ctrl+down", "recall(1)", "Later text", show=False),
         Binding("ctrl+l", "clear", "Clear", tooltip="Empty the text"),
     ]
@@ -217,8 +232,12 @@ class ClassifyScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="question"):
-            area = ReviewArea(soft_wrap=True, tab_behavior="focus", show_line_numbers=False,
-                              placeholder="Type or paste a review, then ctrl+s")
+            area = ReviewArea(
+                soft_wrap=True,
+                tab_behavior="focus",
+                show_line_numbers=False,
+                placeholder="Type or paste a review, then ctrl+s",
+            )
             area.border_title = "Review"
             yield area
             models = ModelList()
@@ -334,8 +353,9 @@ class ClassifyScreen(Screen[None]):
         true_label = self._true_labels.get(text, "")
         self._say("")
         order = [run for run in self._rows if run in runs]
-        self._verdicts = {run: Verdict(run, _asked(self._rows[run]), waiting="asking …",
-                                       true_label=true_label) for run in order}
+        self._verdicts = {
+            run: Verdict(run, _asked(self._rows[run]), waiting="asking …", true_label=true_label) for run in order
+        }
         answers = self.query_one(".answers", VerticalScroll)
         answers.remove_children()
         answers.mount_all(Static(name=run, markup=False) for run in order)

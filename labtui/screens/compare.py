@@ -42,7 +42,8 @@ def points(fraction: float) -> str:
 def verdict_text(pair: Pair) -> tuple[str, str]:
     """What the list says of a pair, and the style for it."""
     return {"a": ("first is better", "good"), "b": ("second is better", "good")}.get(
-        pair["verdict"], ("not told apart", "faint"))
+        pair["verdict"], ("not told apart", "faint")
+    )
 
 
 def pair_text(found: Comparison, pair: Pair, width: int) -> Text:
@@ -52,19 +53,27 @@ def pair_text(found: Comparison, pair: Pair, width: int) -> Text:
     if difference["low"] is not None and difference["high"] is not None:
         interval = f"95 %: {points(difference['low'])} to {points(difference['high'])}; "
     told = [("Difference", f"{points(difference['value'])} points", f"{interval}first less second")]
-    split = f"were both equally good, the {format.count(alone)} items that only one has right would fall at least " \
-            f"this unevenly in {_share_text(pair['p'])} of cases (exact McNemar test)"
+    split = (
+        f"were both equally good, the {format.count(alone)} items that only one has right would fall at least "
+        f"this unevenly in {_share_text(pair['p'])} of cases (exact McNemar test)"
+    )
     told.append(("p", p_words(pair["p"]).removeprefix("p "), split if alone else "both are right on the same items"))
     if pairs > 1:
-        told.append(("p (Holm)", p_words(pair["p_holm"]).removeprefix("p "),
-                     f"corrected for trying {pairs} pairs: it decides"))
+        told.append(
+            ("p (Holm)", p_words(pair["p_holm"]).removeprefix("p "), f"corrected for trying {pairs} pairs: it decides")
+        )
     if alone:
         least = smallest_detectable_difference(found["items"], alone / found["items"], alpha=ALPHA / pairs)
         level = f"alpha {ALPHA:g}" + (f" over {pairs} pairs" if pairs > 1 else "")
         shown = f"{100 * least:.1f} points or more" if least < 1 else "none"
-        told.append(("Detectable", shown,
-                     f"a true difference that {format.count(found['items'])} items show 4 times in 5 when only one of "
-                     f"two is right on {100 * alone / found['items']:.1f} % of them, as here (80 % power, {level})"))
+        told.append(
+            (
+                "Detectable",
+                shown,
+                f"a true difference that {format.count(found['items'])} items show 4 times in 5 when only one of "
+                f"two is right on {100 * alone / found['items']:.1f} % of them, as here (80 % power, {level})",
+            )
+        )
     text = Text(no_wrap=True)
     for name, figure, meaning in told:
         text.append(f"{name:<{INDENT}}", "dim").append(figure, "bold")
@@ -79,8 +88,9 @@ def _share_text(p: float) -> str:
     return "less than 0.01 %" if p < 0.0001 else f"{100 * p:.2g} %" if p < 0.995 else "all"
 
 
-def macro_text(measures: Sequence[Measures], names: Sequence[str], colours: Sequence[str], width: int,
-               ascii_only: bool = False) -> Text:
+def macro_text(
+    measures: Sequence[Measures], names: Sequence[str], colours: Sequence[str], width: int, ascii_only: bool = False
+) -> Text:
     """Macro precision, recall and F1 with their intervals, and the items where they differ; a line a model."""
     text = Text(no_wrap=True)
     with_items = len({m["items"] for m in measures}) > 1
@@ -131,10 +141,17 @@ class PairList(Rows):
         for at, pair in enumerate(self._found["pairs"]):
             verdict, style = verdict_text(pair)
             p = p_words(pair["p_holm"]).removeprefix("p ").removeprefix("= ").replace("< ", "<")
-            yield lists.Row(str(at), (
-                (" ", ""), (fit(self._found["names"][pair["a"]], name) + " ", self._colours[pair["a"]]),
-                (fit(self._found["names"][pair["b"]], name), self._colours[pair["b"]]),
-                (f"  {points(pair['difference']['value']):>6}", "name"), (f"  {p:>8}  ", "name"), (verdict, style)))
+            yield lists.Row(
+                str(at),
+                (
+                    (" ", ""),
+                    (fit(self._found["names"][pair["a"]], name) + " ", self._colours[pair["a"]]),
+                    (fit(self._found["names"][pair["b"]], name), self._colours[pair["b"]]),
+                    (f"  {points(pair['difference']['value']):>6}", "name"),
+                    (f"  {p:>8}  ", "name"),
+                    (verdict, style),
+                ),
+            )
 
 
 class CompareScreen(Screen[None]):
@@ -144,8 +161,14 @@ class CompareScreen(Screen[None]):
     BINDINGS = [
         Binding("up,k", "scroll(-1)", "Up", show=False),
         Binding("down,j", "scroll(1)", "Down", show=False),
-        Binding("pagedown,space", "scroll(10)", "Scroll", key_display="pgup pgdn", priority=True,
-                tooltip="Scroll what stands below the list of pairs"),
+        Binding(
+            "pagedown,space",
+            "scroll(10)",
+            "Scroll",
+            key_display="pgup pgdn",
+            priority=True,
+            tooltip="Scroll what stands below the list of pairs",
+        ),
         Binding("pageup", "scroll(-10)", show=False, priority=True),
         Binding("i", "items", "Items they differ on", tooltip="Read the items on which the two of the pair disagree"),
         Binding("escape,q", "dismiss", "Back", key_display="esc", tooltip="Back to the results"),
@@ -277,33 +300,60 @@ class CompareScreen(Screen[None]):
         names = found["names"][pair["a"]], found["names"][pair["b"]]
         colours = self._colours[pair["a"]], self._colours[pair["b"]]
         both, sentence = (pair["a"], pair["b"]), clean(pair["sentence"])
-        self.query_one(".sentence", Drawn).show(both, lambda width, height: Text(
-            "\n".join(textwrap.wrap(sentence, max(20, width))), no_wrap=True))
+        self.query_one(".sentence", Drawn).show(
+            both, lambda width, height: Text("\n".join(textwrap.wrap(sentence, max(20, width))), no_wrap=True)
+        )
         doubts = caveats(found, pair, self._runs)
         self.query_one(".caveats").display = bool(doubts)
-        self.query_one(".caveats", Drawn).show(both, lambda width, height: Text("\n".join(
-            line for said in doubts for line in textwrap.wrap(f"! {clean(said)}", max(20, width))),
-            THEME.warning or "", no_wrap=True))
-        self.query_one(".table", Drawn).show(both, lambda width, height: paired_table(
-            pair["both_right"], pair["a_only"], pair["b_only"], pair["both_wrong"], names, width, colours=colours,
-            ascii_only=self._ascii))
+        self.query_one(".caveats", Drawn).show(
+            both,
+            lambda width, height: Text(
+                "\n".join(line for said in doubts for line in textwrap.wrap(f"! {clean(said)}", max(20, width))),
+                THEME.warning or "",
+                no_wrap=True,
+            ),
+        )
+        self.query_one(".table", Drawn).show(
+            both,
+            lambda width, height: paired_table(
+                pair["both_right"],
+                pair["a_only"],
+                pair["b_only"],
+                pair["both_wrong"],
+                names,
+                width,
+                colours=colours,
+                ascii_only=self._ascii,
+            ),
+        )
         self.query_one(".tests", Drawn).show(both, lambda width, height: pair_text(found, pair, width))
 
     def _draw_models(self, found: Comparison, runs: list[RunMeasures]) -> None:
         measures, names, colours = found["measures"], found["names"], self._colours
-        whiskers = [Whisker(name, m["accuracy"]["value"], m["accuracy"]["low"], m["accuracy"]["high"], colour)
-                    for m, name, colour in zip(measures, names, colours, strict=True)]
+        whiskers = [
+            Whisker(name, m["accuracy"]["value"], m["accuracy"]["low"], m["accuracy"]["high"], colour)
+            for m, name, colour in zip(measures, names, colours, strict=True)
+        ]
         chance = 1 / len(runs[0]["labels"]) if runs and len({len(r["labels"]) for r in runs}) == 1 else None
         head = "accuracy and its 95 % interval over the items"
-        self.query_one(".whiskers", Drawn).show("whiskers", lambda width, height: Text.assemble(
-            (fit(head, width, self._ascii).rstrip() + "\n", "dim"),
-            dot_whisker(whiskers, width, chance=chance, ascii_only=self._ascii)))
-        self.query_one(".macros", Drawn).show("macros", lambda width, height: macro_text(
-            measures, names, colours, width, self._ascii))
-        warnings = told_once((name, warning["text"]) for run in runs
-                             for row, name in zip(found["rows"], names, strict=True) if row["run"] == run["run"]
-                             for warning in run["warnings"] if warning["figure"] in TELLING
-                             and warning["variant"] in (None, row["variant"]))
+        self.query_one(".whiskers", Drawn).show(
+            "whiskers",
+            lambda width, height: Text.assemble(
+                (fit(head, width, self._ascii).rstrip() + "\n", "dim"),
+                dot_whisker(whiskers, width, chance=chance, ascii_only=self._ascii),
+            ),
+        )
+        self.query_one(".macros", Drawn).show(
+            "macros", lambda width, height: macro_text(measures, names, colours, width, self._ascii)
+        )
+        warnings = told_once(
+            (name, warning["text"])
+            for run in runs
+            for row, name in zip(found["rows"], names, strict=True)
+            if row["run"] == run["run"]
+            for warning in run["warnings"]
+            if warning["figure"] in TELLING and warning["variant"] in (None, row["variant"])
+        )
         shown = self.query_one(".warnings", Static)
         shown.update("\n".join(warnings) + "\n")
         shown.display = bool(warnings)
@@ -329,5 +379,6 @@ class CompareScreen(Screen[None]):
         from labtui.screens.items import ItemsScreen
 
         both = (pair["a"], pair["b"])
-        self.app.push_screen(ItemsScreen([found["rows"][at] for at in both], [found["names"][at] for at in both],
-                                         "disagree", self._of))
+        self.app.push_screen(
+            ItemsScreen([found["rows"][at] for at in both], [found["names"][at] for at in both], "disagree", self._of)
+        )

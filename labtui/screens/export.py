@@ -35,13 +35,17 @@ class Format(NamedTuple):
 
 
 TABLES = (
-    Format(TABLE, "CSV", "csv", ".csv"), Format(TABLE, "JSON", "json", ".json"),
-    Format(TABLE, "Markdown", "md", ".md"), Format(TABLE, "LaTeX (booktabs)", "latex", ".tex"),
-)  # fmt: skip
+    Format(TABLE, "CSV", "csv", ".csv"),
+    Format(TABLE, "JSON", "json", ".json"),
+    Format(TABLE, "Markdown", "md", ".md"),
+    Format(TABLE, "LaTeX (booktabs)", "latex", ".tex"),
+)
 OF_RUNS = (
-    Format(ANSWERS, "CSV", "csv", ".csv"), Format(ANSWERS, "Parquet", "parquet", ".parquet"),
-    Format(ANSWERS, "JSON", "json", ".json"), Format(CARD, "README.md for the hub", "card", ".md"),
-)  # fmt: skip
+    Format(ANSWERS, "CSV", "csv", ".csv"),
+    Format(ANSWERS, "Parquet", "parquet", ".parquet"),
+    Format(ANSWERS, "JSON", "json", ".json"),
+    Format(CARD, "README.md for the hub", "card", ".md"),
+)
 
 
 class ExportScreen(ModalScreen[None]):
@@ -98,8 +102,11 @@ class ExportScreen(ModalScreen[None]):
         for at, form in enumerate(self._formats):
             if form.what != what:
                 what = form.what
-                of = "" if what == TABLE else " of " + (clean(self._runs[0]) if len(self._runs) == 1
-                                                       else f"{len(self._runs)} runs")
+                of = (
+                    ""
+                    if what == TABLE
+                    else " of " + (clean(self._runs[0]) if len(self._runs) == 1 else f"{len(self._runs)} runs")
+                )
                 text.append(what[0].upper() + what[1:] + of + "\n", "bold")
             here = at == self._chosen
             text.append(f"{'›' if here else ' '} {form.words}\n", "reverse" if here else "")
@@ -134,8 +141,9 @@ class ExportScreen(ModalScreen[None]):
         if len(runs) > 1 and RUN not in name:
             self._say(f"{len(runs)} runs need {len(runs)} files: write {RUN} where the run's name is to stand", True)
             return
-        paths = [Path(name.replace(RUN, run) if len(runs) > 1 else name).expanduser().absolute()
-                 for run in runs or [""]]
+        paths = [
+            Path(name.replace(RUN, run) if len(runs) > 1 else name).expanduser().absolute() for run in runs or [""]
+        ]
         there = [path for path in paths if path.is_file()]
         if there and self._confirmed != (form, name):
             self._confirmed = (form, name)
@@ -159,9 +167,14 @@ class ExportScreen(ModalScreen[None]):
 
 
 def _write(
-    home: Home, form: Format, rows: Sequence[ResultRow], columns: Sequence[Column], runs: Sequence[str],
-    paths: Sequence[Path], overwrite: bool,
-) -> list[Path] | UserError:  # fmt: skip
+    home: Home,
+    form: Format,
+    rows: Sequence[ResultRow],
+    columns: Sequence[Column],
+    runs: Sequence[str],
+    paths: Sequence[Path],
+    overwrite: bool,
+) -> list[Path] | UserError:
     try:
         return _save(home, form, rows, columns, runs, paths, overwrite)
     except UserError as error:
@@ -169,9 +182,14 @@ def _write(
 
 
 def _save(
-    home: Home, form: Format, rows: Sequence[ResultRow], columns: Sequence[Column], runs: Sequence[str],
-    paths: Sequence[Path], overwrite: bool,
-) -> list[Path]:  # fmt: skip
+    home: Home,
+    form: Format,
+    rows: Sequence[ResultRow],
+    columns: Sequence[Column],
+    runs: Sequence[str],
+    paths: Sequence[Path],
+    overwrite: bool,
+) -> list[Path]:
     if form.what == TABLE:
         return [exports.save(paths[0], tables.TABLES[form.form](rows, columns).encode(), overwrite)]
     done = []

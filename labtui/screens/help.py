@@ -13,17 +13,25 @@ from textual.widgets import Static
 from labtui.sanitize import clean
 
 CONCEPTS = (
-    ("A run is a folder.",
-     "Its settings, events, scores and model stand in one folder under the home folder; the console only reads it. "
-     "Everything on the screen can be rebuilt from disk."),
-    ("Leaving is harmless.",
-     "Runs are processes of their own: quitting, a dropped line or a killed terminal stops none of them. "
-     "Open the console again and they are there with their full curves."),
-    ("One run a device.",
-     "A run launched while its device is busy waits its turn by itself and says how many go first."),
-    ("Stopping is a ladder.",
-     "First ask: the run saves a checkpoint and stops at its next step, and can be resumed. "
-     "If it does not answer: SIGTERM to the whole process tree, then SIGKILL."),
+    (
+        "A run is a folder.",
+        "Its settings, events, scores and model stand in one folder under the home folder; the console only reads it. "
+        "Everything on the screen can be rebuilt from disk.",
+    ),
+    (
+        "Leaving is harmless.",
+        "Runs are processes of their own: quitting, a dropped line or a killed terminal stops none of them. "
+        "Open the console again and they are there with their full curves.",
+    ),
+    (
+        "One run a device.",
+        "A run launched while its device is busy waits its turn by itself and says how many go first.",
+    ),
+    (
+        "Stopping is a ladder.",
+        "First ask: the run saves a checkpoint and stops at its next step, and can be resumed. "
+        "If it does not answer: SIGTERM to the whole process tree, then SIGKILL.",
+    ),
     ("Everything has a command.", "`labtui --help` lists them; the Launch form shows the one that does the same."),
 )
 

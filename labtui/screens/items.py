@@ -29,19 +29,26 @@ MIN_NAME, ANSWER_ROOM = 12, 40  # cells of a row's name, and those that its answ
 WIDE_COLUMNS = 110
 # fewest and most words, 0: no limit
 LENGTHS: dict[str, tuple[int, int]] = {
-    "any length": (0, 0), "under 100 words": (0, 99), "100–300 words": (100, 300), "over 300 words": (301, 0),
+    "any length": (0, 0),
+    "under 100 words": (0, 99),
+    "100–300 words": (100, 300),
+    "over 300 words": (301, 0),
 }
 NOTHING: dict[Which, str] = {
-    "wrong": "No wrong answer", "disagree": "No item on which the answers differ",
-    "confident errors": "No wrong answer with a probability", "invalid": "No invalid answer", "all": "No item",
+    "wrong": "No wrong answer",
+    "disagree": "No item on which the answers differ",
+    "confident errors": "No wrong answer with a probability",
+    "invalid": "No invalid answer",
+    "all": "No item",
 }
 NO_TEXT = "The run was imported without texts: only the labels and the answers are known."
 
 
 def asked(rows: Sequence[Row]) -> list[str]:
     """Which models Classify is to ask for the answers of these rows: runs, or repeats of a run by their rows' keys."""
-    keys = [f"{row['run']} repeat {row['repeat']}" if row["repeat"] and not row["variant"] else row["run"]
-            for row in rows]
+    keys = [
+        f"{row['run']} repeat {row['repeat']}" if row["repeat"] and not row["variant"] else row["run"] for row in rows
+    ]
     return list(dict.fromkeys(keys))
 
 
@@ -86,12 +93,23 @@ class ItemsScreen(Screen[None]):
         Binding("n", "which('invalid')", "Invalid", tooltip="Answers of the first row that are no label"),
         Binding("a", "which('all')", "All", tooltip="All items"),
         Binding("l", "label", "Class", show=False, tooltip="Only items of one true class, the next one"),
-        Binding("right_square_bracket", "length(1)", "Length", show=False, key_display="[ ]",
-                tooltip="Only items of some length: any, under 100, 100 to 300, over 300 words"),
+        Binding(
+            "right_square_bracket",
+            "length(1)",
+            "Length",
+            show=False,
+            key_display="[ ]",
+            tooltip="Only items of some length: any, under 100, 100 to 300, over 300 words",
+        ),
         Binding("left_square_bracket", "length(-1)", show=False),
         Binding("c", "classify", "Classify", tooltip="Send the review to Classify, with its true label; 2 comes back"),
-        Binding("o", "other", "Other first", show=False,
-                tooltip="Put the next row first: wrong, invalid and confident look at the first"),
+        Binding(
+            "o",
+            "other",
+            "Other first",
+            show=False,
+            tooltip="Put the next row first: wrong, invalid and confident look at the first",
+        ),
         Binding("escape,q", "app.pop_screen", "Back", key_display="esc", tooltip="Back to where one came from"),
         Binding("pagedown", "scroll(1)", "Scroll", key_display="PgUp PgDn", tooltip="Scroll the review"),
         Binding("pageup", "scroll(-1)", show=False),
@@ -164,8 +182,15 @@ class ItemsScreen(Screen[None]):
 
     def _query(self, offset: int) -> ItemQuery:
         fewest, most = list(LENGTHS.values())[self._length]
-        return {"rows": self._rows, "which": self._which, "label": self._label, "fewest_words": fewest,
-                "most_words": most, "offset": offset, "limit": PAGE_ITEMS}
+        return {
+            "rows": self._rows,
+            "which": self._which,
+            "label": self._label,
+            "fewest_words": fewest,
+            "most_words": most,
+            "offset": offset,
+            "limit": PAGE_ITEMS,
+        }
 
     @staticmethod
     def _key(query: ItemQuery) -> str:
@@ -219,8 +244,10 @@ class ItemsScreen(Screen[None]):
     def _nothing(self) -> str:
         """What an empty list says."""
         if self._which == "disagree" and len(self._rows) == 1:
-            return "One set of answers cannot differ from itself: mark several rows in the results,\n" \
-                   "or open the repeats of a run."
+            return (
+                "One set of answers cannot differ from itself: mark several rows in the results,\n"
+                "or open the repeats of a run."
+            )
         label = f" of class {clean(self._label)}" if self._label else ""
         length = f", {list(LENGTHS)[self._length]}" if self._length else ""
         return NOTHING[self._which] + label + length + ("; l and [ ] widen the choice." if label or length else ".")
@@ -236,9 +263,16 @@ class ItemsScreen(Screen[None]):
         first = "answer 1 " if len(self._rows) > 1 and self._which not in ("disagree", "all") else ""
         which = "the answers differ" if self._which == "disagree" else self._which
         label = f"class {clean(self._label)}" if self._label else "any class"
-        self.query_one(".title", Static).update(Content.assemble(
-            ("Items  ", "bold $primary"), (f"{first}{which}: {said}", "bold"), ("   l ", "bold"), label,
-            ("   [ ] ", "bold"), list(LENGTHS)[self._length]))
+        self.query_one(".title", Static).update(
+            Content.assemble(
+                ("Items  ", "bold $primary"),
+                (f"{first}{which}: {said}", "bold"),
+                ("   l ", "bold"),
+                label,
+                ("   [ ] ", "bold"),
+                list(LENGTHS)[self._length],
+            )
+        )
 
     def _name_rows(self) -> None:
         heads = self._names

@@ -76,21 +76,37 @@ def _gib(number: float | None) -> str:
 
 
 SPECS = (
-    Spec("loss", "loss", (Trace("train", "loss", PALETTE[0]),
-                          Trace("validation", VALIDATION_LOSS, PALETTE[1], "points")), smoothed=True),
-    Spec("learning-rate", "", (Trace("learning rate", "learning_rate", PALETTE[2]),), (0.0, None),
-         format.learning_rate),
-    Spec("grad-norm", "", (Trace("gradient norm", "grad_norm", PALETTE[5]),), (0.0, None),
-         smoothed=True),
-    Spec("memory", "memory of this run, GiB", (
-        Trace("host memory", "host_memory_bytes", PALETTE[4], "line", GIB),
-        Trace("reserved", "memory_reserved_bytes", PALETTE[2], "dashed", GIB),
-        Trace("peak", "memory_peak_bytes", PALETTE[1], "dotted", GIB),
-        Trace("allocated", "memory_allocated_bytes", PALETTE[3], "line", GIB)), (0.0, None), _gib),
-    Spec("accuracy", "", (Trace("validation accuracy", VALIDATION_ACCURACY, PALETTE[1], "points"),), (None, 1.0),
-         format.score, placeholder="comes at the end of an epoch"),
-    Spec("throughput", "", (Trace("items/s", "examples_per_s", PALETTE[3]),), (0.0, None),
-         smoothed=True),
+    Spec(
+        "loss",
+        "loss",
+        (Trace("train", "loss", PALETTE[0]), Trace("validation", VALIDATION_LOSS, PALETTE[1], "points")),
+        smoothed=True,
+    ),
+    Spec(
+        "learning-rate", "", (Trace("learning rate", "learning_rate", PALETTE[2]),), (0.0, None), format.learning_rate
+    ),
+    Spec("grad-norm", "", (Trace("gradient norm", "grad_norm", PALETTE[5]),), (0.0, None), smoothed=True),
+    Spec(
+        "memory",
+        "memory of this run, GiB",
+        (
+            Trace("host memory", "host_memory_bytes", PALETTE[4], "line", GIB),
+            Trace("reserved", "memory_reserved_bytes", PALETTE[2], "dashed", GIB),
+            Trace("peak", "memory_peak_bytes", PALETTE[1], "dotted", GIB),
+            Trace("allocated", "memory_allocated_bytes", PALETTE[3], "line", GIB),
+        ),
+        (0.0, None),
+        _gib,
+    ),
+    Spec(
+        "accuracy",
+        "",
+        (Trace("validation accuracy", VALIDATION_ACCURACY, PALETTE[1], "points"),),
+        (None, 1.0),
+        format.score,
+        placeholder="comes at the end of an epoch",
+    ),
+    Spec("throughput", "", (Trace("items/s", "examples_per_s", PALETTE[3]),), (0.0, None), smoothed=True),
 )
 
 
@@ -161,9 +177,14 @@ class LabScreen(Screen[None]):
         self._runs = RunTable(id="runs")
         self._title, self._summary, self._log = RunTitle(), RunSummary(id="summary"), LogPane(id="log")
         self._charts = [
-            Chart(id=spec.id, y_limits=spec.y_limits, value_text=spec.value_text,
-                  smoothing=(self._smoothing if spec.smoothed else 0.0), ascii_only=ascii_only,
-                  placeholder=spec.placeholder)
+            Chart(
+                id=spec.id,
+                y_limits=spec.y_limits,
+                value_text=spec.value_text,
+                smoothing=(self._smoothing if spec.smoothed else 0.0),
+                ascii_only=ascii_only,
+                placeholder=spec.placeholder,
+            )
             for spec in SPECS
         ]
         self._experiments.border_title, self._runs.border_title, self._log.border_title = "experiments", "runs", "log"
@@ -346,8 +367,11 @@ class LabScreen(Screen[None]):
             main = index == self._main
             chart.set_class(main and (single or self._maximised), "-main")
             chart.display = main or not self._maximised
-        order = self._charts if not single else [self._charts[self._main],
-                                                 *(c for c in self._charts if c is not self._charts[self._main])]
+        order = (
+            self._charts
+            if not single
+            else [self._charts[self._main], *(c for c in self._charts if c is not self._charts[self._main])]
+        )
         for index, chart in enumerate(order if self._box.children else ()):
             if self._box.children[index] is not chart:
                 self._box.move_child(chart, before=index)
@@ -530,8 +554,12 @@ class LabScreen(Screen[None]):
         rung, effect = RUNGS[min(ladder.rung, len(RUNGS) - 1)]
         if rung != "ask" and monotonic() > ladder.armed_until:
             ladder.armed_until = monotonic() + CONFIRM_WITHIN_S
-            self.notify(f"x again within {CONFIRM_WITHIN_S:.0f} s sends {effect}: {run.experiment} {run.short}",
-                        severity="warning", markup=False, timeout=CONFIRM_WITHIN_S)
+            self.notify(
+                f"x again within {CONFIRM_WITHIN_S:.0f} s sends {effect}: {run.experiment} {run.short}",
+                severity="warning",
+                markup=False,
+                timeout=CONFIRM_WITHIN_S,
+            )
             return
         ladder.rung, ladder.armed_until = ladder.rung + 1, 0.0
 

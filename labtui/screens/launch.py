@@ -91,8 +91,12 @@ class FormScreen(Screen[RunFolder | None]):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
     BINDINGS = [
-        Binding("ctrl+s", "start", "Start",
-                tooltip="Start the run; it waits its turn by itself (enter in a field does the same)"),
+        Binding(
+            "ctrl+s",
+            "start",
+            "Start",
+            tooltip="Start the run; it waits its turn by itself (enter in a field does the same)",
+        ),
         Binding("escape", "back", "Back", tooltip="Back without starting anything"),
     ]
     DEFAULT_CSS = """
@@ -227,8 +231,11 @@ class FormScreen(Screen[RunFolder | None]):
         except (UserError, OSError) as error:
             sentence = clean(str(error))
         else:
-            sentence = ("starts at once" if not ahead else
-                        f"waits its turn: {ahead} run{'s' if ahead > 1 else ''} go{'es' if ahead == 1 else ''} first")
+            sentence = (
+                "starts at once"
+                if not ahead
+                else f"waits its turn: {ahead} run{'s' if ahead > 1 else ''} go{'es' if ahead == 1 else ''} first"
+            )
         self.call_later(self._say_queue, sentence)
 
     def _say_queue(self, sentence: str) -> None:
@@ -324,8 +331,9 @@ class FormScreen(Screen[RunFolder | None]):
     def resolved(self) -> Experiment:
         """The experiment with the form's values; raises `ConfigError` when they do not go together."""
         assert self._experiment is not None
-        return catalog.from_document(self._experiment.document(), place=self._place, name=self._experiment.name,
-                                     overrides=self.form.overrides)
+        return catalog.from_document(
+            self._experiment.document(), place=self._place, name=self._experiment.name, overrides=self.form.overrides
+        )
 
     @on(Select.Changed, "#device")
     def _device_changed(self) -> None:
@@ -429,8 +437,11 @@ class EvaluateScreen(FormScreen):
         super().__init__()
 
     def read(self) -> Experiment:
-        return catalog.from_document({"engine": "evaluate", "run": self.summary.name}, place="evaluate",
-                                     name=f"{self.summary.experiment}-evaluate")
+        return catalog.from_document(
+            {"engine": "evaluate", "run": self.summary.name},
+            place="evaluate",
+            name=f"{self.summary.experiment}-evaluate",
+        )
 
     def heading(self, experiment: Experiment) -> str:
         return f"Evaluate {self.summary.experiment} {self.summary.short} on other data"

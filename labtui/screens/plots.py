@@ -32,7 +32,11 @@ LIST_HEIGHT = 4  # otherwise
 BLOCK_WIDTH, BLOCK_WIDEST, BLOCK_HIGHEST = 36, 76, 26  # of a diagram
 PINNED = "■"
 LINES: tuple[tuple[LineStyle, str, str], ...] = (  # told apart without colours: style, its sign, in ASCII
-    ("points", "●·", "o:"), ("line", "──", "**"), ("dashed", "╌╌", "++"), ("dotted", "··", "::"))
+    ("points", "●·", "o:"),
+    ("line", "──", "**"),
+    ("dashed", "╌╌", "++"),
+    ("dotted", "··", "::"),
+)
 Axis = Literal["epoch", "step"]
 Figure = Literal["loss", "accuracy"]
 FIGURES: tuple[Figure, ...] = ("loss", "accuracy")
@@ -82,8 +86,9 @@ class Entry:
         self.labels, self.validation = answer["labels"], answer["validation"]
         own = self.row["variant"]
         self.warnings = [(w["figure"], w["text"]) for w in answer["warnings"] if w["variant"] in (None, own)]
-        self.others = [m["accuracy"]["value"] for m in answer["measures"]
-                       if m["row"]["variant"] == own and m["row"] != self.row]
+        self.others = [
+            m["accuracy"]["value"] for m in answer["measures"] if m["row"]["variant"] == own and m["row"] != self.row
+        ]
         self.measures = next((m for m in answer["measures"] if m["row"] == self.row), None)
         if self.measures is None:
             self.reason = "it has no such answers any more; refresh the results (r)"
@@ -95,10 +100,15 @@ def sureness(measures: Measures) -> str:
     sure = sum(b["items"] * b["confidence"] for b in measures["reliability"]) / items
     right = sum(b["items"] * b["accuracy"] for b in measures["reliability"]) / items
     gap = 100 * (sure - right)
-    verdict = "as sure as it should be" if abs(gap) < 1 else (
-        f"too sure by {gap:.1f} points" if gap > 0 else f"not sure enough by {-gap:.1f} points")
-    return (f"{100 * sure:.1f} % sure on average, right {100 * right:.1f} %: {verdict}. Calibration error "
-            f"{format.score(measures['calibration_error'])}, Brier score {format.score(measures['brier'])}.")
+    verdict = (
+        "as sure as it should be"
+        if abs(gap) < 1
+        else (f"too sure by {gap:.1f} points" if gap > 0 else f"not sure enough by {-gap:.1f} points")
+    )
+    return (
+        f"{100 * sure:.1f} % sure on average, right {100 * right:.1f} %: {verdict}. Calibration error "
+        f"{format.score(measures['calibration_error'])}, Brier score {format.score(measures['brier'])}."
+    )
 
 
 def _words(view: int, entry: Entry) -> str:
@@ -109,8 +119,9 @@ def _words(view: int, entry: Entry) -> str:
     if view == RELIABILITY:
         return sureness(measures) if measures["reliability"] else NO_PROBABILITIES
     invalid = f"; {format.count(measures['invalid'])} answers that are no label count as wrong"
-    return (f"accuracy {format.score(measures['accuracy']['value'])} on {format.count(measures['items'])} items"
-            + (invalid if measures["invalid"] else ""))
+    return f"accuracy {format.score(measures['accuracy']['value'])} on {format.count(measures['items'])} items" + (
+        invalid if measures["invalid"] else ""
+    )
 
 
 class RunList(Rows):
@@ -152,8 +163,9 @@ class RunList(Rows):
         if self._view == CURVES:
             if not entry.validation:
                 return "no validation"
-            loss, share = (next((v[of] for v in reversed(entry.validation) if v[of] is not None), None)
-                           for of in FIGURES)
+            loss, share = (
+                next((v[of] for v in reversed(entry.validation) if v[of] is not None), None) for of in FIGURES
+            )
             return f"{format.value(loss) if entry.has_curve else 'once':>6} {format.score(share):>5}"
         return format.score(entry.measures["accuracy"]["value"])
 
@@ -217,8 +229,15 @@ class PlotsScreen(Screen[None]):
                     for figure, better, limits in (("loss", "lower", (0.0, None)), ("accuracy", "higher", (None, 1.0))):
                         with Vertical():
                             yield Static(f"validation {figure} ({better} is better)")
-                            chart = Chart(x_name="epoch", y_limits=limits, value_text=lambda _: "",
-                                          ascii_only=ascii_only, placeholder="nothing to draw", live=False, id=figure)
+                            chart = Chart(
+                                x_name="epoch",
+                                y_limits=limits,
+                                value_text=lambda _: "",
+                                ascii_only=ascii_only,
+                                placeholder="nothing to draw",
+                                live=False,
+                                id=figure,
+                            )
                             chart.can_focus = False
                             yield chart
                 yield Static(classes="missing", markup=False)
@@ -254,8 +273,9 @@ class PlotsScreen(Screen[None]):
         self._fit_list()
 
     def _fit_list(self) -> None:
-        self.query_one(RunList).styles.height = "1fr" if self.has_class("-wide") else min(
-            LIST_HEIGHT, len(self._entries))
+        self.query_one(RunList).styles.height = (
+            "1fr" if self.has_class("-wide") else min(LIST_HEIGHT, len(self._entries))
+        )
 
     # -- what is known ------------------------------------------------------------------------------------------
 
@@ -292,8 +312,9 @@ class PlotsScreen(Screen[None]):
             self._draw_curves()
         else:
             view, chosen, pins = self._view, tuple(self._beside()), frozenset(self._pins)
-            self.query_one(".blocks", Drawn).show((view, chosen, pins), lambda width, height: self._blocks(
-                view, chosen, pins, width, height))
+            self.query_one(".blocks", Drawn).show(
+                (view, chosen, pins), lambda width, height: self._blocks(view, chosen, pins, width, height)
+            )
             self._say_missing(self._warnings(chosen, TELLING))
         self.query_one(RunList).show(self._view, self._pins, self._drawn_curves())
         self._say_where()
@@ -326,8 +347,12 @@ class PlotsScreen(Screen[None]):
 
     def _warnings(self, places: Iterable[int], figures: Sequence[str]) -> list[str]:
         """What to know before these figures of the runs at `places` are believed."""
-        return told_once((self._entries[at].name, text) for at in places
-                         for figure, text in self._entries[at].warnings if figure in figures)
+        return told_once(
+            (self._entries[at].name, text)
+            for at in places
+            for figure, text in self._entries[at].warnings
+            if figure in figures
+        )
 
     def _say_missing(self, lines: Sequence[str]) -> None:
         if lines != self._missing:
@@ -338,8 +363,10 @@ class PlotsScreen(Screen[None]):
 
     def _draw_accuracies(self) -> None:
         known = [(entry, entry.measures) for entry in self._entries if entry.measures is not None]
-        whiskers = [Whisker(e.name, m["accuracy"]["value"], m["accuracy"]["low"], m["accuracy"]["high"], e.colour,
-                            e.others) for e, m in known]
+        whiskers = [
+            Whisker(e.name, m["accuracy"]["value"], m["accuracy"]["low"], m["accuracy"]["high"], e.colour, e.others)
+            for e, m in known
+        ]
         classes = {len(entry.labels) for entry, _ in known}
         chance = 1 / max(1, classes.pop()) if len(classes) == 1 else None
         lines = [f"{entry.name}: {entry.reason}" for entry in self._entries if entry.reason]
@@ -347,12 +374,21 @@ class PlotsScreen(Screen[None]):
         for entry, m in known:
             on.setdefault(m["items"], []).append(entry.name)
         if len(on) > 1:
-            lines.append("Not all were scored on as many items: " + "; ".join(
-                f"on {format.count(items)} {', '.join(names)}" for items, names in on.items()))
+            lines.append(
+                "Not all were scored on as many items: "
+                + "; ".join(f"on {format.count(items)} {', '.join(names)}" for items, names in on.items())
+            )
         lines += self._warnings(range(len(self._entries)), TELLING)
-        self.query_one(".whiskers", Drawn).show("accuracies", lambda width, height: Text("\n").join(
-            [dot_whisker(whiskers, width, chance=chance, ascii_only=self._ascii), Text(),
-             *(_wrapped(line, width, THEME.warning or "") for line in lines)]))
+        self.query_one(".whiskers", Drawn).show(
+            "accuracies",
+            lambda width, height: Text("\n").join(
+                [
+                    dot_whisker(whiskers, width, chance=chance, ascii_only=self._ascii),
+                    Text(),
+                    *(_wrapped(line, width, THEME.warning or "") for line in lines),
+                ]
+            ),
+        )
 
     def _blocks(self, view: int, chosen: Sequence[int], pins: frozenset[int], width: int, height: int) -> Text:
         """As many of the chosen diagrams as fit beside each other, on the same axes: the last ones."""
@@ -366,11 +402,24 @@ class PlotsScreen(Screen[None]):
         for at, entry, told in zip(chosen[-fitting:], shown, words, strict=True):
             pin, figure = f"{PINNED} " if at in pins else "", Text()
             if entry.measures and view == RELIABILITY:
-                figure = reliability(entry.measures["reliability"], each, room, colour=entry.colour, axes_of=every,
-                                     ascii_only=self._ascii)
+                figure = reliability(
+                    entry.measures["reliability"],
+                    each,
+                    room,
+                    colour=entry.colour,
+                    axes_of=every,
+                    ascii_only=self._ascii,
+                )
             elif entry.measures:
-                figure = confusion(entry.labels, entry.measures["confusion"], each, room, right=THEME.success or "",
-                                   wrong=THEME.error or "", ascii_only=self._ascii)
+                figure = confusion(
+                    entry.labels,
+                    entry.measures["confusion"],
+                    each,
+                    room,
+                    right=THEME.success or "",
+                    wrong=THEME.error or "",
+                    ascii_only=self._ascii,
+                )
             name = (f"{pin}{fit(entry.name, each - len(pin)).rstrip()}\n", f"bold {entry.colour}".rstrip())
             texts.append(Text.assemble(name, figure, "\n" if figure else "", told))
         return beside(texts, each)
@@ -391,8 +440,10 @@ class PlotsScreen(Screen[None]):
         drawn = self._drawn_curves()
         lines = [f"{entry.name}: {entry.reason}" for entry in self._entries if entry.reason]
         flat = [bool(e.validation) for e in self._entries if e.measures is not None and not e.has_curve]
-        reasons = (("not scored on a validation split (no validation)", flat.count(False)),
-                   ("scored on it after training only (once)", flat.count(True)))
+        reasons = (
+            ("not scored on a validation split (no validation)", flat.count(False)),
+            ("scored on it after training only (once)", flat.count(True)),
+        )
         said = [f"{count} {reason}" for reason, count in reasons if count]
         lines += [f"Without a curve: {', '.join(said)}."] if said else []
         lines += self._warnings(self._beside(), ("loss",))

@@ -41,8 +41,10 @@ def spread_lines(spread: Spread, varied: str, items: int, ascii_only: bool = Fal
     """How the repeats differ: mean, sample standard deviation, range, dots, and how far the answers agree."""
     n = len(spread["accuracies"])
     what = f"varied: {clean(varied)}" if varied else "nothing varied between them"
-    lines = [f"mean {format.score(spread['mean'])}   {format.score(spread['lowest'])} to "
-             f"{format.score(spread['highest'])}   standard deviation {format.score(spread['sd'])}   {what}"]
+    lines = [
+        f"mean {format.score(spread['mean'])}   {format.score(spread['lowest'])} to "
+        f"{format.score(spread['highest'])}   standard deviation {format.score(spread['sd'])}   {what}"
+    ]
     if spread["interval"]:
         lines.append(f"95 % of the mean {format.interval(*spread['interval'])}, on other items by the same {n} repeats")
     low, high = axis(spread["accuracies"])
@@ -51,11 +53,16 @@ def spread_lines(spread: Spread, varied: str, items: int, ascii_only: bool = Fal
     lines.append(f"{low:.2f} [{strip}] {high:.2f}   {signs}")
     if not spread["same_items"]:
         return [*lines, "The repeats were given different items: how far they agree cannot be said."]
-    lines.append(f"Fleiss {agreement_words(spread['kappa'])}." if spread["kappa"] is not None else
-                 f"There is {agreement_words(None)}.")
+    lines.append(
+        f"Fleiss {agreement_words(spread['kappa'])}."
+        if spread["kappa"] is not None
+        else f"There is {agreement_words(None)}."
+    )
     if spread["all_agree"] is not None and spread["flips"] is not None:
-        lines.append(f"All {n} agree on {100 * spread['all_agree']:.1f} % of the items; "
-                     f"{format.count(spread['flips'])} of {format.count(items)} flip (i reads them).")
+        lines.append(
+            f"All {n} agree on {100 * spread['all_agree']:.1f} % of the items; "
+            f"{format.count(spread['flips'])} of {format.count(items)} flip (i reads them)."
+        )
     return lines
 
 
@@ -146,14 +153,16 @@ class RepeatsScreen(Screen[None]):
         run, variant = self._run, self._variant
 
         def question() -> tuple[RepeatTable, list[str]]:
-            return analyst.repeats(run, variant), [warning["text"] for warning in analyst.measure(run)["warnings"]
-                                                   if warning["variant"] in (None, variant)]
+            return analyst.repeats(run, variant), [
+                warning["text"] for warning in analyst.measure(run)["warnings"] if warning["variant"] in (None, variant)
+            ]
 
         self._questions.ask("repeats", question, self._take)
 
     def _say(self, said: str) -> None:
         self.query_one(".title", Static).update(
-            Content.assemble(("Repeats  ", "bold $primary"), (self._called, "bold"), f"   {said}"))
+            Content.assemble(("Repeats  ", "bold $primary"), (self._called, "bold"), f"   {said}")
+        )
 
     def _take(self, answer: Any) -> None:
         if isinstance(answer, Exception):
@@ -177,8 +186,15 @@ class RepeatsScreen(Screen[None]):
         self._say(f"{len(measures)} repeats, {'the same ' * spread['same_items']}{format.count(items)} items")
         labels = short_labels(found["labels"])
         value = _fitted(found["varied"]) or "value"
-        heads = ["repeat", value, "accuracy", "95 %", *(f"recall\n{labels[label]}" for label in found["labels"]),
-                 *(f"prec.\n{labels[label]}" for label in found["labels"]), "invalid"]
+        heads = [
+            "repeat",
+            value,
+            "accuracy",
+            "95 %",
+            *(f"recall\n{labels[label]}" for label in found["labels"]),
+            *(f"prec.\n{labels[label]}" for label in found["labels"]),
+            "invalid",
+        ]
         lines = [self._cells(found, m, str(n)) for n, m in enumerate(measures, start=1)]
         lines.append(self._cells(found, found["majority"], MAJORITY))
         table, at = self.table, self.table.cursor_row
@@ -211,11 +227,15 @@ class RepeatsScreen(Screen[None]):
         else:
             value = _fitted(m["value"])
         recall = [m["recall"].get(label) for label in found["labels"]]
-        return [name, value or format.MISSING, format.score(m["accuracy"]["value"]),
-                format.interval(m["accuracy"]["low"], m["accuracy"]["high"]),
-                *(format.score(share["value"] if share else None) for share in recall),
-                *(format.score(m["precision"].get(label)) for label in found["labels"]),
-                format.count(m["invalid"])]
+        return [
+            name,
+            value or format.MISSING,
+            format.score(m["accuracy"]["value"]),
+            format.interval(m["accuracy"]["low"], m["accuracy"]["high"]),
+            *(format.score(share["value"] if share else None) for share in recall),
+            *(format.score(m["precision"].get(label)) for label in found["labels"]),
+            format.count(m["invalid"]),
+        ]
 
     @on(DataTable.RowHighlighted)
     def _draw_matrices(self) -> None:
@@ -229,8 +249,9 @@ class RepeatsScreen(Screen[None]):
         name = "majority vote, a tie is wrong" if majority else f"repeat {at + 1} {clean(chosen['value'])}".rstrip()
         room = self.size.width - 4
         confusion = Text.assemble((name, "bold"), "\n")
-        confusion.append_text(matrix_text(
-            found["labels"], chosen["confusion"], "true", "tied" if majority else "invalid", room))
+        confusion.append_text(
+            matrix_text(found["labels"], chosen["confusion"], "true", "tied" if majority else "invalid", room)
+        )
         agreement = Text.assemble(("alike %", ""), (" below, ", "dim"), ("Cohen's kappa", "bold"), (" above\n", "dim"))
         agreement.append_text(agreement_text(found["agreement"], found["cohen"], room))
         widths = [max(map(cell_len, text.plain.splitlines())) for text in (confusion, agreement)]

@@ -56,18 +56,30 @@ class ResultsScreen(Screen[None]):
         Binding("i", "items", "Items", tooltip="Read the test items of the marked rows, or of the selected one"),
         Binding("g", "plots", "Plots", tooltip="Plots of the marked rows, or of all your own"),
         Binding("x", "export", "Export", tooltip="Write what is on the screen, or the answers, to a file"),
-        Binding("enter", "details", "Details", key_display="enter", priority=True,
-                tooltip="Settings, scores and events of the selected run"),
+        Binding(
+            "enter",
+            "details",
+            "Details",
+            key_display="enter",
+            priority=True,
+            tooltip="Settings, scores and events of the selected run",
+        ),
         Binding("c", "classify", "Classify", tooltip="Classify a review with the selected run"),
         Binding("e", "evaluate", "Evaluate", tooltip="Score the selected run on other data, as a new run"),
-        Binding("greater_than_sign", "sort(1)", "Sort by", key_display="< >",
-                tooltip="Sort by the next column (>) or the one before (<); a click on a header sorts too"),
+        Binding(
+            "greater_than_sign",
+            "sort(1)",
+            "Sort by",
+            key_display="< >",
+            tooltip="Sort by the next column (>) or the one before (<); a click on a header sorts too",
+        ),
         Binding("less_than_sign", "sort(-1)", show=False),
         Binding("s", "reverse", "Reverse", tooltip="Turn the order round"),
         Binding("p", "published", "Published", tooltip="Show or hide the published figures of the original study"),
         Binding("r", "refresh", "Refresh", tooltip="Read the run folders now"),
-        Binding("shift+down", "scroll_panel(1)", "More below", show=False,
-                tooltip="Scroll what is said of the selected row"),
+        Binding(
+            "shift+down", "scroll_panel(1)", "More below", show=False, tooltip="Scroll what is said of the selected row"
+        ),
         Binding("shift+up", "scroll_panel(-1)", "More above", show=False),
     ]
     DEFAULT_CSS = """
@@ -154,9 +166,15 @@ class ResultsScreen(Screen[None]):
         if self._reading:
             return
         runs = [row for row in self._rows if not row.variant and self._asked.get(row.run) != row]
-        questions = {} if runs else {
-            key: rows for key, rows in groups.spread_questions(self._tops).items()
-            if key not in self._asked_spreads and all(answers["run"] in self._measured for answers in rows)}
+        questions = (
+            {}
+            if runs
+            else {
+                key: rows
+                for key, rows in groups.spread_questions(self._tops).items()
+                if key not in self._asked_spreads and all(answers["run"] in self._measured for answers in rows)
+            }
+        )
         if not runs and not questions:
             return
         self._reading = True
@@ -266,8 +284,10 @@ class ResultsScreen(Screen[None]):
         self._gather()
         self._narrow = self.size.width < WIDE_COLUMNS
         self._warned_columns = {column for row in self._by_key.values() for column in _warned(row)}
-        heads = [Head(c.header + ((" ↓" if self._descending else " ↑") if c.key == self._column else ""), c.right,
-                      c.least) for c in self._columns]
+        heads = [
+            Head(c.header + ((" ↓" if self._descending else " ↑") if c.key == self._column else ""), c.right, c.least)
+            for c in self._columns
+        ]
         rows = [TableRow(line.row.key, self._cells(line)) for line in self._lines]
         keys, selected = [row.key for row in rows], table.key or ""
         parents |= groups.parents(self._tops)
@@ -452,16 +472,22 @@ class ResultsScreen(Screen[None]):
         found: dict[tuple[str, str, int], tuple[Row, str, str]] = {}
         for row in rows:
             if answers := groups.answers_of(row):
-                found.setdefault((answers["run"], answers["variant"], answers["repeat"]),
-                                 (answers, groups.answers_name(row), colours[row.key]))
+                found.setdefault(
+                    (answers["run"], answers["variant"], answers["repeat"]),
+                    (answers, groups.answers_name(row), colours[row.key]),
+                )
         return list(found.values())
 
     def action_compare(self) -> None:
         """Compare the marked rows."""
         chosen = self._answers(self._marked())
         if len(chosen) < 2:
-            self.notify("the marked rows stand for the same answers; mark another one" if len(self._marked()) > 1 else
-                        "mark two or more rows with space; v compares them then", markup=False)
+            self.notify(
+                "the marked rows stand for the same answers; mark another one"
+                if len(self._marked()) > 1
+                else "mark two or more rows with space; v compares them then",
+                markup=False,
+            )
             return
         from labtui.screens.compare import CompareScreen
 
@@ -476,8 +502,12 @@ class ResultsScreen(Screen[None]):
         if row is None:
             return
         if row.level == "group" or row.n < 2:
-            self.notify("a group has runs, no repeats: open it with o and choose a run" if row.level == "group"
-                        else "this run was asked once; prompting experiments repeat with prompt.repeats", markup=False)
+            self.notify(
+                "a group has runs, no repeats: open it with o and choose a run"
+                if row.level == "group"
+                else "this run was asked once; prompting experiments repeat with prompt.repeats",
+                markup=False,
+            )
             return
         from labtui.screens.repeats import RepeatsScreen
 
@@ -550,10 +580,12 @@ class DetailsScreen(ModalScreen[None]):
     def _published(self) -> str:
         row = self._row
         low, high = row.interval or (None, None)
-        return (f"published: {row.title}\nmodel     {row.model}\n"
-                f"accuracy  {format.score(row.accuracy)} on {format.count(row.items)} items, "
-                f"95 % {format.interval(low, high)}\n\n{row.note}\nSource: {row.source}\n\n"
-                "Not measured by this program.")
+        return (
+            f"published: {row.title}\nmodel     {row.model}\n"
+            f"accuracy  {format.score(row.accuracy)} on {format.count(row.items)} items, "
+            f"95 % {format.interval(low, high)}\n\n{row.note}\nSource: {row.source}\n\n"
+            "Not measured by this program."
+        )
 
     @work(thread=True)
     def _read(self, folder: RunFolder) -> None:

@@ -111,8 +111,7 @@ class DeviceStrip(Widget):
         if not self.is_mounted:
             return
         before, self._cells = self._cells, self._line_of_cells()
-        regions = [Region(start, 0, stop - start, 1)
-                   for start, stop in changes(before, self._cells, join_within=4)]
+        regions = [Region(start, 0, stop - start, 1) for start, stop in changes(before, self._cells, join_within=4)]
         if regions:
             self.refresh(*regions)
 

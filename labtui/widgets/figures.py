@@ -30,7 +30,7 @@ def fit(name: str, width: int, ascii_only: bool = False) -> str:
     name = to_ascii(clean(name)) if ascii_only else clean(name)
     dots = "~" if ascii_only else "…"
     if cell_len(name) > width:
-        head, tail = name[: max(0, width - 1 - width // 3)], name[len(name) - width // 3:] if width > 2 else ""
+        head, tail = name[: max(0, width - 1 - width // 3)], name[len(name) - width // 3 :] if width > 2 else ""
         while cell_len(head) + cell_len(tail) + 1 > width and (head or tail):  # wide characters
             head, tail = (head[:-1], tail) if head else (head, tail[1:])
         name = (head + dots + tail)[: max(0, width)]
@@ -96,9 +96,7 @@ class Whisker:
     others: Sequence[float] = ()
 
 
-def dot_whisker(
-    rows: Sequence[Whisker], width: int, *, chance: float | None = None, ascii_only: bool = False
-) -> Text:
+def dot_whisker(rows: Sequence[Whisker], width: int, *, chance: float | None = None, ascii_only: bool = False) -> Text:
     """Fractions with their intervals on one common axis, a line a row, the axis and its labels below.
 
     `chance` is drawn as a dotted line where the axis reaches it; the axis is drawn out to it when that costs the rows
@@ -179,7 +177,12 @@ def _ticks(values: Sequence[float], low: float, high: float, width: int, ascii_o
 
 
 def reliability(
-    bins: Sequence[Bin], width: int, height: int, *, colour: str = "", axes_of: Sequence[Bin] = (),
+    bins: Sequence[Bin],
+    width: int,
+    height: int,
+    *,
+    colour: str = "",
+    axes_of: Sequence[Bin] = (),
     ascii_only: bool = False,
 ) -> Text:
     """How often answers of one confidence were right, against that confidence, in `width` x `height` cells.
@@ -224,8 +227,9 @@ def reliability(
     most, end = max(b["items"] for b in bins), -1
     ramp = _BARS_ASCII if ascii_only else _BARS
     for b in sorted(bins, key=lambda b: b["low"]):
-        left, right = (math.floor(max(0.0, (edge_at - start) / (1 - start)) * room + 1e-9)
-                       for edge_at in (b["low"], b["high"]))
+        left, right = (
+            math.floor(max(0.0, (edge_at - start) / (1 - start)) * room + 1e-9) for edge_at in (b["low"], b["high"])
+        )
         right = max(left + 1, min(room, right) - (right - left > 3))
         sign = ramp[max(0, math.ceil(b["items"] / most * len(ramp)) - 1)] if b["items"] else " "
         bars[left:right] = sign * (min(room, right) - left)
@@ -245,8 +249,14 @@ def _short_count(items: int) -> str:
 
 
 def confusion(
-    labels: Sequence[str], counts: Sequence[Sequence[int]], width: int, height: int, *, right: str = "",
-    wrong: str = "", ascii_only: bool = False,
+    labels: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    width: int,
+    height: int,
+    *,
+    right: str = "",
+    wrong: str = "",
+    ascii_only: bool = False,
 ) -> Text:
     """A confusion matrix: a row a true class, a column a predicted one, then invalid answers where there are any.
 
@@ -285,17 +295,28 @@ def confusion(
             for j, (count, share) in enumerate(zip(row, shares, strict=False)):
                 shade = next(signs[ascii_only] for below, *signs in _SHADES if share < below)
                 exact = f"{100 * share:.1f} %"
-                written = {4: ("", format.count(count), exact, ""), 2: (format.count(count), exact),
-                           1: (f"{100 * share:.0f} %",)}[lines][y]
-                text.append(" ").append(f" {written} ".center(cell, shade) if written else shade * cell,
-                                        right if i == j else wrong if share >= 0.05 else FAINT)
+                written = {
+                    4: ("", format.count(count), exact, ""),
+                    2: (format.count(count), exact),
+                    1: (f"{100 * share:.0f} %",),
+                }[lines][y]
+                text.append(" ").append(
+                    f" {written} ".center(cell, shade) if written else shade * cell,
+                    right if i == j else wrong if share >= 0.05 else FAINT,
+                )
     return text
 
 
 def _dense_confusion(
-    labels: Sequence[str], heads: Sequence[str], counts: Sequence[Sequence[int]], width: int, height: int, right: str,
-    wrong: str, ascii_only: bool,
-) -> Text:  # fmt: skip
+    labels: Sequence[str],
+    heads: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    width: int,
+    height: int,
+    right: str,
+    wrong: str,
+    ascii_only: bool,
+) -> Text:
     """A confusion matrix of shades alone, two or three cells each, its columns headed by the numbers of the classes."""
     text = Text(no_wrap=True)
     text.append(fit("true  predicted, by number", width, ascii_only).rstrip() + "\n", FAINT)
@@ -303,8 +324,10 @@ def _dense_confusion(
     name_width = max(8, min(20, width - (cell + 1) * len(heads)))
     columns = max(1, min(len(heads), (width - name_width) // (cell + 1)))
     rows = min(len(counts), max(1, height - 3))
-    text.append(" " * name_width + "".join(
-        f" {'inv'[:cell] if n == len(labels) else n + 1:>{cell}}" for n in range(columns)), FAINT)
+    text.append(
+        " " * name_width + "".join(f" {'inv'[:cell] if n == len(labels) else n + 1:>{cell}}" for n in range(columns)),
+        FAINT,
+    )
     for i, row in enumerate(counts[:rows]):
         total = sum(row)
         text.append("\n" + fit(f"{i + 1:>2} {clean(labels[i])}", name_width, ascii_only))
@@ -312,8 +335,11 @@ def _dense_confusion(
             share = count / total if total else 0.0
             shade = next(signs[ascii_only] for below, *signs in _SHADES if share < below)
             text.append(" ").append(shade * cell, right if i == j else wrong)
-    more = [f"+{count} more {what}" for count, what in ((len(counts) - rows, "rows"),
-                                                        (len(heads) - columns, "columns")) if count]
+    more = [
+        f"+{count} more {what}"
+        for count, what in ((len(counts) - rows, "rows"), (len(heads) - columns, "columns"))
+        if count
+    ]
     if more:
         text.append("\n" + fit(", ".join(more), width, ascii_only).rstrip(), FAINT)
     return text
@@ -334,8 +360,15 @@ def beside(texts: Sequence[Text], width: int, gap: int = 2) -> Text:
 
 
 def paired_table(
-    both_right: int, a_only: int, b_only: int, both_wrong: int, names: tuple[str, str], width: int, *,
-    colours: tuple[str, str] = ("", ""), ascii_only: bool = False,
+    both_right: int,
+    a_only: int,
+    b_only: int,
+    both_wrong: int,
+    names: tuple[str, str],
+    width: int,
+    *,
+    colours: tuple[str, str] = ("", ""),
+    ascii_only: bool = False,
 ) -> Text:
     """How often two models were right on the same items: a row for the first being right or wrong, a column for the
     second. The two cells that tell them apart, one alone being right, are in that one's colour."""
@@ -348,8 +381,10 @@ def paired_table(
     text.append(first + bar, FAINT).append(f"{b.center(2 * column + 3).rstrip()}\n{first}", colours[1])
     for verdict in ("right", "wrong"):
         text.append(bar, FAINT).append(verdict.rjust(column), colours[1])
-    rows = (("right", (both_right, FAINT), (a_only, f"bold {colours[0]}")),
-            ("wrong", (b_only, f"bold {colours[1]}"), (both_wrong, FAINT)))
+    rows = (
+        ("right", (both_right, FAINT), (a_only, f"bold {colours[0]}")),
+        ("wrong", (b_only, f"bold {colours[1]}"), (both_wrong, FAINT)),
+    )
     for verdict, *cells in rows:
         text.append("\n").append(f"{a} {verdict}", colours[0])
         for count, style in cells:

@@ -162,8 +162,14 @@ class ItemList(Painted, can_focus=True):
         used = sum(cell_len(text) for text, _ in answers)
         words = format.count(item["words"]) if item["words"] else format.MISSING
         start = clean(item["start"])
-        return [*pieces, *answers, (" " * (answers_width - used), ""), (f"{words:>7}", "faint"), ("  ", ""),
-                (start, "") if start else ("(imported without text)", "faint")]
+        return [
+            *pieces,
+            *answers,
+            (" " * (answers_width - used), ""),
+            (f"{words:>7}", "faint"),
+            ("  ", ""),
+            (start, "") if start else ("(imported without text)", "faint"),
+        ]
 
     @property
     def _label_width(self) -> int:
@@ -185,8 +191,10 @@ class ItemList(Painted, can_focus=True):
         self._top = max(0, min(self._top, self.total - self._height))
         seen = range(self._top, min(self.total, self._top + self._height))
         known = [item for index in seen if (item := self._item(index))]
-        answers = max((sum(cell_len(text) for text, _ in answer_cells(item, self._short, self._room))
-                       for item in known), default=0)
+        answers = max(
+            (sum(cell_len(text) for text, _ in answer_cells(item, self._short, self._room)) for item in known),
+            default=0,
+        )
         answers = max(6, answers)
         head = "answer" if not known or len(known[0]["answers"]) == 1 else "answers"
         heads = f"  {set_cell_size('true', self._label_width)}  {set_cell_size(head, answers)}  words  text"

@@ -22,10 +22,14 @@ WARN = "bold #ffb000"
 WARN_MARK = "!"
 # Landis and Koch 1977 name these bounds, except that what is near zero is called what it is.
 AGREEMENT = (
-    (-0.1, "less than by chance"), (0.1, "no more than by chance"), (0.2, "hardly more than by chance"),
-    (0.4, "a little more than by chance"), (0.6, "moderately, well above chance"),
-    (0.8, "on most of what chance leaves open"), (1.0, "almost always"),
-)  # fmt: skip
+    (-0.1, "less than by chance"),
+    (0.1, "no more than by chance"),
+    (0.2, "hardly more than by chance"),
+    (0.4, "a little more than by chance"),
+    (0.6, "moderately, well above chance"),
+    (0.8, "on most of what chance leaves open"),
+    (1.0, "almost always"),
+)
 MISTAKES = 5  # of a matrix too wide to show
 NOT_READ = "The answers have not been read yet: intervals, agreement and calibration follow."
 
@@ -74,12 +78,24 @@ def _short(label: str) -> str:
 def mistakes_text(labels: Sequence[str], confusion: Sequence[Sequence[int]], room: int) -> Text:
     """The most frequent wrong answers, in lines of `room` cells: what is said of a matrix of many classes."""
     heads = [*labels, "invalid"]
-    wrong = sorted(((count, sum(counts), labels[i], heads[j]) for i, counts in enumerate(confusion)
-                    for j, count in enumerate(counts) if i != j and count), key=lambda mistake: -mistake[0])
+    wrong = sorted(
+        (
+            (count, sum(counts), labels[i], heads[j])
+            for i, counts in enumerate(confusion)
+            for j, count in enumerate(counts)
+            if i != j and count
+        ),
+        key=lambda mistake: -mistake[0],
+    )
     text = Text(no_wrap=True)
     text.append(f"{len(labels)} classes; {'the most frequent mistakes' if wrong else 'no mistake'}\n", "dim")
-    each = max(6, min(max((cell_len(clean(label)) for _, _, *two in wrong[:MISTAKES] for label in two), default=6),
-                      (room - 27) // 2))
+    each = max(
+        6,
+        min(
+            max((cell_len(clean(label)) for _, _, *two in wrong[:MISTAKES] for label in two), default=6),
+            (room - 27) // 2,
+        ),
+    )
     for count, of, true, said in wrong[:MISTAKES]:
         text.append(f"{format.count(count):>5} of {format.count(of):<6} {fit(true, each)} taken for ")
         text.append(f"{fit(said, each).rstrip()}\n")
@@ -111,16 +127,24 @@ def facts_text(row: ResultRow, axis: tuple[float, float], ascii_only: bool = Fal
         text.append(f"{WARN_MARK} {results.UNTRAINED}: it answers at random, whatever it was asked\n", WARN)
     if row.n > 1:
         _spread(text, row, axis, ascii_only)
-    scores = [(name, getattr(row, field), row.macro_intervals.get(field)) for name, field in
-              (("prec.", "macro_precision"), ("recall", "macro_recall"), ("F1", "macro_f1"))]
+    scores = [
+        (name, getattr(row, field), row.macro_intervals.get(field))
+        for name, field in (("prec.", "macro_precision"), ("recall", "macro_recall"), ("F1", "macro_f1"))
+    ]
     if any(value is not None for _, value, _ in scores):
         for at, (name, value, interval) in enumerate(scores):
             text.append(("macro " if wide or not at else "  ") + (name.ljust(7) if wide else f"{name} "), "dim")
             text.append(format.score(value))
             text.append(f" {format.interval(*interval)}" if interval else "", "dim")
             if wide and at == 0:
-                text.append(f"   mean of the {row.n}" if row.n > 1 else "   95 % by bootstrap over the items"
-                            if interval else "", "dim")
+                text.append(
+                    f"   mean of the {row.n}"
+                    if row.n > 1
+                    else "   95 % by bootstrap over the items"
+                    if interval
+                    else "",
+                    "dim",
+                )
             text.append("\n" if wide or at == len(scores) - 1 else "")
     pieces = []
     if row.brier is not None:
@@ -173,8 +197,10 @@ def gathered(sentences: Iterable[str]) -> list[str]:
     for sentence in sentences:
         head, _, rest = sentence.partition(": ")
         found.setdefault(head, []).append(rest)
-    return [f"{head}: {rests[0]}" + (f"; and of {len(rests) - 1} more" if len(rests) > 1 else "") if any(rests)
-            else head for head, rests in found.items()]
+    return [
+        f"{head}: {rests[0]}" + (f"; and of {len(rests) - 1} more" if len(rests) > 1 else "") if any(rests) else head
+        for head, rests in found.items()
+    ]
 
 
 def _peak(row: ResultRow) -> str:

@@ -47,7 +47,8 @@ class ResultTable(Rows, inherit_bindings=False):
     STYLES: ClassVar[tuple[str, ...]] = (*Rows.STYLES, *MARK_STYLES.values())
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{name}" for name in (*STYLES, "cursor")}
     DEFAULT_CSS = "\n".join(
-        f"ResultTable > .rows--{name} {{ color: {colour}; }}" for colour, name in MARK_STYLES.items())
+        f"ResultTable > .rows--{name} {{ color: {colour}; }}" for colour, name in MARK_STYLES.items()
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),
@@ -72,8 +73,10 @@ class ResultTable(Rows, inherit_bindings=False):
     def show(self, heads: Sequence[Head], rows: Sequence[TableRow]) -> None:
         """Show these rows; the cursor stays on its key."""
         self._heads, self.rows = heads, rows
-        self._widths = [max([cell_len(head.text), head.least, *(_width(row.cells[at]) for row in rows)])
-                        for at, head in enumerate(heads)]
+        self._widths = [
+            max([cell_len(head.text), head.least, *(_width(row.cells[at]) for row in rows)])
+            for at, head in enumerate(heads)
+        ]
         self.first = min(self.first, self._furthest(self.size.width))
         self.update()
 
@@ -129,7 +132,8 @@ class ResultTable(Rows, inherit_bindings=False):
         if 0 < column < first:
             first = column
         while first < column and sum(self._widths[at] + len(GAP) for at in range(first, column + 1)) > (
-                self.size.width - 1 - self._widths[0]):
+            self.size.width - 1 - self._widths[0]
+        ):
             first += 1
         self._shift_to(first)
 

@@ -15,8 +15,14 @@ from labtui.sanitize import clean
 from labtui.widgets.bars import Line
 from labtui.widgets.run_table import GLYPHS
 
-COLOURS = {RUNNING: "bold #4ea1ff", QUEUED: "#ffb000", FINISHED: "#3ddc84", FAILED: "bold #ff5f5f",
-           STOPPED: "#ffb000", LOST: "bold #ff5f5f"}
+COLOURS = {
+    RUNNING: "bold #4ea1ff",
+    QUEUED: "#ffb000",
+    FINISHED: "#3ddc84",
+    FAILED: "bold #ff5f5f",
+    STOPPED: "#ffb000",
+    LOST: "bold #ff5f5f",
+}
 
 
 def state_text(run: RunView) -> Text:
@@ -45,8 +51,10 @@ def where(run: RunView) -> list[str]:
         if isinstance(run.end, ev.Stopped) and run.end.step:
             parts.append(f"at step {format.count(run.end.step)}/{format.count(run.end.total)}")
         if run.accuracy is not None:
-            parts.append(f"{clean(run.end.split) or 'validation'} accuracy {format.score(run.accuracy)}"
-                         + (f" on {format.count(run.end.items)}" if run.end.items else ""))
+            parts.append(
+                f"{clean(run.end.split) or 'validation'} accuracy {format.score(run.accuracy)}"
+                + (f" on {format.count(run.end.items)}" if run.end.items else "")
+            )
         parts.append(f"took {format.duration(run.end.seconds)}")
     return parts
 
@@ -112,8 +120,11 @@ def summary_text(run: RunView, width: int) -> Text:
             of = f"{format.bytes_text(run.done)} of {format.bytes_text(run.total)}" if run.total else ""
         fact("phase", f"{run.phase}  {of}".rstrip())
         if share is not None:
-            lines.append(Text.assemble(" " * 18, (bar(share, min(40, max(8, width - 24))), COLOURS[RUNNING]),
-                                       f" {format.percent(share)}"))
+            lines.append(
+                Text.assemble(
+                    " " * 18, (bar(share, min(40, max(8, width - 24))), COLOURS[RUNNING]), f" {format.percent(share)}"
+                )
+            )
         if run.eta_s is not None:
             fact("ETA", format.duration(run.eta_s))
     if run.state == LOST:
@@ -127,8 +138,11 @@ def summary_text(run: RunView, width: int) -> Text:
         fact("scored on", f"{format.count(scored.items)} items of {clean(scored.split)}")
         for name, value in scored.scores.items():
             if isinstance(value, float):
-                fact(clean(str(name)).replace("_", " ").replace("macro f1", "macro F1"), format.score(value),
-                     "bold" if name == "accuracy" else "")
+                fact(
+                    clean(str(name)).replace("_", " ").replace("macro f1", "macro F1"),
+                    format.score(value),
+                    "bold" if name == "accuracy" else "",
+                )
         lines.append(Text())
         lines += confusion_lines(scored.labels, scored.confusion)
     if end is not None and not run.alive:
@@ -136,8 +150,12 @@ def summary_text(run: RunView, width: int) -> Text:
         fact("took", format.duration(end.seconds))
         if end.items_per_s:
             fact("scoring", format.rate(end.items_per_s, "items"))
-        fact("peak memory", format.bytes_text(end.memory_peak_bytes or end.host_memory_peak_bytes)
-             if end.memory_peak_bytes or end.host_memory_peak_bytes else "")
+        fact(
+            "peak memory",
+            format.bytes_text(end.memory_peak_bytes or end.host_memory_peak_bytes)
+            if end.memory_peak_bytes or end.host_memory_peak_bytes
+            else "",
+        )
     return Text("\n").join(lines)
 
 

@@ -82,8 +82,16 @@ class RunTable(Rows):
             head = f"{GLYPHS[run.state]} {run.state or '...':<8} "
             room = width - len(head) - 6 - len(said) - 2
             name = shortened(run.experiment, max(4, room))
-            yield Row(run.name, ((" ", ""), (head, style), (f"{run.short[:4]:<4} ", "faint"), (f"{name} ", "name"),
-                                 (said, "name" if run.state != RUNNING else style)))
+            yield Row(
+                run.name,
+                (
+                    (" ", ""),
+                    (head, style),
+                    (f"{run.short[:4]:<4} ", "faint"),
+                    (f"{name} ", "name"),
+                    (said, "name" if run.state != RUNNING else style),
+                ),
+            )
 
 
 class ExperimentList(Rows):

@@ -68,8 +68,9 @@ def test_the_encoder_is_held_against_the_studys_loop(figures: dict[str, Any]) ->
 
 def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(tmp_path, small=True)
-    part = Part("ladder", "tune", "mistral", {"precision": "float32", "training.batch_size": 8,
-                                              "training.accumulation": 1})  # fmt: skip
+    part = Part(
+        "ladder", "tune", "mistral", {"precision": "float32", "training.batch_size": 8, "training.accumulation": 1}
+    )
     write_model(place.model(part), "mistral", small=True)
     train = gpu.adapters.AdapterTuning.train
 
@@ -107,8 +108,9 @@ def test_what_fails_or_no_longer_fits_is_said_and_figures_from_before_stay(
     gpu.run(Place(tmp_path, small=False), list(PARTS[:2]), 0.1, found, lambda: None)
     assert found["parts"]["mistral-lora"]["skipped"].endswith("it needs some 45")
     assert found["parts"]["mistral-zero-shot"] == {"flops_per_s": 1.0}
-    assert "| mistral-lora | 6 s were left" in gpu.text({"machine": {}, "parts": {
-        "mistral-lora": found["parts"]["mistral-lora"]}})  # fmt: skip
+    assert "| mistral-lora | 6 s were left" in gpu.text(
+        {"machine": {}, "parts": {"mistral-lora": found["parts"]["mistral-lora"]}}
+    )
 
 
 def test_a_card_is_known_by_the_first_name_that_stands_in_its_own() -> None:

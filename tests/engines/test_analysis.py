@@ -54,10 +54,14 @@ def test_answers_are_those_of_the_study(home: Home, start: Start) -> None:
     rows = [row(folder, repeat=n) for n in range(2)]
     query = {"rows": rows, "which": "wrong", "label": "", "fewest_words": 0, "most_words": 0, "offset": 0, "limit": 2}
     questions: list[tuple[str, dict[str, Any]]] = [
-        ("measure", {"run": folder.name}), ("spread", {"rows": rows}), ("compare", {"rows": rows, "names": ["A", "B"]}),
-        ("repeats", {"run": folder.name, "variant": ""}), ("items", {"query": query}),
-        ("item", {"run": folder.name, "hash": "0" * 64}), ("disagreement", {"source": "quickstart", "engine": "qlora"}),
-    ]  # fmt: skip
+        ("measure", {"run": folder.name}),
+        ("spread", {"rows": rows}),
+        ("compare", {"rows": rows, "names": ["A", "B"]}),
+        ("repeats", {"run": folder.name, "variant": ""}),
+        ("items", {"query": query}),
+        ("item", {"run": folder.name, "hash": "0" * 64}),
+        ("disagreement", {"source": "quickstart", "engine": "qlora"}),
+    ]
     assert {what for what, _ in questions} == set(analysis.QUESTIONS)
     for what, arguments in questions:
         expected = json.loads(json.dumps(getattr(here, what)(**arguments)))
@@ -94,8 +98,10 @@ def test_it_ends_with_its_input_even_while_it_works(home: Home, start: Start) ->
     process.stdin.close()
     assert process.wait(timeout=20) == 0
     folder = answered(home, [N, P], [N, P])
-    busy = start("from engines.runs import folder; import os, time\n"
-                 "os.fsync = lambda fd: (print('stored', file=sys.stderr, flush=True), time.sleep(60))")  # fmt: skip
+    busy = start(
+        "from engines.runs import folder; import os, time\n"
+        "os.fsync = lambda fd: (print('stored', file=sys.stderr, flush=True), time.sleep(60))"
+    )
     assert busy.stdin and busy.stderr
     busy.stdin.write(json.dumps({"id": 1, "ask": "measure", "with": {"run": folder.name}}).encode() + b"\n")
     busy.stdin.flush()

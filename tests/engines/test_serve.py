@@ -79,9 +79,10 @@ def test_the_second_answer_comes_at_once_and_the_run_stays_as_it_was(home: Home,
 def test_one_worker_answers_for_every_repeat_of_a_run_with_the_model_loaded_once(home: Home, tmp_path: Path) -> None:
     path = language_models.write(tmp_path / "gemma", "gemma")
     config = prompting.Config(
-        model=Model(name=str(path)), data=Data(source="quickstart", train=0, validation=0, test=2),
+        model=Model(name=str(path)),
+        data=Data(source="quickstart", train=0, validation=0, test=2),
         prompt=prompting.Prompting(varies="template", repeats=2, max_length=60),
-    )  # fmt: skip
+    )
     folder = RunFolder.create(home, catalog.Experiment("p", "prompting", "P", "t", config, frozenset()).document())
     report = Reporter(folder)
     prompting.run(config, report)

@@ -93,7 +93,8 @@ def test_typed_text_becomes_a_value_of_the_right_type(name: str, text: str, valu
         ("training.epochs", ""),
         ("fast", "perhaps"),
         ("training.learning_rate", "nan"),
-        ("share", "half"), ("share", "0,5"),
+        ("share", "half"),
+        ("share", "0,5"),
     ],
 )
 def test_text_that_does_not_fit_is_refused(name: str, text: str) -> None:

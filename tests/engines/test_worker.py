@@ -58,9 +58,7 @@ def test_a_run_leaves_its_answers_as_columns(in_process: None, bag: RunFolder) -
     assert bag.predictions_columns.stat().st_mtime_ns == stored, "they fit, nothing was built anew"
 
 
-def test_no_fault_of_the_columns_costs_a_run(
-    in_process: None, bag: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_fault_of_the_columns_costs_a_run(in_process: None, bag: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(folder: RunFolder) -> None:
         raise MemoryError("too many")
 

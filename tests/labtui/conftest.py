@@ -20,13 +20,30 @@ def finished(home: Home) -> Callable[..., RunFolder]:
     `confusion` says."""
 
     def make(
-        experiment: str, confusion: list[list[int]], engine: str = "bag_of_words", model: str = "tiny",
-        labels: list[str] = LABELS, split: str = "test", before: list[list[int]] | None = None, seed: int = 0,
-        settings: dict[str, Any] | None = None, repeats: list[list[list[int]]] | None = None,
-        varied: str = "exemplars", untrained_head: bool = False,
+        experiment: str,
+        confusion: list[list[int]],
+        engine: str = "bag_of_words",
+        model: str = "tiny",
+        labels: list[str] = LABELS,
+        split: str = "test",
+        before: list[list[int]] | None = None,
+        seed: int = 0,
+        settings: dict[str, Any] | None = None,
+        repeats: list[list[list[int]]] | None = None,
+        varied: str = "exemplars",
+        untrained_head: bool = False,
     ) -> RunFolder:
-        folder = RunFolder.create(home, {"engine": engine, "title": f"Title of {experiment}", "family": "quickstart",
-                                         "experiment": experiment, "seed": seed, **(settings or {})})
+        folder = RunFolder.create(
+            home,
+            {
+                "engine": engine,
+                "title": f"Title of {experiment}",
+                "family": "quickstart",
+                "experiment": experiment,
+                "seed": seed,
+                **(settings or {}),
+            },
+        )
         report = Reporter(folder)
         report.model = model
         report.started("cpu", 0, "", {})

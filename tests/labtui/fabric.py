@@ -47,8 +47,9 @@ def started() -> list[ev.Event]:
 
 def steps(first: int, last: int, total: int = 100, **more: Any) -> list[ev.Event]:
     """Training steps, the loss being 1 / step."""
-    return [ev.Step(n, total, n / total, 1.0 / n, 1e-4, **{"examples_per_s": 80.0, **more})
-            for n in range(first, last + 1)]
+    return [
+        ev.Step(n, total, n / total, 1.0 / n, 1e-4, **{"examples_per_s": 80.0, **more}) for n in range(first, last + 1)
+    ]
 
 
 def validated(step: int | None, accuracy: float = 0.85, labels: tuple[str, str] = ("negative", "positive")) -> ev.Event:
@@ -56,6 +57,13 @@ def validated(step: int | None, accuracy: float = 0.85, labels: tuple[str, str] 
 
 
 def finished(accuracy: float = 0.9, **more: Any) -> ev.Event:
-    values = {"model": "tiny:distilbert", "scores": {"accuracy": accuracy}, "split": "test", "items": 100,
-              "labels": ["negative", "positive"], "confusion": MATRIX, "seconds": 12.0}
+    values = {
+        "model": "tiny:distilbert",
+        "scores": {"accuracy": accuracy},
+        "split": "test",
+        "items": 100,
+        "labels": ["negative", "positive"],
+        "confusion": MATRIX,
+        "seconds": 12.0,
+    }
     return ev.Finished(**{**values, **more})

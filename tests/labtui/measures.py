@@ -27,37 +27,69 @@ def measures(of: Row, confusion: list[list[int]], value: str = "") -> Measures:
         return {"value": scores[name], "low": scores[name] - 0.01, "high": scores[name] + 0.01}
 
     return {
-        "row": of, "value": value, "items": items, "correct": correct, "invalid": sum(line[2] for line in confusion),
-        "accuracy": {"value": correct / items, "low": low, "high": high}, "accuracy_answered": None, "recall": {},
-        "precision": {}, "macro_precision": macro("macro_precision"), "macro_recall": macro("macro_recall"),
-        "macro_f1": macro("macro_f1"), "brier": 0.125, "calibration_error": 0.0625, "reliability": [],
+        "row": of,
+        "value": value,
+        "items": items,
+        "correct": correct,
+        "invalid": sum(line[2] for line in confusion),
+        "accuracy": {"value": correct / items, "low": low, "high": high},
+        "accuracy_answered": None,
+        "recall": {},
+        "precision": {},
+        "macro_precision": macro("macro_precision"),
+        "macro_recall": macro("macro_recall"),
+        "macro_f1": macro("macro_f1"),
+        "brier": 0.125,
+        "calibration_error": 0.0625,
+        "reliability": [],
         "confusion": confusion,
-    }  # fmt: skip
+    }
 
 
 def spread(rows: list[Row], accuracies: list[float], same_items: bool = True) -> Spread:
     return {
-        "rows": rows, "accuracies": accuracies, "mean": sum(accuracies) / len(accuracies), "sd": None,
-        "lowest": min(accuracies), "highest": max(accuracies), "same_items": same_items,
-        "interval": (0.71, 0.79) if same_items else None, "kappa": 0.25 if same_items else None,
-        "all_agree": 0.5 if same_items else None, "flips": 50 if same_items else None,
-    }  # fmt: skip
+        "rows": rows,
+        "accuracies": accuracies,
+        "mean": sum(accuracies) / len(accuracies),
+        "sd": None,
+        "lowest": min(accuracies),
+        "highest": max(accuracies),
+        "same_items": same_items,
+        "interval": (0.71, 0.79) if same_items else None,
+        "kappa": 0.25 if same_items else None,
+        "all_agree": 0.5 if same_items else None,
+        "flips": 50 if same_items else None,
+    }
 
 
 def run_measures(
-    run: str, repeats: list[list[list[int]]], before: list[list[int]] | None = None, varied: str = "",
-    warnings: Sequence[tuple[str, str]] = (), same_items: bool = True, tuning: Sequence[tuple[str, str]] = (),
+    run: str,
+    repeats: list[list[list[int]]],
+    before: list[list[int]] | None = None,
+    varied: str = "",
+    warnings: Sequence[tuple[str, str]] = (),
+    same_items: bool = True,
+    tuning: Sequence[tuple[str, str]] = (),
 ) -> RunMeasures:
     own = [measures(row(run, "", at), table, f"rows {at}" if varied else "") for at, table in enumerate(repeats)]
     found = [*own, *([measures(row(run, "original"), before)] if before else [])]
-    told: list[Warning] = [{"figure": figure, "text": text, "variant": variant}
-                           for variant, some in ((None, warnings), ("", tuning)) for figure, text in some]
+    told: list[Warning] = [
+        {"figure": figure, "text": text, "variant": variant}
+        for variant, some in ((None, warnings), ("", tuning))
+        for figure, text in some
+    ]
     several = spread([m["row"] for m in own], [m["accuracy"]["value"] for m in own], same_items)
     return {
-        "run": run, "labels": LABELS, "test_set": "t", "varied": varied, "measures": found,
-        "spreads": {"": several} if len(own) > 1 else {}, "validation": [], "estimate_bytes": 3 * 2**30,
+        "run": run,
+        "labels": LABELS,
+        "test_set": "t",
+        "varied": varied,
+        "measures": found,
+        "spreads": {"": several} if len(own) > 1 else {},
+        "validation": [],
+        "estimate_bytes": 3 * 2**30,
         "warnings": told,
-    }  # fmt: skip
+    }
 
 
 class FakeAnalyst:

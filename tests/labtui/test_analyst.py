@@ -59,8 +59,15 @@ def test_its_answers_are_those_of_the_study(home: Home, analyst: Analyst) -> Non
     assert analyst.repeats(folder.name)["agreement"] == here.repeats(folder.name, "")["agreement"]
     assert analyst.spread(rows)["kappa"] == here.spread(rows)["kappa"]
     assert analyst.item(folder.name, item_hash(4)) == here.item(folder.name, item_hash(4))
-    query: ItemQuery = {"rows": rows, "which": "disagree", "label": "", "fewest_words": 0, "most_words": 0,
-                        "offset": 0, "limit": 5}  # fmt: skip
+    query: ItemQuery = {
+        "rows": rows,
+        "which": "disagree",
+        "label": "",
+        "fewest_words": 0,
+        "most_words": 0,
+        "offset": 0,
+        "limit": 5,
+    }
     assert analyst.items(query) == here.items(query)
     assert analyst.disagreement("quickstart", "bag_of_words") == {"share": None, "pairs": 0}
 
@@ -119,9 +126,7 @@ def test_a_process_that_cannot_live_is_reported_with_its_last_words(
     assert log.text == "out of order\n"
 
 
-def test_a_fault_is_a_sentence_for_the_user_and_a_traceback_for_the_log(
-    home: Home, analyst: Analyst, log: Log
-) -> None:
+def test_a_fault_is_a_sentence_for_the_user_and_a_traceback_for_the_log(home: Home, analyst: Analyst, log: Log) -> None:
     with pytest.raises(UserError, match="^spread failed: TypeError"):
         analyst.spread(3)  # type: ignore[arg-type]
     assert log.text.startswith("Traceback")

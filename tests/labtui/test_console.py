@@ -51,8 +51,10 @@ async def test_a_real_engine_is_launched_watched_compared_and_asked(home: Home) 
         await until(pilot, lambda: isinstance(app.screen, ClassifyScreen) and app.screen.models.selected == [run.name])
         classify = app.screen
         assert isinstance(classify, ClassifyScreen)
-        for text, label in (("wonderful, moving and beautifully acted", "positive"),
-                            ("dull, tedious and badly acted", "negative")):
+        for text, label in (
+            ("wonderful, moving and beautifully acted", "positive"),
+            ("dull, tedious and badly acted", "negative"),
+        ):
             classify.area.text = text
             await pilot.press("ctrl+s")
             await until(pilot, lambda: classify._verdicts[run.name].done, timeout_s=60)

@@ -174,8 +174,13 @@ def test_a_broken_experiment_says_what_is_wrong_and_hides_no_other(reader: Reade
 
 
 def test_foreign_text_is_cleaned_where_it_enters(home: Home, reader: Reader) -> None:
-    run = make_run(home, *started(), ev.Note("a \x1b]52;c;QQ==\x07[/i] note\x1b[2J"), validated(1),
-                   experiment="x\x1b[31m[@click=app.quit]y")
+    run = make_run(
+        home,
+        *started(),
+        ev.Note("a \x1b]52;c;QQ==\x07[/i] note\x1b[2J"),
+        validated(1),
+        experiment="x\x1b[31m[@click=app.quit]y",
+    )
     reader.feed.follow(run.name)
     reader.feed.start()
     reader.until(lambda: reader.runs.get(run.name) and reader.runs[run.name].state and reader.lines.get(run.name))
@@ -188,5 +193,8 @@ def test_a_failure_is_told_with_the_end_of_its_traceback_and_the_hint() -> None:
     failed = ev.Failed("OutOfMemoryError", "no memory", trace, "lower training.batch_size")
     lines = log_lines(ev.Record(0, 0.0, failed, {}))
     assert [line.text for line in lines[-3:]] == [
-        "line 49", "failed: OutOfMemoryError: no memory", "hint: lower training.batch_size"]
+        "line 49",
+        "failed: OutOfMemoryError: no memory",
+        "hint: lower training.batch_size",
+    ]
     assert lines[0].text == "line 38"

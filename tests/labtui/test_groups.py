@@ -32,9 +32,15 @@ def test_runs_that_differ_in_seed_and_title_alone_are_one_group(home: Home, fini
     assert "newest of 2 runs" in groups.answers_name(group)
 
 
-@pytest.mark.parametrize("change", [
-    {"experiment": "b"}, {"engine": "other"}, {"data": {"train": 7}}, {"training": {"epochs": 2}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"experiment": "b"},
+        {"engine": "other"},
+        {"data": {"train": 7}},
+        {"training": {"epochs": 2}},
+    ],
+)
 def test_any_other_setting_makes_another_group(home: Home, finished: Finished, change: dict[str, object]) -> None:
     settings = {"data": {"train": 6}, "training": {"epochs": 1}}
     finished("a", GOOD, settings=settings)
@@ -54,8 +60,10 @@ def test_the_peak_of_a_group_is_never_one_of_another_kind_of_memory(home: Home, 
     finished("a", GOOD, seed=1)
     finished("a", GOOD, seed=2)
     newest, older = results.collect(home)
-    rows = [replace(newest, memory_peak_bytes=5, memory_on_host=False),
-            replace(older, memory_peak_bytes=9, memory_on_host=True)]
+    rows = [
+        replace(newest, memory_peak_bytes=5, memory_on_host=False),
+        replace(older, memory_peak_bytes=9, memory_on_host=True),
+    ]
     (group,), (turned,) = gather(rows), gather(rows[::-1])
     assert [(g.memory_peak_bytes, g.memory_on_host) for g in (group, turned)] == [(5, False), (9, True)]
 
@@ -98,7 +106,12 @@ def test_in_a_group_of_runs_with_repeats_the_runs_are_what_is_counted(home: Home
     assert groups.spread_questions([group]) == {}, "which of a run's answers would agree with the other run's?"
     opened = {group.key, group.children[0].key}
     assert [(line.depth, line.last) for line in lines([group], opened)] == [
-        (0, False), (1, False), (2, False), (2, True), (1, True)]
+        (0, False),
+        (1, False),
+        (2, False),
+        (2, True),
+        (1, True),
+    ]
     names = [groups.line_name(line, short=True) for line in lines([group], opened)]
     assert names[0] == "a" and names[1].rpartition(" ")[0].endswith(" seed") and names[2] == "repeat 1 rows 0"
 
@@ -117,8 +130,7 @@ def test_a_tuned_model_and_the_one_before_tuning_are_never_one_group(home: Home,
     for seed in (1, 2):
         finished("a", GOOD, before=POOR, seed=seed)
     tuned, before = tree(home)
-    assert [(top.variant, top.n, top.accuracy) for top in (tuned, before)] == [
-        ("", 2, 0.9), (results.BEFORE, 2, 0.6)]
+    assert [(top.variant, top.n, top.accuracy) for top in (tuned, before)] == [("", 2, 0.9), (results.BEFORE, 2, 0.6)]
     assert tuned.key != before.key
     assert groups.answers_of(before) == row(before.run, "original")
     assert {rows[0]["variant"] for rows in groups.spread_questions([tuned, before]).values()} == {"", "original"}
@@ -144,8 +156,12 @@ def test_what_the_answers_say_is_filled_in(home: Home, finished: Finished) -> No
     assert (tuned.brier, tuned.calibration_error, tuned.estimate_bytes) == (0.125, 0.0625, 3 * 2**30)
     assert tuned.macro_intervals["macro_f1"] == pytest.approx((0.89, 0.91))
     assert tuned.interval == rows[0].interval and before.accuracy == 0.6
-    assert dict(tuned.warnings) == {"training_seconds": "it rose", "invalid": "too many", "items": "few",
-                                    "accuracy": "leak"}  # fmt: skip
+    assert dict(tuned.warnings) == {
+        "training_seconds": "it rose",
+        "invalid": "too many",
+        "items": "few",
+        "accuracy": "leak",
+    }
     assert dict(before.warnings) == {"invalid": "too many", "items": "few"}, "nothing of the tuning that came after"
 
 

@@ -29,8 +29,12 @@ class Asked(Client):
     def classify(self, texts: list[str], timeout_s: float = 0, idle_s: float = 0, repeat: int = 0) -> Reply:
         def answer(text: str) -> dict[str, Any]:
             good = "good" in text
-            return {"label": "positive" if good else "invalid", "probabilities": [1 / 3, 2 / 3] if good else [],
-                    "tokens_read": 2, "tokens_total": len(text.split())}
+            return {
+                "label": "positive" if good else "invalid",
+                "probabilities": [1 / 3, 2 / 3] if good else [],
+                "tokens_read": 2,
+                "tokens_total": len(text.split()),
+            }
 
         return Reply([answer(text) for text in texts], 1.0, "cpu")
 
@@ -49,8 +53,14 @@ def test_every_review_gets_a_row_in_the_order_of_the_file(home: Home, reviews: P
     assert predict.predict(home, run, reviews, "", "csv", output, said.append) == COUNT
     rows = list(csv.DictReader(io.StringIO(output.getvalue())))
     assert [row["row"] for row in rows] == [str(n) for n in range(COUNT)] and "\r" not in output.getvalue()
-    assert rows[1] == {"row": "1", "label": "positive", "p_negative": "0.333333", "p_positive": "0.666667",
-                       "tokens_read": "2", "tokens_total": "3"}
+    assert rows[1] == {
+        "row": "1",
+        "label": "positive",
+        "p_negative": "0.333333",
+        "p_positive": "0.666667",
+        "tokens_read": "2",
+        "tokens_total": "3",
+    }
     assert rows[0]["label"] == "invalid" and rows[0]["p_positive"] == ""
     assert any('"review"' in line for line in said) and said[-1] == f"{COUNT} of {COUNT} reviews"
 

@@ -71,8 +71,17 @@ def answered(home: Home) -> Answered:
     """A finished run with answers to the same 40 items, right on `correct` of them: `answered("a", 30)`."""
 
     def make(experiment: str, correct: int, model: str = "tiny", label: str = "positive", epochs: int = 0) -> RunFolder:
-        folder = RunFolder.create(home, {"engine": "bag_of_words", "title": "t", "family": "f",
-                                         "experiment": experiment, "seed": 3, "data": {"source": "reviews.csv"}})
+        folder = RunFolder.create(
+            home,
+            {
+                "engine": "bag_of_words",
+                "title": "t",
+                "family": "f",
+                "experiment": experiment,
+                "seed": 3,
+                "data": {"source": "reviews.csv"},
+            },
+        )
         labels = ["negative", label]
         items = [Example(f"review {n}", n % 2, n, f"{n:064}") for n in range(40)]
         right = set(Random(correct).sample(range(40), correct))
@@ -81,8 +90,9 @@ def answered(home: Home) -> Answered:
         report_to.model = model
         report_to.started("cpu", 3, "abc", {"torch": "2.13.0", "labtui": "0.1.0"})
         for epoch in range(1, epochs + 1):
-            scoring.report_validation(report_to, [0, 1], labels, [[0.9, 0.1], [0.4, 0.6]], loss=1 / epoch, step=epoch,
-                                      epoch=float(epoch))
+            scoring.report_validation(
+                report_to, [0, 1], labels, [[0.9, 0.1], [0.4, 0.6]], loss=1 / epoch, step=epoch, epoch=float(epoch)
+            )
         data.write_items(folder, items, labels)
         scoring.conclude(report_to, items, labels, given, tokens_read=[5] * 40)
         report_to.finished()
@@ -96,8 +106,10 @@ def answered(home: Home) -> Answered:
 def executions(home: Home, tmp_path: Path) -> RunFolder:
     path = tmp_path / "theirs.csv"
     draw = Random(1)
-    path.write_text("label,run1,run2,run3\n" + "".join(
-        ",".join(str(draw.randrange(2)) for _ in range(4)) + "\n" for _ in range(200)))  # fmt: skip
+    path.write_text(
+        "label,run1,run2,run3\n"
+        + "".join(",".join(str(draw.randrange(2)) for _ in range(4)) + "\n" for _ in range(200))
+    )
     return foreign.import_file(home, path, Silent(), name="theirs", varied="head", model="Gemma-2b")
 
 

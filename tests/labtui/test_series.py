@@ -29,8 +29,12 @@ def test_steps_and_validations_become_points_by_step() -> None:
 
 def test_a_test_score_and_a_validation_without_a_step_are_no_points() -> None:
     curves = Curves()
-    curves.apply([record(ev.Evaluated("test", 10, {"accuracy": 0.9}, [], [], None, 3)),
-                  record(ev.Evaluated("validation", 10, {"accuracy": 0.9}, [], []))])
+    curves.apply(
+        [
+            record(ev.Evaluated("test", 10, {"accuracy": 0.9}, [], [], None, 3)),
+            record(ev.Evaluated("validation", 10, {"accuracy": 0.9}, [], [])),
+        ]
+    )
     assert curves.take() == (True, {})
 
 

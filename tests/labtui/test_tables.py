@@ -96,8 +96,10 @@ def test_escape_sequences_of_a_run_reach_no_export(home: Home, finished: Finishe
 
 
 def test_latex_sets_every_character_as_it_is_written() -> None:
-    assert tables.latex(EVIL) == (r"50 \% of \$x\_1 \& \{y\} \#2 \textasciitilde{} \textasciicircum{} "
-                                   r"\textbackslash{} \textless{}b\textgreater{}")
+    assert tables.latex(EVIL) == (
+        r"50 \% of \$x\_1 \& \{y\} \#2 \textasciitilde{} \textasciicircum{} "
+        r"\textbackslash{} \textless{}b\textgreater{}"
+    )
     assert tables.latex("0.957–0.979") == "0.957--0.979"
 
 
@@ -110,7 +112,10 @@ def test_a_latex_table_is_whole_escaped_and_has_the_notes_of_published_rows(home
     assert spec and len(body) == 1 + 1 + 7
     assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {len(spec.group(1)) - 1}
     assert [line for line in lines if line.startswith("\\") and "rule" in line] == [
-        r"\toprule", r"\midrule", r"\bottomrule"]
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+    ]
     assert "rec. neg\\_a" in body[0] and "rec. pos\\&b" in body[0] and r"\textbackslash{}" in body[1]
     unescaped = re.sub(r"\\[&%$#_{}]", "", text)
     assert not set("$#_").intersection(unescaped.partition(r"\begin{tabular}")[2])

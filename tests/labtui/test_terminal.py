@@ -30,11 +30,20 @@ sys.exit(app.return_code)
 LEAVES_ALTERNATE_SCREEN, SHOWS_CURSOR, LEAVES_MOUSE = b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l"
 
 
-@pytest.mark.parametrize(("environment", "expected"), [
-    ({}, False), ({"LANG": "en_US.UTF-8"}, False), ({"LANG": "C.utf8"}, False), ({"LANG": "de_DE.ISO-8859-1"}, True),
-    ({"LC_ALL": "C", "LANG": "en_US.UTF-8"}, True), ({"TERM": "linux"}, True), ({"LABTUI_ASCII": "1"}, True),
-    ({"LABTUI_ASCII": "0", "LANG": "C"}, False), ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, True),
-])
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, False),
+        ({"LANG": "en_US.UTF-8"}, False),
+        ({"LANG": "C.utf8"}, False),
+        ({"LANG": "de_DE.ISO-8859-1"}, True),
+        ({"LC_ALL": "C", "LANG": "en_US.UTF-8"}, True),
+        ({"TERM": "linux"}, True),
+        ({"LABTUI_ASCII": "1"}, True),
+        ({"LABTUI_ASCII": "0", "LANG": "C"}, False),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, True),
+    ],
+)
 def test_ascii_is_for_those_who_ask_and_terminals_without_more(environment: dict[str, str], expected: bool) -> None:
     assert wants_ascii(environment) is expected
 

@@ -83,8 +83,9 @@ def answered(
     report = Reporter(folder)
     report.started("cpu", 0, "", {})
     for step, (epoch, loss) in enumerate(validated, 1):
-        report.evaluated("validation", {"accuracy": 0.5}, list(labels), confusion(truth), loss=loss, step=10 * step,
-                         epoch=epoch)  # fmt: skip
+        report.evaluated(
+            "validation", {"accuracy": 0.5}, list(labels), confusion(truth), loss=loss, step=10 * step, epoch=epoch
+        )
     found: list[str] = []
     if original is not None:
         found += lines(original, model="original") + lines(repeats[0], model="tuned")

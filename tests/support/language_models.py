@@ -27,9 +27,12 @@ def tokenizer(chat: bool) -> Any:
     found.train_from_iterator([r.text for r in corpus.generate(200, seed=3)] + [words] * 50, trainer)
     found.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=found, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+        tokenizer_object=found,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
         chat_template=CHAT if chat else None,
-    )  # fmt: skip
+    )
 
 
 def write(folder: Path, kind: str, chat: bool = False, **more: Any) -> Path:
@@ -39,10 +42,19 @@ def write(folder: Path, kind: str, chat: bool = False, **more: Any) -> Path:
 
     words = tokenizer(chat)
     shape: dict[str, Any] = {
-        "vocab_size": len(words), "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32, "max_position_embeddings": 256,
-        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.1,
-    }  # fmt: skip
+        "vocab_size": len(words),
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 32,
+        "max_position_embeddings": 256,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "initializer_range": 0.1,
+    }
     classes = {"mistral": (MistralConfig, MistralForCausalLM), "gemma": (GemmaConfig, GemmaForCausalLM)}
     make_config, make_model = classes[kind]
     torch.manual_seed(1)

@@ -54,9 +54,17 @@ def build_distilbert(target: Path, report_line: Callable[[str], None]) -> dict[s
     tokenizer = _wordpiece(_cleaned(review) for review in opinions + reviews)
     torch.manual_seed(corpus.PRETRAINING_SEED)
     config = DistilBertConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=_LENGTH_MAX, dim=128, hidden_dim=512, n_layers=3, n_heads=4,
-        dropout=0.0, attention_dropout=0.0, initializer_range=0.06, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        max_position_embeddings=_LENGTH_MAX,
+        dim=128,
+        hidden_dim=512,
+        n_layers=3,
+        n_heads=4,
+        dropout=0.0,
+        attention_dropout=0.0,
+        initializer_range=0.06,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     model = DistilBertForMaskedLM(config)
     parameters = model.num_parameters()
     report_line(f"vocabulary {len(tokenizer)}, {parameters} parameters")
@@ -66,12 +74,16 @@ def build_distilbert(target: Path, report_line: Callable[[str], None]) -> dict[s
     model.distilbert.config.attention_dropout = 0.1
     size_bytes = training.save(model.distilbert, tokenizer, target)
     figures = {
-        "opinions": len(opinions), "reviews": len(reviews), "steps": _STEPS,
-        "parameters": parameters, "vocabulary": len(tokenizer),
-        "masked_loss": masked_loss, "polarity_loss": polarity_loss,
+        "opinions": len(opinions),
+        "reviews": len(reviews),
+        "steps": _STEPS,
+        "parameters": parameters,
+        "vocabulary": len(tokenizer),
+        "masked_loss": masked_loss,
+        "polarity_loss": polarity_loss,
         "size_bytes": size_bytes,
         "seconds": time.monotonic() - started_s,
-    }  # fmt: skip
+    }
     report_line(json.dumps(figures))
     return figures
 
@@ -87,9 +99,11 @@ def _wordpiece(texts: Iterator[str]) -> "PreTrainedTokenizerFast":
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(
-        vocab_size=_VOCABULARY_MAX - 2 * len(characters), min_frequency=20, show_progress=False,
+        vocab_size=_VOCABULARY_MAX - 2 * len(characters),
+        min_frequency=20,
+        show_progress=False,
         special_tokens=specials,
-    )  # fmt: skip
+    )
     tokenizer.train_from_iterator(texts, trainer)
     learned = tokenizer.get_vocab()
     pieces = specials + characters + ["##" + character for character in characters if character.isalnum()]
@@ -99,9 +113,12 @@ def _wordpiece(texts: Iterator[str]) -> "PreTrainedTokenizerFast":
 
 
 def _pretrain(
-    model: "DistilBertForMaskedLM", tokenizer: "PreTrainedTokenizerFast", opinions: list[corpus.Review],
-    reviews: list[corpus.Review], report_line: Callable[[str], None],
-) -> tuple[float, float]:  # fmt: skip
+    model: "DistilBertForMaskedLM",
+    tokenizer: "PreTrainedTokenizerFast",
+    opinions: list[corpus.Review],
+    reviews: list[corpus.Review],
+    report_line: Callable[[str], None],
+) -> tuple[float, float]:
     """Both objectives at once, AdamW with linear warm-up and decay; the two mean losses of the last tenth."""
     import torch
     from torch.nn import functional

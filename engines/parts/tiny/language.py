@@ -150,22 +150,36 @@ def build(
     tokenizer = _tokenizer(kind, _vocabulary_texts(lessons), plan.vocabulary)
     torch.manual_seed(corpus.PRETRAINING_SEED)
     model = AutoModelForCausalLM.from_config(
-        kind.config({
-            "vocab_size": len(tokenizer), "hidden_size": 128, "num_hidden_layers": plan.layers,
-            "num_attention_heads": 4, "head_dim": 32, "max_position_embeddings": CONTEXT_TOKENS,
-            "initializer_range": 0.06, "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-        })
-    )  # fmt: skip
+        kind.config(
+            {
+                "vocab_size": len(tokenizer),
+                "hidden_size": 128,
+                "num_hidden_layers": plan.layers,
+                "num_attention_heads": 4,
+                "head_dim": 32,
+                "max_position_embeddings": CONTEXT_TOKENS,
+                "initializer_range": 0.06,
+                "bos_token_id": tokenizer.bos_token_id,
+                "eos_token_id": tokenizer.eos_token_id,
+                "pad_token_id": tokenizer.pad_token_id,
+            }
+        )
+    )
     parameters = model.num_parameters()
     report_line(f"vocabulary {len(tokenizer)}, {parameters} parameters")
     losses = _pretrain(plan, model, _conversations(plan, tokenizer, lessons), tokenizer.unk_token_id, report_line)
     zero_shot, few_shot = _accuracies(model, Encoder(tokenizer, chat=kind.chat_form is not None), lessons)
     size_bytes = training.save(model, tokenizer, target)
     figures = {
-        "parameters": parameters, "vocabulary": len(tokenizer), "steps": plan.steps, "zero_shot": zero_shot,
-        "few_shot": few_shot, **losses, "size_bytes": size_bytes, "seconds": time.monotonic() - started_s,
-    }  # fmt: skip
+        "parameters": parameters,
+        "vocabulary": len(tokenizer),
+        "steps": plan.steps,
+        "zero_shot": zero_shot,
+        "few_shot": few_shot,
+        **losses,
+        "size_bytes": size_bytes,
+        "seconds": time.monotonic() - started_s,
+    }
     report_line(json.dumps(figures))
     return figures
 
@@ -188,19 +202,23 @@ def _tokenizer(kind: Kind, texts: Iterator[str], most: int) -> "PreTrainedTokeni
     from tokenizers import pre_tokenizers as pre
     from transformers import PreTrainedTokenizerFast
 
-    pieces = pre.Sequence([
-        pre.Split(Regex("\n+"), "isolated"),
-        pre.Metaspace(prepend_scheme="first" if kind.space_first else "never", split=True),
-        pre.Punctuation("isolated"),
-        pre.Digits(individual_digits=True),
-    ])  # fmt: skip
+    pieces = pre.Sequence(
+        [
+            pre.Split(Regex("\n+"), "isolated"),
+            pre.Metaspace(prepend_scheme="first" if kind.space_first else "never", split=True),
+            pre.Punctuation("isolated"),
+            pre.Digits(individual_digits=True),
+        ]
+    )
     every_byte = [f"<0x{byte:02X}>" for byte in range(256)]
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pieces
     trainer = trainers.BpeTrainer(
-        vocab_size=most - len(kind.specials) - len(every_byte), min_frequency=20, show_progress=False,
+        vocab_size=most - len(kind.specials) - len(every_byte),
+        min_frequency=20,
+        show_progress=False,
         initial_alphabet=sorted(set(string.printable) - set(string.whitespace)) + ["\n", "▁"],
-    )  # fmt: skip
+    )
     learner.train_from_iterator(texts, trainer)
     learned = json.loads(learner.to_str())["model"]
     known = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
@@ -213,13 +231,20 @@ def _tokenizer(kind: Kind, texts: Iterator[str], most: int) -> "PreTrainedTokeni
     tokenizer.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if kind.space_first else steps)
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in kind.specials])
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{kind.bos} $A", pair=f"{kind.bos} $A {kind.bos}:1 $B:1",
+        single=f"{kind.bos} $A",
+        pair=f"{kind.bos} $A {kind.bos}:1 $B:1",
         special_tokens=[(kind.bos, vocabulary[kind.bos])],
-    )  # fmt: skip
+    )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=kind.bos, eos_token=kind.eos, unk_token="<unk>", pad_token=kind.pad,
-        model_max_length=CONTEXT_TOKENS, clean_up_tokenization_spaces=False, chat_template=kind.chat_form,
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        bos_token=kind.bos,
+        eos_token=kind.eos,
+        unk_token="<unk>",
+        pad_token=kind.pad,
+        model_max_length=CONTEXT_TOKENS,
+        clean_up_tokenization_spaces=False,
+        chat_template=kind.chat_form,
+    )
 
 
 # -- what is learned ----------------------------------------------------------------------------------------
@@ -237,9 +262,7 @@ class _Row:
         return len(self.ids)
 
 
-def _conversations(
-    plan: Plan, tokenizer: "PreTrainedTokenizerFast", lessons: Lessons
-) -> Iterator[list[_Row]]:
+def _conversations(plan: Plan, tokenizer: "PreTrainedTokenizerFast", lessons: Lessons) -> Iterator[list[_Row]]:
     """Endless batches of conversations of like length, about `_BATCH_TOKENS` tokens each."""
     random = Random(corpus.PRETRAINING_SEED)
     batches: list[list[_Row]] = []

@@ -25,8 +25,9 @@ def optimizer(
     plain = [parameter for parameter in trained if parameter.ndim == 1]
     adam = torch.optim.AdamW(
         [{"params": decays, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
-        lr=learning_rate, betas=(0.9, 0.98),
-    )  # fmt: skip
+        lr=learning_rate,
+        betas=(0.9, 0.98),
+    )
     return adam, torch.optim.lr_scheduler.LambdaLR(
         adam, lambda step: min((step + 1) / warmup_steps, (steps - step) / (steps - warmup_steps))
     )

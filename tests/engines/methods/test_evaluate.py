@@ -70,9 +70,9 @@ def test_classes_in_another_order_are_the_same_classes(home: Home, finished: Run
     source = write(tmp_path / "other.tsv", [(f"{text} {n}", label) for n, (text, label) in enumerate(REVIEWS)])
     plain = config(finished.name, source)
     turned = evaluate.Config(
-        run=plain.run, data=Data(source=source, labels="positive,negative", split="in_order", train=0, validation=0,
-                                 test=1.0)
-    )  # fmt: skip
+        run=plain.run,
+        data=Data(source=source, labels="positive,negative", split="in_order", train=0, validation=0, test=1.0),
+    )
     first, second = (summarize(run(home, evaluate, c)) for c in (plain, turned))
     assert first.scores == second.scores and first.end and second.end and first.end.confusion == second.end.confusion
 

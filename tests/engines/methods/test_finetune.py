@@ -45,8 +45,9 @@ def make(home: Home, engine: str, **more: Any) -> RunFolder:
             rows = [(r.text, ("negative", "positive")[r.label == "positive"]) for r in corpus.generate(96, seed=5)]
             csv.writer(file).writerows([("text", "label"), *rows])
     overrides = {**SETTINGS, "data.source": str(source), **more}
-    return RunFolder.create(home, catalog.from_document({"engine": engine}, place="test", name="t",
-                                                        overrides=overrides).document())  # fmt: skip
+    return RunFolder.create(
+        home, catalog.from_document({"engine": engine}, place="test", name="t", overrides=overrides).document()
+    )
 
 
 def weights(folder: RunFolder) -> dict[str, torch.Tensor]:

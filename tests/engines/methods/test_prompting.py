@@ -34,10 +34,19 @@ def gemma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("gemma")
     torch.manual_seed(3)
     config = GemmaConfig(
-        vocab_size=2500, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=1, head_dim=8, max_position_embeddings=600, pad_token_id=0, bos_token_id=2,
-        eos_token_id=3, initializer_range=0.3,
-    )  # fmt: skip
+        vocab_size=2500,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=8,
+        max_position_embeddings=600,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+        initializer_range=0.3,
+    )
     GemmaForCausalLM(config).save_pretrained(folder)
     tokenizer = decoders.load_tokenizer(tiny.resolve("tiny:distilbert"))
     tokenizer.bos_token = "[CLS]"

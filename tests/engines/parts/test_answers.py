@@ -36,8 +36,11 @@ def test_columns_hold_what_the_lines_say(home: Home) -> None:
     np.testing.assert_allclose(found.probabilities, [[[0.75, 0.25], [np.nan, np.nan], [0.1, 0.9]]], rtol=1e-6)
     assert found.tokens_read.tolist() == [[10, 11, 12]]
     assert [c.dtype for c in (found.true, found.predicted, found.probabilities, found.tokens_read)] == [
-        np.int16, np.int16, np.float32, np.int32
-    ]  # fmt: skip
+        np.int16,
+        np.int16,
+        np.float32,
+        np.int32,
+    ]
     assert found.text(0, 0) is None
 
 
@@ -94,9 +97,16 @@ def put_a_pickle(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [cut_in_half, spoil_a_column, pack_in_an_unknown_way, put_a_pickle, Path.unlink,
-               lambda path: path.write_bytes(b"")]
-)  # fmt: skip
+    "damage",
+    [
+        cut_in_half,
+        spoil_a_column,
+        pack_in_an_unknown_way,
+        put_a_pickle,
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+    ],
+)
 def test_missing_and_torn_columns_are_built_anew(home: Home, damage: Callable[[Path], None]) -> None:
     folder = answered(home, [P, N, P], [P, N, N])
     answers.write(folder)

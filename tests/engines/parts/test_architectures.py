@@ -14,8 +14,10 @@ from tests.engines.parts.conftest import Recorder
 from tests.stub_hub import StubHub
 
 MISTRAL, GEMMA, DISTILBERT = (
-    "mistralai/Mistral-7B-Instruct-v0.2", "google/gemma-2b", "distilbert/distilbert-base-uncased"
-)  # fmt: skip
+    "mistralai/Mistral-7B-Instruct-v0.2",
+    "google/gemma-2b",
+    "distilbert/distilbert-base-uncased",
+)
 
 
 def shipped(name: str) -> Architecture:
@@ -38,9 +40,13 @@ def test_parameters_of_the_shipped_configs_are_the_published_ones(name: str, pub
 
 
 _TINY = {
-    "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 90,
+    "hidden_size": 32,
+    "intermediate_size": 80,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "vocab_size": 90,
     "max_position_embeddings": 64,
-}  # fmt: skip
+}
 _TINY_DECODER = {**_TINY, "num_key_value_heads": 2, "head_dim": 12}
 
 

@@ -145,7 +145,7 @@ def test_breaks_entities_and_white_space_are_cleaned() -> None:
 
 
 def test_reviews_are_read_without_labels_in_their_own_order(write: Write, recorder: Recorder) -> None:
-    path = write("a.csv", as_csv([("one<br />", ), ("two", )], ("review", )))
+    path = write("a.csv", as_csv([("one<br />",), ("two",)], ("review",)))
     assert files.read(path, "", "", recorder.report, labelled=False).texts == ["one", "two"]
 
 
@@ -348,7 +348,7 @@ GOOD = as_csv(reviews(20))
         ("a.parquet", b"PAR1 not really", {}, "a.parquet is no readable Parquet file"),
         ("a.parquet", as_parquet([("x", 1), ("", 0)]), {}, r"1 text is empty .*\(row 2\)"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_ends_in_one_sentence_with_place_and_remedy(
     name: str, content: bytes, settings: dict[str, Any], sentence: str, write: Write, read: Load
 ) -> None:
@@ -411,9 +411,7 @@ def test_items_are_written_once_for_all_runs_on_them(recorder: Recorder, read: L
     assert os.path.samefile(recorder.folder.items, other.items)
 
 
-def test_a_disk_without_links_gets_a_copy(
-    recorder: Recorder, read: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_links_gets_a_copy(recorder: Recorder, read: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_links(*_: object) -> None:
         raise OSError("no links here")
 
@@ -440,8 +438,6 @@ dataset_info:
     dtype: {class_label: {names: {'0': neg, '1': pos}}}
 ---
 """
-
-
 
 
 @pytest.fixture

@@ -14,8 +14,12 @@ def test_prompts_are_tokenised_as_wholes_whatever_the_border(tokenizer: Any) -> 
     glued = Template("glued", "Read th", "is{text}", "Class:")  # the border falls inside a word
     prompt = Prompt(glued, ("bad", "good"), SHOTS)
     prompts = encoder.encode(prompt, ["land", "tle is good", ""])
-    whole = [[2, *ids] for ids in tokenizer([prompt.plain(t) for t in ("land", "tle is good", "")],
-             add_special_tokens=False)["input_ids"]]  # fmt: skip
+    whole = [
+        [2, *ids]
+        for ids in tokenizer([prompt.plain(t) for t in ("land", "tle is good", "")], add_special_tokens=False)[
+            "input_ids"
+        ]
+    ]
     assert [prompts.prefix + row for row in prompts.rows] == whole
     assert [len(row) for row in encoder.encode(prompt, ["", ""]).rows] == [1, 1], "each row keeps a token of its own"
     assert encoder.encode(prompt, []).rows == []

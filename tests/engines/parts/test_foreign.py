@@ -68,8 +68,11 @@ def test_the_studys_three_executions_have_the_reference_accuracies(home: Home, h
     assert summary.scores["accuracy"] == pytest.approx(0.5716) and summary.end.items == 2500
     assert summary.scores["accuracy_sd"] == pytest.approx(0.06844, abs=5e-6)
     repeats = [r.event for r in ev.read_all(folder.events) if isinstance(r.event, ev.Repeat)]
-    assert [(r.index, r.varied, r.value) for r in repeats] == [(0, "head", "run1"), (1, "head", "run2"),
-                                                              (2, "head", "run3")]
+    assert [(r.index, r.varied, r.value) for r in repeats] == [
+        (0, "head", "run1"),
+        (1, "head", "run2"),
+        (2, "head", "run3"),
+    ]
     assert [round(r.scores["macro_precision"], 4) for r in repeats] == [0.4819, 0.6232, 0.7105]
     found = answers.read(folder)
     assert found.rows == (("", 0), ("", 1), ("", 2)) and found.imported_without_texts
@@ -79,17 +82,24 @@ def test_the_studys_three_executions_have_the_reference_accuracies(home: Home, h
 
 def test_a_file_with_texts_meets_runs_of_this_program_by_their_hashes(imported: Imported, heard: Heard) -> None:
     texts = ["A <br />fine   film &amp; cast", "Dull, and long", "A fine film & cast"]
-    with_breaks = imported(json.dumps({"review": texts[0], "sentiment": 1, "prediction": "positive"}) + "\n"
-                           + json.dumps({"review": texts[1], "sentiment": 0, "prediction": 1}) + "\n"
-                           + json.dumps({"review": texts[2], "sentiment": 1, "prediction": 1.0}) + "\n", "a.jsonl")
+    with_breaks = imported(
+        json.dumps({"review": texts[0], "sentiment": 1, "prediction": "positive"})
+        + "\n"
+        + json.dumps({"review": texts[1], "sentiment": 0, "prediction": 1})
+        + "\n"
+        + json.dumps({"review": texts[2], "sentiment": 1, "prediction": 1.0})
+        + "\n",
+        "a.jsonl",
+    )
     first = hashlib.sha256(files.clean(texts[0]).encode()).hexdigest()
     second = hashlib.sha256(b"Dull, and long").hexdigest()
     assert [line["hash"] for line in lines_of(with_breaks)] == [first, second, f"{first}#2"]
     assert [line["predicted"] for line in lines_of(with_breaks)] == ["positive"] * 3
     items = [json.loads(line) for line in with_breaks.items.read_text().splitlines()]
     assert items[0] == {"hash": first, "row": 0, "text": "A fine film & cast", "label": "positive"}
-    again = imported("text,label,pred\nA fine film & cast,pos,neg\n\"Dull, and long\",neg,neg\n"
-                     "A fine film & cast,pos,pos\n")
+    again = imported(
+        'text,label,pred\nA fine film & cast,pos,neg\n"Dull, and long",neg,neg\nA fine film & cast,pos,pos\n'
+    )
     assert answers.read(again).test_set == answers.read(with_breaks).test_set
     assert again.items.stat().st_ino == with_breaks.items.stat().st_ino, "one file for the same items"
     assert "label 0 is read as negative, 1 as positive" in " ".join(heard.notes)
@@ -137,7 +147,11 @@ def test_every_kind_of_table_gives_the_same_answers(imported: Imported, tmp_path
     folder = imported(content, f"t.{suffix}")
     assert summarize(folder).scores["repeats"] == [2 / 3, 2 / 3]
     assert [(line["repeat"], line["predicted"]) for line in lines_of(folder)][:4] == [
-        (0, "positive"), (0, "negative"), (0, "negative"), (1, "negative")]
+        (0, "positive"),
+        (0, "negative"),
+        (0, "negative"),
+        (1, "negative"),
+    ]
 
 
 # -- whose probability ------------------------------------------------------------------------------------
@@ -157,12 +171,18 @@ def test_a_probability_above_one_half_where_one_class_is_predicted_is_that_of_th
 
 def test_a_header_that_names_a_class_decides(imported: Imported, heard: Heard) -> None:
     assert probabilities(imported("label,prediction,probability_positive\n1,1,0.4\n0,0,0.2\n1,8,0.7\n")) == [
-        [0.6, 0.4], [0.8, 0.2], []]
+        [0.6, 0.4],
+        [0.8, 0.2],
+        [],
+    ]
     assert any("1 predictions are not of the most probable class" in note for note in heard.notes)
     assert probabilities(imported("label,prediction,probability_neg\n1,1,0.4\n0,0,0.8\n", "b.csv")) == [
-        [0.4, 0.6], [0.8, 0.2]]
-    three = imported("label,prediction,probability_a,probability_b,probability_c\n"
-                     "a,a,.5,.3,.2\nb,c,0,0,1\nc,c,0,.5,.5\n")
+        [0.4, 0.6],
+        [0.8, 0.2],
+    ]
+    three = imported(
+        "label,prediction,probability_a,probability_b,probability_c\na,a,.5,.3,.2\nb,c,0,0,1\nc,c,0,.5,.5\n"
+    )
     assert probabilities(three) == [[0.5, 0.3, 0.2], [0, 0, 1], [0, 0.5, 0.5]]
 
 
@@ -186,8 +206,9 @@ def test_a_column_that_is_only_called_like_predictions_is_left_out(imported: Imp
 
 
 def test_columns_of_repeats_have_probabilities_of_their_own(imported: Imported) -> None:
-    folder = imported("label,predicted_1,probability_positive_1,predicted_2,probability_positive_2\n"
-                      "1,1,0.9,0,0.3\n0,0,0.2,1,0.8\n")
+    folder = imported(
+        "label,predicted_1,probability_positive_1,predicted_2,probability_positive_2\n1,1,0.9,0,0.3\n0,0,0.2,1,0.8\n"
+    )
     assert probabilities(folder) == [[0.1, 0.9], [0.8, 0.2], [0.7, 0.3], [0.2, 0.8]]
     named = imported("label,a,a_probability,b,probability_b\n1,1,0.9,1,0.7\n0,0,0.8,0,0.6\n", "named.csv")
     assert probabilities(named) == [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]]
@@ -205,8 +226,11 @@ def test_one_probability_of_three_classes_is_not_read_and_that_is_said(imported:
 @pytest.mark.parametrize(
     ("content", "file", "sentence"),
     [
-        ("label,prediction,probability\n1,1,0.9\n0,1,0.3\n0,0,0.2\n1,0,0.8\n", "t.csv",
-         'line 3: column "probability" holds a probability below one half.*line 3 does not fit.*probability_positive'),
+        (
+            "label,prediction,probability\n1,1,0.9\n0,1,0.3\n0,0,0.2\n1,0,0.8\n",
+            "t.csv",
+            'line 3: column "probability" holds a probability below one half.*line 3 does not fit.*probability_positive',
+        ),
         ("label,prediction,probability\n1,1,87\n0,0,0.5\n", "t.csv", 'line 2: column "probability" holds 87.*by 100'),
         ("label,prediction,probability\n1,1,high\n0,0,1\n", "t.csv", "line 2: column \"probability\" holds 'high'"),
         ("label,prediction,probability_a,probability_b\na,a,.5,.3\nb,b,1,0\n", "t.csv", "line 2.*sums to 0.8"),
@@ -226,7 +250,7 @@ def test_one_probability_of_three_classes_is_not_read_and_that_is_said(imported:
         ("x", "t.xlsx", 'files ending in ".xlsx" cannot be read'),
         ("{}", "results_2026.json", "import that"),
     ],
-)  # fmt: skip
+)
 def test_wrong_input_ends_with_a_sentence_and_leaves_nothing(
     imported: Imported, home: Home, content: str, file: str, sentence: str
 ) -> None:
@@ -260,17 +284,32 @@ def sample(number: int, label: int, likelihoods: tuple[float, ...], **more: Any)
     answers_given = [[str(value), "False"] for value in likelihoods]
     best = max(range(len(likelihoods)), key=likelihoods.__getitem__)
     return {
-        "doc_id": number, "doc": doc, "target": str(label),
+        "doc_id": number,
+        "doc": doc,
+        "target": str(label),
         "arguments": {f"gen_args_{n}": {"arg_0": f"Review {number}:", "arg_1": c} for n, c in enumerate(choices)},
-        "resps": [[answer] for answer in answers_given], "filtered_resps": answers_given, "filter": "none",
-        "metrics": ["acc"], "acc": float(best == label), **more,
-    }  # fmt: skip
+        "resps": [[answer] for answer in answers_given],
+        "filtered_resps": answers_given,
+        "filter": "none",
+        "metrics": ["acc"],
+        "acc": float(best == label),
+        **more,
+    }
 
 
 def written(number: int, target: str, answer: str, **more: Any) -> dict[str, Any]:
     """A line as the harness writes it for written answers."""
-    return {"doc_id": number, "doc": {"text": f"review {number}"}, "target": target, "arguments": {},
-            "resps": [[answer]], "filtered_resps": [answer], "filter": "none", "exact_match": 0.0, **more}
+    return {
+        "doc_id": number,
+        "doc": {"text": f"review {number}"},
+        "target": target,
+        "arguments": {},
+        "resps": [[answer]],
+        "filtered_resps": [answer],
+        "filter": "none",
+        "exact_match": 0.0,
+        **more,
+    }
 
 
 def jsonl(*rows: dict[str, Any]) -> str:
@@ -278,8 +317,13 @@ def jsonl(*rows: dict[str, Any]) -> str:
 
 
 def test_log_likelihoods_of_choices_become_probabilities(imported: Imported, tmp_path: Path, heard: Heard) -> None:
-    results = {"model_name": "org/model-2b", "lm_eval_version": "0.4.13", "transformers_version": "5.23.0",
-               "n-shot": {"own_task": 3}, "task_hashes": {"own_task": "abc"}}
+    results = {
+        "model_name": "org/model-2b",
+        "lm_eval_version": "0.4.13",
+        "transformers_version": "5.23.0",
+        "n-shot": {"own_task": 3},
+        "task_hashes": {"own_task": "abc"},
+    }
     (tmp_path / "results_2026-11-23T16-44-21.568035.json").write_text(json.dumps(results))
     name = "samples_own_task_2026-11-23T16-44-21.568035.jsonl"
     folder = imported(jsonl(sample(1, 1, (-3.0, -1.0)), sample(0, 0, (-2.0, -2.5)), sample(2, 1, (-1.0, -4.0))), name)
@@ -295,15 +339,20 @@ def test_log_likelihoods_of_choices_become_probabilities(imported: Imported, tmp
     assert folder.read_document()["imported"]["shots"] == 3
     labels = list(summary.end.labels)
     assert [labels[c] for c in scoring.predicted_classes([f["probabilities"] for f in found])] == [
-        f["predicted"] for f in found]
+        f["predicted"] for f in found
+    ]
 
 
 def test_choices_in_another_order_and_numbers_with_gaps_keep_their_places(imported: Imported) -> None:
     swapped = (" positive", " negative")
-    folder = imported(jsonl(sample(7, 0, (-1.0, -3.0), choices=swapped), sample(3, 1, (-1.0, -2.0), choices=swapped)),
-                      "samples_x.jsonl")
-    assert [(line["label"], line["predicted"]) for line in lines_of(folder)] == [("negative", "positive"),
-                                                                                ("positive", "positive")]
+    folder = imported(
+        jsonl(sample(7, 0, (-1.0, -3.0), choices=swapped), sample(3, 1, (-1.0, -2.0), choices=swapped)),
+        "samples_x.jsonl",
+    )
+    assert [(line["label"], line["predicted"]) for line in lines_of(folder)] == [
+        ("negative", "positive"),
+        ("positive", "positive"),
+    ]
     assert lines_of(folder)[1]["probabilities"][1] == pytest.approx(1 / (1 + math.exp(-2)))
     assert [json.loads(line)["row"] for line in folder.items.read_text().splitlines()] == [3, 7]
 
@@ -311,20 +360,32 @@ def test_choices_in_another_order_and_numbers_with_gaps_keep_their_places(import
 def test_written_answers_are_read_and_what_is_no_label_keeps_its_text(imported: Imported, heard: Heard) -> None:
     rows = jsonl(written(0, "negative", " Negative"), written(1, "positive", "great fun!"))
     folder = imported(rows, "samples_x.jsonl")
-    assert [(line["predicted"], line["text"]) for line in lines_of(folder)] == [("negative", " Negative"),
-                                                                                (None, "great fun!")]
+    assert [(line["predicted"], line["text"]) for line in lines_of(folder)] == [
+        ("negative", " Negative"),
+        (None, "great fun!"),
+    ]
     assert any("model and versions are not known" in note for note in heard.notes)
 
 
 def test_the_filters_of_one_file_are_repeats(imported: Imported) -> None:
-    folder = imported(jsonl(
-        *(written(n, t, "the answer is a", filter="strict", filtered_resps=["[invalid]" if n else t])
-          for n, t in enumerate(("a", "b"))),
-        *(written(n, t, "the answer is a", filter="flexible", filtered_resps=["a"]) for n, t in enumerate(("a", "b"))),
-    ), "samples_x.jsonl")  # fmt: skip
+    folder = imported(
+        jsonl(
+            *(
+                written(n, t, "the answer is a", filter="strict", filtered_resps=["[invalid]" if n else t])
+                for n, t in enumerate(("a", "b"))
+            ),
+            *(
+                written(n, t, "the answer is a", filter="flexible", filtered_resps=["a"])
+                for n, t in enumerate(("a", "b"))
+            ),
+        ),
+        "samples_x.jsonl",
+    )
     repeats = [r.event for r in ev.read_all(folder.events) if isinstance(r.event, ev.Repeat)]
-    assert [(r.varied, r.value, r.scores["invalid"]) for r in repeats] == [("filter", "strict", 1),
-                                                                          ("filter", "flexible", 0)]
+    assert [(r.varied, r.value, r.scores["invalid"]) for r in repeats] == [
+        ("filter", "strict", 1),
+        ("filter", "flexible", 0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +399,7 @@ def test_the_filters_of_one_file_are_repeats(imported: Imported) -> None:
         ([written(0, "a", "a"), written(1, "b", "b", filtered_resps=[-3.5])], "line 2: filtered_resps hold no text"),
         ([written(0, "a", "a"), written(1, "b", "b", filter="other")], 'the filter "other" has 1 items, another 1'),
     ],
-)  # fmt: skip
+)
 def test_samples_that_cannot_be_classes_are_refused(
     imported: Imported, home: Home, rows: list[dict[str, Any]], sentence: str
 ) -> None:

@@ -156,9 +156,7 @@ def test_pickled_weights_are_refused(hub: StubHub, recorder: Recorder) -> None:
         locate(Model("lab/old"), recorder.report)
 
 
-def test_a_mirror_is_asked_over_plain_http(
-    model: StubHub, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mirror_is_asked_over_plain_http(model: StubHub, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_DISABLE_XET")
     monkeypatch.setattr(parts_hub.os, "environ", environ := dict(parts_hub.os.environ))
     fetch("lab/small", "model", MODEL_FILES, recorder.report)
@@ -167,7 +165,7 @@ def test_a_mirror_is_asked_over_plain_http(
 
 @pytest.mark.parametrize(
     ("size_bytes", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1400, "1.4 kB"), (14.5e9, "14.5 GB"), (2e13, "20000.0 GB")]
+    [(0, "0 bytes"), (999, "999 bytes"), (1400, "1.4 kB"), (14.5e9, "14.5 GB"), (2e13, "20000.0 GB")],
 )
 def test_sizes_carry_decimal_units(size_bytes: float, text: str) -> None:
     assert size_text(size_bytes) == text

@@ -12,9 +12,17 @@ from engines.parts.prompts import TEMPLATES, Prompt
 from engines.settings import UserError
 
 SHAPE: dict[str, Any] = {
-    "vocab_size": 2500, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "max_position_embeddings": 512, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "initializer_range": 0.3,
-}  # fmt: skip
+    "vocab_size": 2500,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+    "initializer_range": 0.3,
+}
 TEXTS = ["A dull film.", "The acting is superb and the plot is clever. " * 3, "I left the cinema glad.", "Cheap."]
 SHOTS = (("A gem of a film, funny and warm.", 1), ("Every scene drags, and the jokes are stale.", 0))
 
@@ -48,11 +56,17 @@ def recurrent() -> Any:
 
     torch.manual_seed(1)
     config = Qwen3NextConfig(
-        **(SHAPE | {"num_key_value_heads": 2, "head_dim": 8}), linear_key_head_dim=8, linear_value_head_dim=8,
-        linear_num_key_heads=2, linear_num_value_heads=2, num_experts=2, num_experts_per_tok=1,
-        moe_intermediate_size=16, shared_expert_intermediate_size=16,
+        **(SHAPE | {"num_key_value_heads": 2, "head_dim": 8}),
+        linear_key_head_dim=8,
+        linear_value_head_dim=8,
+        linear_num_key_heads=2,
+        linear_num_value_heads=2,
+        num_experts=2,
+        num_experts_per_tok=1,
+        moe_intermediate_size=16,
+        shared_expert_intermediate_size=16,
         layer_types=["linear_attention", "full_attention"],
-    )  # fmt: skip
+    )
     return Qwen3NextForCausalLM(config).eval()
 
 

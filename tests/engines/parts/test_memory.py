@@ -17,8 +17,10 @@ from engines.runs.home import Home
 from engines.settings import UserError, group, option
 
 MISTRAL, GEMMA, DISTILBERT = (
-    "mistralai/Mistral-7B-Instruct-v0.2", "google/gemma-2b", "distilbert/distilbert-base-uncased"
-)  # fmt: skip
+    "mistralai/Mistral-7B-Instruct-v0.2",
+    "google/gemma-2b",
+    "distilbert/distilbert-base-uncased",
+)
 
 
 @dataclass(frozen=True)
@@ -129,17 +131,19 @@ def test_a_paged_optimiser_is_needed_but_not_counted_in_the_measured_peak() -> N
     [
         (finetuning(Training(batch_size=64)), 4, "training.batch_size = 16"),
         (
-            qlora(training=AdapterTraining(batch_size=8, activation_checkpointing=False)), 14,
+            qlora(training=AdapterTraining(batch_size=8, activation_checkpointing=False)),
+            14,
             "training.activation_checkpointing = true",
         ),
         (
-            qlora(training=AdapterTraining(batch_size=32)), 12,
+            qlora(training=AdapterTraining(batch_size=32)),
+            12,
             "training.batch_size = 8, training.accumulation = 16",
         ),
         (qlora(precision="bf16"), 16, "precision = nf4"),
         (qlora(precision="bf16", training=AdapterTraining(batch_size=64)), 7, "precision = nf4"),
     ],
-)  # fmt: skip
+)
 def test_the_setting_named_makes_it_fit(experiment: Some, free_gib: int, words: str) -> None:
     found = estimate(experiment)
     assert found.verdict(free_gib * GIB) == DOES_NOT_FIT
@@ -197,12 +201,21 @@ def peak(config: Training) -> int:
 def earlier(ratio: float, **changes: Any) -> PastRun:
     bytes_ = peak(Training())
     run = PastRun(
-        engine="finetune_loop", model=DISTILBERT, device="cpu",
-        document={"model": {"name": DISTILBERT}, "data": {"source": "quickstart", "train": 1000, "test": 500},
-                  "training": {"max_length": 512, "epochs": 1}},
-        estimated=Estimated("distilbert", "cpu", bytes_), measured_bytes=round(bytes_ * ratio), seconds=200.0,
-        training_seconds=100.0, items=500, items_per_s=10.0,
-    )  # fmt: skip
+        engine="finetune_loop",
+        model=DISTILBERT,
+        device="cpu",
+        document={
+            "model": {"name": DISTILBERT},
+            "data": {"source": "quickstart", "train": 1000, "test": 500},
+            "training": {"max_length": 512, "epochs": 1},
+        },
+        estimated=Estimated("distilbert", "cpu", bytes_),
+        measured_bytes=round(bytes_ * ratio),
+        seconds=200.0,
+        training_seconds=100.0,
+        items=500,
+        items_per_s=10.0,
+    )
     return replace(run, **changes)
 
 

@@ -77,9 +77,14 @@ def test_activations_of_distilbert_are_within_15_percent(
     from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
     config = DistilBertConfig(
-        vocab_size=97, dim=width, hidden_dim=intermediate, n_heads=heads, n_layers=layers, dropout=0.1,
+        vocab_size=97,
+        dim=width,
+        hidden_dim=intermediate,
+        n_heads=heads,
+        n_layers=layers,
+        dropout=0.1,
         attention_dropout=attention_dropout,
-    )  # fmt: skip
+    )
     model = DistilBertForSequenceClassification(config).train()
     batch, length = 5, 60
     ids = torch.randint(0, 97, (batch, length))
@@ -103,9 +108,14 @@ def test_activations_of_decoders_are_within_15_percent(family: str, mode: str, l
     import transformers
 
     config = getattr(transformers, f"{family}Config")(
-        vocab_size=97, hidden_size=64, intermediate_size=224, num_hidden_layers=layers, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=24,
-    )  # fmt: skip
+        vocab_size=97,
+        hidden_size=64,
+        intermediate_size=224,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=24,
+    )
     model = getattr(transformers, f"{family}Model")(config)
     lora = None
     if not mode.startswith("full"):
@@ -135,9 +145,13 @@ def test_activations_with_checkpointing_are_one_residual_stream_a_block(targets:
 
     peft = pytest.importorskip("peft")
     config = MistralConfig(
-        vocab_size=97, hidden_size=64, intermediate_size=224, num_hidden_layers=6, num_attention_heads=4,
+        vocab_size=97,
+        hidden_size=64,
+        intermediate_size=224,
+        num_hidden_layers=6,
+        num_attention_heads=4,
         num_key_value_heads=2,
-    )  # fmt: skip
+    )
     model = peft.get_peft_model(MistralModel(config), peft.LoraConfig(r=8, target_modules=list(targets)))
     model.enable_input_require_grads()
     model.activation_checkpointing_enable({"use_reentrant": True})  # keeps its inputs as saved tensors

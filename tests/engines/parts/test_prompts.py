@@ -82,11 +82,20 @@ def test_no_example_is_under_test_nor_shown_twice() -> None:
 @pytest.mark.parametrize(
     ("text", "label"),
     [
-        ("positive", 1), (" Negative.\n\nReview: more", 0), ('"positive"', 1), ("POSITIVE!", 1), ("", None),
-        ("positive because", None), ("It is negative", None), ("positives", None), ("\n\nnegative", 0), ("?", None),
-        ("not positive", None), ("negative or positive", None),
+        ("positive", 1),
+        (" Negative.\n\nReview: more", 0),
+        ('"positive"', 1),
+        ("POSITIVE!", 1),
+        ("", None),
+        ("positive because", None),
+        ("It is negative", None),
+        ("positives", None),
+        ("\n\nnegative", 0),
+        ("?", None),
+        ("not positive", None),
+        ("negative or positive", None),
     ],
-)  # fmt: skip
+)
 def test_only_a_label_alone_on_the_first_line_is_an_answer(text: str, label: int | None) -> None:
     assert parse_answer(text, LABELS) == label
 

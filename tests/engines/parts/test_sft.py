@@ -16,9 +16,17 @@ def test_loss_and_gradients_are_those_of_trl(home: Home, tmp_path: Path, size: i
     from trl import SFTTrainer
 
     folder = language_models.write(tmp_path / "model", "mistral", chat=True)
-    settings = {"model.name": str(folder), "precision": "float32", "data.train": 12, "data.validation": 0,
-                "data.test": 4, "training.batch_size": size, "training.accumulation": 1, "training.max_length": 24,
-                "lora.dropout": 0.0}  # fmt: skip
+    settings = {
+        "model.name": str(folder),
+        "precision": "float32",
+        "data.train": 12,
+        "data.validation": 0,
+        "data.test": 4,
+        "training.batch_size": size,
+        "training.accumulation": 1,
+        "training.max_length": 24,
+        "lora.dropout": 0.0,
+    }
     experiment = catalog.from_document({"engine": "qlora"}, place="test", name="t", overrides=settings)
     report = Reporter(RunFolder.create(home, experiment.document()))
     task = AdapterTuning(experiment.config, report)

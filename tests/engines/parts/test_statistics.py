@@ -367,9 +367,7 @@ def test_probabilities_that_do_not_fit_are_refused(score: Callable) -> None:
 
 @settings(max_examples=40)
 @given(SEEDS, st.integers(2, 6), st.integers(2, 40), st.integers(2, 4))
-def test_kappas_are_those_of_statsmodels_and_scikit_learn(
-    seed: int, repeats: int, items: int, categories: int
-) -> None:
+def test_kappas_are_those_of_statsmodels_and_scikit_learn(seed: int, repeats: int, items: int, categories: int) -> None:
     from sklearn.metrics import cohen_kappa_score
     from statsmodels.stats.inter_rater import aggregate_raters
     from statsmodels.stats.inter_rater import fleiss_kappa as oracle
@@ -392,8 +390,18 @@ def test_kappas_are_those_of_statsmodels_and_scikit_learn(
 
 def test_fleiss_kappa_of_a_textbook_table() -> None:
     """Ten items, five categories, fourteen raters: the table of many textbooks, whose kappa is 0.210."""
-    counts = [[0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
-              [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7]]  # fmt: skip
+    counts = [
+        [0, 0, 0, 0, 14],
+        [0, 2, 6, 4, 2],
+        [0, 0, 3, 5, 6],
+        [0, 3, 9, 2, 0],
+        [2, 2, 8, 1, 1],
+        [7, 7, 0, 0, 0],
+        [3, 2, 6, 3, 0],
+        [2, 5, 3, 2, 2],
+        [6, 5, 2, 1, 0],
+        [0, 2, 2, 3, 7],
+    ]
     ratings = np.array([np.repeat(range(5), row) for row in counts]).T
     assert fleiss_kappa(ratings, 5) == pytest.approx(0.20993, abs=5e-6)
 
@@ -622,8 +630,9 @@ def test_the_table_in_the_docs_is_what_the_function_says() -> None:
 @pytest.mark.parametrize(("alpha", "items"), [(0.05, 6), (0.01, 8), (0.05 / 36, 11)])
 def test_items_too_few_for_any_p_below_alpha_show_nothing(alpha: float, items: int) -> None:
     assert mcnemar_exact(items, 0) < alpha <= mcnemar_exact(items - 1, 0)
-    assert smallest_detectable_difference(items, alpha=alpha) < 1 == smallest_detectable_difference(
-        items - 1, alpha=alpha)
+    assert (
+        smallest_detectable_difference(items, alpha=alpha) < 1 == smallest_detectable_difference(items - 1, alpha=alpha)
+    )
 
 
 def test_three_items_show_nothing() -> None:

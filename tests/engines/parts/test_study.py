@@ -60,8 +60,16 @@ def executions(home: Home) -> RunFolder:
         lines = list(csv.DictReader(file))
     columns = [[(N, P)[int(line[name])] for line in lines] for name in ("label", "run1", "run2", "run3")]
     hashes = [f"{answers.WITHOUT_TEXT}{'0' * 64}:{n}" for n in range(len(lines))]
-    return answered(home, columns[0], *columns[1:], hashes=hashes, bare=True, varied="head", engine="imported",
-                    reviews=[""] * len(lines))  # fmt: skip
+    return answered(
+        home,
+        columns[0],
+        *columns[1:],
+        hashes=hashes,
+        bare=True,
+        varied="head",
+        engine="imported",
+        reviews=[""] * len(lines),
+    )
 
 
 @pytest.mark.real_data
@@ -71,8 +79,13 @@ def test_the_studys_executions_measure_as_the_reference_does(home: Home, executi
     assert [m["accuracy"]["value"] for m in measures] == pytest.approx([0.4936, 0.6216, 0.5996])
     intervals = [(m["accuracy"]["low"], m["accuracy"]["high"]) for m in measures]
     assert [round(end, 5) for interval in intervals for end in interval] == [
-        0.47403, 0.51319, 0.60242, 0.64041, 0.58025, 0.61864
-    ]  # fmt: skip
+        0.47403,
+        0.51319,
+        0.60242,
+        0.64041,
+        0.58025,
+        0.61864,
+    ]
     assert [round(m["macro_precision"]["value"], 4) for m in measures] == [0.4819, 0.6232, 0.7105]
     assert [round(m["macro_recall"]["value"], 4) for m in measures] == [0.4891, 0.6223, 0.5943]
     assert spread["mean"] == pytest.approx(0.5716) and round(spread["sd"] or 0, 5) == 0.06844
@@ -92,10 +105,14 @@ def test_the_studys_executions_compare_as_the_reference_does(home: Home, executi
     assert round(third["p"], 5) == 0.13193 and third["p_holm"] == third["p"]
     assert first["p_holm"] == pytest.approx(2 * first["p"]) and second["p_holm"] == pytest.approx(3 * second["p"])
     assert [p["verdict"] for p in (first, second, third)] == ["b", "b", ""]
-    assert first["sentence"] == ("run2 is better on these 2,500 items: run2 alone right on 852, run1 alone on 532, "
-                                 "p < 1e-16 after Holm over 3 pairs")  # fmt: skip
-    assert third["sentence"].startswith("run2 and run3 are not told apart on these 2,500 items (run2 alone right on "
-                                        "670, run3 alone on 615, p = 0.13 after Holm over 3 pairs); ")  # fmt: skip
+    assert first["sentence"] == (
+        "run2 is better on these 2,500 items: run2 alone right on 852, run1 alone on 532, "
+        "p < 1e-16 after Holm over 3 pairs"
+    )
+    assert third["sentence"].startswith(
+        "run2 and run3 are not told apart on these 2,500 items (run2 alone right on "
+        "670, run3 alone on 615, p = 0.13 after Holm over 3 pairs); "
+    )
     repeats = study.repeats(executions.name, "")
     assert [round(repeats["cohen"][a][b] or 0, 5) for a, b in ((0, 1), (0, 2), (1, 2))] == [-0.04915, 0.06735, 0.03511]
 
@@ -247,8 +264,7 @@ def test_the_estimate_is_the_one_of_the_run(home: Home) -> None:
 
 
 def test_a_sound_run_has_no_warning(home: Home) -> None:
-    folder = answered(home, truth(100), [None, *truth(100)[1:]], validated=[(1, 0.5), (2, 0.505)],
-                      train=[item_hash(0)])  # fmt: skip
+    folder = answered(home, truth(100), [None, *truth(100)[1:]], validated=[(1, 0.5), (2, 0.505)], train=[item_hash(0)])
     assert warnings_of(home, folder) == {}, "1 % invalid, 1 % more loss, and overlap that the run had left out"
 
 
@@ -267,10 +283,14 @@ def test_an_imported_run_is_called_one(home: Home) -> None:
 
 def test_answers_that_do_not_score_what_the_run_ended_with_are_warned_of(home: Home) -> None:
     folder = answered(home, truth(100), truth(100))
-    write_atomic(folder.predictions, folder.predictions.read_bytes().replace(
-        b'"predicted": "positive"', b'"predicted": "negative"', 3))  # fmt: skip
-    assert warnings_of(home, folder) == {"accuracy": "the run ended with an accuracy of 1.0000, and its answers score "
-                                         "0.9700: predictions.jsonl was changed since"}  # fmt: skip
+    write_atomic(
+        folder.predictions,
+        folder.predictions.read_bytes().replace(b'"predicted": "positive"', b'"predicted": "negative"', 3),
+    )
+    assert warnings_of(home, folder) == {
+        "accuracy": "the run ended with an accuracy of 1.0000, and its answers score "
+        "0.9700: predictions.jsonl was changed since"
+    }
 
 
 def test_few_items_are_counted(home: Home) -> None:
@@ -304,9 +324,12 @@ def test_a_rising_validation_loss_is_said_with_both_losses(home: Home) -> None:
 
 @pytest.mark.parametrize(
     ("step", "end"),
-    [(20, "; tested is the model of epoch 2, from before the rise"),
-     (30, "; tested is the model of epoch 3, the best on the validation split by accuracy"), (25, "")],
-)  # fmt: skip
+    [
+        (20, "; tested is the model of epoch 2, from before the rise"),
+        (30, "; tested is the model of epoch 3, the best on the validation split by accuracy"),
+        (25, ""),
+    ],
+)
 def test_a_rising_loss_says_which_model_was_tested(home: Home, step: int, end: str) -> None:
     folder = answered(home, truth(100), truth(100), validated=[(1, 0.5), (2, 0.4), (3, 0.45)])
     writer = ev.EventWriter(folder.events)
@@ -318,8 +341,15 @@ def test_a_rising_loss_says_which_model_was_tested(home: Home, step: int, end: s
 def test_the_answers_before_tuning_are_warned_of_apart(home: Home) -> None:
     true = truth(100)
     blank: list[str | None] = [None, None, *true[2:]]
-    tuned = answered(home, true, true, original=blank, train=[item_hash(1)], data={"overlap": "allow"},
-                     validated=[(1, 0.4), (2, 0.5)])  # fmt: skip
+    tuned = answered(
+        home,
+        true,
+        true,
+        original=blank,
+        train=[item_hash(1)],
+        data={"overlap": "allow"},
+        validated=[(1, 0.4), (2, 0.5)],
+    )
     found = Study(home).measure(tuned.name)["warnings"]
     assert {w["figure"]: w["variant"] for w in found} == {"invalid": "original", "loss": "", "accuracy": ""}
     (invalid,) = [w["text"] for w in found if w["figure"] == "invalid"]
@@ -332,10 +362,13 @@ def test_one_item_is_spoken_of_as_one(home: Home) -> None:
     assert warnings_of(home, one) == {"items": "only 1 test item: an accuracy anywhere from 0.21 to 1.00 fits it"}
     asked = Study(home)
     (pair,) = asked.compare([row(one), row(other)], ["A", "B"])["pairs"]
-    assert pair["sentence"] == ("A and B are not told apart on this 1 item (A alone right on 1, B alone on 0, p = 1); "
-                                "so few items could not show any difference")  # fmt: skip
+    assert pair["sentence"] == (
+        "A and B are not told apart on this 1 item (A alone right on 1, B alone on 0, p = 1); "
+        "so few items could not show any difference"
+    )
     assert asked.compare([row(one), row(same)], ["A", "B"])["pairs"][0]["sentence"] == (
-        "A and B are right on the very same of this 1 item")
+        "A and B are right on the very same of this 1 item"
+    )
     assert asked.compare([row(one), row(other)], ["A", "B"])["detectable"] is None
 
 
@@ -355,8 +388,10 @@ def test_a_loss_that_rises_within_an_epoch_may_still_fall(home: Home) -> None:
 def test_test_items_that_were_trained_on_are_counted(home: Home) -> None:
     train = [item_hash(3), f"{item_hash(5)}#2", "f" * 64]
     allowed = answered(home, truth(100), truth(100), train=train, data={"overlap": "allow"})
-    expected = {"accuracy": "2 of the 100 test items stand in the training set too, so that the accuracy is too high "
-                "to be believed"}  # fmt: skip
+    expected = {
+        "accuracy": "2 of the 100 test items stand in the training set too, so that the accuracy is too high "
+        "to be believed"
+    }
     assert warnings_of(home, allowed) == expected
     trained = answered(home, truth(10), truth(10), train=train)
     scored = answered(home, truth(100), truth(100), engine="evaluate", run=trained.name, data={"overlap": "allow"})
@@ -380,9 +415,7 @@ def test_a_better_model_is_named_with_the_counts_behind_it(home: Home) -> None:
     a, b = wrong_on(true, range(118)), wrong_on(true, range(1000, 1179))
     found = compared(home, answered(home, true, a, reviews=None), answered(home, true, b, reviews=None))
     (pair,) = found["pairs"]
-    assert pair["sentence"] == (
-        "A is better on these 2,500 items: A alone right on 179, B alone on 118, p = 0.00048"
-    )
+    assert pair["sentence"] == ("A is better on these 2,500 items: A alone right on 179, B alone on 118, p = 0.00048")
     assert (pair["both_right"], pair["a_only"], pair["b_only"], pair["both_wrong"]) == (2203, 179, 118, 0)
     assert pair["verdict"] == "a" and pair["p"] == pair["p_holm"]
     difference = pair["difference"]
@@ -396,11 +429,14 @@ def test_several_pairs_are_corrected_and_the_better_one_comes_first(home: Home) 
     series = [wrong_on(true, range(30)), wrong_on(true, range(19, 33)), wrong_on(true, range(28, 44))]
     first, second, third = compared(home, *(answered(home, true, s) for s in series))["pairs"]
     assert [(p["a"], p["b"], p["a_only"], p["b_only"]) for p in (first, second, third)] == [
-        (0, 1, 3, 19), (0, 2, 14, 28), (1, 2, 11, 9)
-    ]  # fmt: skip
+        (0, 1, 3, 19),
+        (0, 2, 14, 28),
+        (1, 2, 11, 9),
+    ]
     assert first["p_holm"] == 3 * first["p"] and second["p_holm"] == 2 * second["p"]
-    assert first["sentence"] == ("B is better on these 200 items: B alone right on 19, A alone on 3, "
-                                 "p = 0.0026 after Holm over 3 pairs")  # fmt: skip
+    assert first["sentence"] == (
+        "B is better on these 200 items: B alone right on 19, A alone on 3, p = 0.0026 after Holm over 3 pairs"
+    )
     assert first["verdict"] == "b" and not second["verdict"] + third["verdict"]
     assert second["p"] < 0.05 < second["p_holm"], "alone it would have been told apart"
 
@@ -427,8 +463,11 @@ def test_items_are_put_side_by_side_by_their_hash(home: Home) -> None:
     true = truth(300)
     a, b = wrong_on(true, range(50)), wrong_on(true, range(30, 60))
     straight = compared(home, answered(home, true, a), answered(home, true, b))
-    crooked = compared(home, answered(home, true, a, order=shuffled(300)),
-                       answered(home, true, b, order=shuffled(300, 2), labels=(P, N)))  # fmt: skip
+    crooked = compared(
+        home,
+        answered(home, true, a, order=shuffled(300)),
+        answered(home, true, b, order=shuffled(300, 2), labels=(P, N)),
+    )
     (one,), (other,) = straight["pairs"], crooked["pairs"]
     assert one == other and (one["a_only"], one["b_only"], one["both_wrong"]) == (10, 30, 20)
 
@@ -454,8 +493,9 @@ def test_imports_without_texts_compare_only_among_their_columns(home: Home) -> N
     own = answered(home, true, true)
     asked = Study(home)
     found = asked.compare([row(imported), row(own)], ["gemma", "own"])
-    assert found["reason"] == ("gemma: imported without texts, so that columns of one file compare with each other, "
-                               "not with other runs")  # fmt: skip
+    assert found["reason"] == (
+        "gemma: imported without texts, so that columns of one file compare with each other, not with other runs"
+    )
     assert asked.compare([row(imported), row(imported, repeat=1)], ["run1", "run2"])["same_items"]
 
 
@@ -472,8 +512,7 @@ def test_what_could_not_be_seen_goes_by_the_pair_and_the_number_of_pairs(home: H
     true = truth(400)
     runs = [answered(home, true, wrong_on(true, wrong)) for wrong in (range(40), range(3, 43), range(30, 72))]
     found = Study(home).compare([row(run) for run in runs], ["A", "B", "C"])
-    unseen = [f"{100 * smallest_detectable_difference(400, apart / 400, alpha=0.05 / 3):.1f}"
-              for apart in (6, 62, 56)]  # fmt: skip
+    unseen = [f"{100 * smallest_detectable_difference(400, apart / 400, alpha=0.05 / 3):.1f}" for apart in (6, 62, 56)]
     assert [pair["a_only"] + pair["b_only"] for pair in found["pairs"]] == [6, 62, 56] and len(set(unseen)) == 3
     for pair, points in zip(found["pairs"], unseen, strict=True):
         assert pair["sentence"].endswith(f"; a difference under {points} points could not be seen reliably")
@@ -524,8 +563,16 @@ def test_a_run_done_once_has_a_table_of_one(home: Home) -> None:
 
 
 def page(home: Home, rows: list[Row], which: Which = "all", **more: Any) -> tuple[int, list[Item]]:
-    query: ItemQuery = {"rows": rows, "which": which, "label": "", "fewest_words": 0, "most_words": 0, "offset": 0,
-                        "limit": 50, **more}  # type: ignore[typeddict-item]  # fmt: skip
+    query: ItemQuery = {
+        "rows": rows,
+        "which": which,
+        "label": "",
+        "fewest_words": 0,
+        "most_words": 0,
+        "offset": 0,
+        "limit": 50,
+        **more,
+    }  # type: ignore[typeddict-item]
     found = Study(home).items(query)
     assert found["offset"] == query["offset"]
     return found["total"], found["items"]
@@ -547,12 +594,17 @@ def test_items_come_in_the_order_of_the_source_with_every_rows_answer(home: Home
         [10 + n, 10 + n, None] for n in range(6)
     ]
     assert items[1] == {
-        "hash": item_hash(1), "number": 1001, "label": P, "words": 55,
+        "hash": item_hash(1),
+        "number": 1001,
+        "label": P,
+        "words": 55,
         "start": ("Number 1 of the reviews. " + "word " * 50)[:160],
-        "answers": [{"predicted": None, "probability": None, "tokens_read": 11, "text": "dunno"},
-                    {"predicted": P, "probability": pytest.approx(0.9), "tokens_read": 11, "text": None},
-                    {"predicted": P, "probability": None, "tokens_read": None, "text": None}],
-    }  # fmt: skip
+        "answers": [
+            {"predicted": None, "probability": None, "tokens_read": 11, "text": "dunno"},
+            {"predicted": P, "probability": pytest.approx(0.9), "tokens_read": 11, "text": None},
+            {"predicted": P, "probability": None, "tokens_read": None, "text": None},
+        ],
+    }
     assert items[0]["answers"][0]["probability"] == pytest.approx(0.9) and len(items[5]["start"]) == 160
 
 
@@ -604,8 +656,11 @@ def test_an_item_has_its_whole_text(home: Home) -> None:
     folder = answered(home, truth(4), truth(4), reviews=reviews, order=[2, 0, 3, 1])
     asked = Study(home)
     assert asked.item(folder.name, item_hash(3)) == {
-        "hash": item_hash(3), "number": 1003, "label": P, "text": "Review 3,\nof two lines: ü"
-    }  # fmt: skip
+        "hash": item_hash(3),
+        "number": 1003,
+        "label": P,
+        "text": "Review 3,\nof two lines: ü",
+    }
     with pytest.raises(UserError, match="has no item nothing"):
         asked.item(folder.name, "nothing")
 
@@ -616,8 +671,9 @@ def test_runs_on_one_file_of_items_share_its_index(home: Home, monkeypatch: pyte
     monkeypatch.setattr(study, "index_items", lambda file: made.append(file) or index(file))
     asked = Study(home)
     for each in rows:
-        asked.items({"rows": [each], "which": "all", "label": "", "fewest_words": 0, "most_words": 0, "offset": 0,
-                     "limit": 5})  # fmt: skip
+        asked.items(
+            {"rows": [each], "which": "all", "label": "", "fewest_words": 0, "most_words": 0, "offset": 0, "limit": 5}
+        )
     assert len(made) == 1
 
 
@@ -688,11 +744,24 @@ def test_every_answer_is_made_of_plain_values(home: Home) -> None:
     true = truth(100)
     folder = answered(home, true, wrong_on(true, range(9)), wrong_on(true, [50]), validated=[(1, 0.5)])
     asked, rows = Study(home), [row(folder, repeat=n) for n in range(2)]
-    query: ItemQuery = {"rows": rows, "which": "wrong", "label": "", "fewest_words": 0, "most_words": 0, "offset": 0,
-                        "limit": 5}  # fmt: skip
-    found = [asked.measure(folder.name), asked.spread(rows), asked.compare(rows, ["A", "B"]),
-             asked.repeats(folder.name, ""), asked.items(query), asked.item(folder.name, item_hash(0)),
-             asked.disagreement("quickstart", "prompting")]  # fmt: skip
+    query: ItemQuery = {
+        "rows": rows,
+        "which": "wrong",
+        "label": "",
+        "fewest_words": 0,
+        "most_words": 0,
+        "offset": 0,
+        "limit": 5,
+    }
+    found = [
+        asked.measure(folder.name),
+        asked.spread(rows),
+        asked.compare(rows, ["A", "B"]),
+        asked.repeats(folder.name, ""),
+        asked.items(query),
+        asked.item(folder.name, item_hash(0)),
+        asked.disagreement("quickstart", "prompting"),
+    ]
     for answer in found:
         assert json.loads(json.dumps(answer, allow_nan=False)) == json.loads(json.dumps(answer))
 

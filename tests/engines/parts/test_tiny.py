@@ -29,8 +29,11 @@ def test_the_folder_holds_safetensors_and_text_alone(name: str) -> None:
     texts = {"chat_template.jinja"} if name == "mistral" else set()
     texts |= set() if name == "distilbert" else {"generation_config.json"}
     assert {path.name for path in tiny.resolve(f"tiny:{name}").iterdir()} == texts | {
-        "config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors",
-    }  # fmt: skip
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "model.safetensors",
+    }
 
 
 @EVERY
@@ -94,8 +97,11 @@ def test_a_classifier_gets_a_new_head_and_nothing_else_new(no_network: None) -> 
         FOLDER, num_labels=2, dtype=torch.float32, output_loading_info=True
     )
     assert set(loading["missing_keys"]) == {
-        "classifier.weight", "classifier.bias", "pre_classifier.weight", "pre_classifier.bias",
-    }  # fmt: skip
+        "classifier.weight",
+        "classifier.bias",
+        "pre_classifier.weight",
+        "pre_classifier.bias",
+    }
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([[2, 5, 6, 3]])).logits
     assert logits.shape == (1, 2)

@@ -26,8 +26,10 @@ def test_a_repeat_is_asked_by_its_number_from_1_or_by_what_it_was_given(
             return Reply([answer], 1.0, "cpu")
 
     monkeypatch.setattr(models, "Client", FakeClient)
-    repeats = [ev.Repeat(n, "template", value, {"accuracy": 0.7}, ["negative", "positive"], MATRIX)
-               for n, value in enumerate(("plain", "one_word"))]
+    repeats = [
+        ev.Repeat(n, "template", value, {"accuracy": 0.7}, ["negative", "positive"], MATRIX)
+        for n, value in enumerate(("plain", "one_word"))
+    ]
     run = make_run(home, *repeats, finished(scores={"accuracy": 0.7, "repeats": [0.7, 0.7]}), experiment="many")
     make_run(home, finished(), experiment="single")
 

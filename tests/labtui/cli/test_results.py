@@ -37,9 +37,7 @@ def test_the_table_gathers_seeds_into_a_group_with_both_kinds_of_doubt(home: Hom
     assert 0.88 < low < 0.942 < high < 0.99
 
 
-def test_an_imported_run_is_listed_shown_compared_and_exported(
-    theirs: str, tmp_path: Path, capsys: Captured
-) -> None:
+def test_an_imported_run_is_listed_shown_compared_and_exported(theirs: str, tmp_path: Path, capsys: Captured) -> None:
     assert main(["show", theirs]) == OK and "imported.form" in capsys.readouterr().out
     main(["list"])
     assert f"{theirs}  finished" in capsys.readouterr().out

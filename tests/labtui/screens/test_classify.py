@@ -106,11 +106,14 @@ async def test_each_repeat_of_a_run_can_be_chosen_and_is_asked_as_such(
     scores = [{"accuracy": accuracy} for accuracy in (0.7, 0.8)]
     run = make_run(
         home,
-        *(ev.Repeat(n, "template", value, scores[n], ["negative", "positive"], MATRIX)
-          for n, value in enumerate(("plain", "question\x1b[31m"))),
+        *(
+            ev.Repeat(n, "template", value, scores[n], ["negative", "positive"], MATRIX)
+            for n, value in enumerate(("plain", "question\x1b[31m"))
+        ),
         fabric.finished(0.75, scores={"accuracy": 0.75, "repeats": [0.7, 0.8]}),
-        experiment="gemma", engine="prompting",
-    )  # fmt: skip
+        experiment="gemma",
+        engine="prompting",
+    )
     client.says = {"gemma": ("positive", [0.1, 0.9]), "gemma:2": ("negative", [0.6, 0.4])}
     async with host.run_test(size=(140, 40)) as pilot:
         screen = await opened(host, pilot, 3)
@@ -163,9 +166,7 @@ async def test_loading_is_said_and_an_error_is_one_sentence_beside_the_other_ans
         await until(pilot, lambda: any("with loading" in line for line in lines(screen)))
 
 
-async def test_a_new_question_takes_the_old_one_back(
-    host: Host, finished: Finished, client: type[FakeClient]
-) -> None:
+async def test_a_new_question_takes_the_old_one_back(host: Host, finished: Finished, client: type[FakeClient]) -> None:
     finished("slow", [[40, 10, 0], [5, 45, 0]])
     client.gate = {"slow"}
     client.says = {"slow": ("positive", [0.0, 1.0])}
@@ -249,8 +250,19 @@ def test_agreement_and_ties() -> None:
 
 @pytest.mark.parametrize(("wide", "rows"), [(True, 1), (False, 2)])
 def test_a_verdict_fits_its_screen(wide: bool, rows: int) -> None:
-    v = Verdict("run", "n" * 60 + " 1a2b", label="positive", probability=1.0, model_ms=12.3, total_ms=2345.0,
-                loaded=True, tokens_read=512, tokens_total=1312, device="cpu", cold_at=time.monotonic() + 599)
+    v = Verdict(
+        "run",
+        "n" * 60 + " 1a2b",
+        label="positive",
+        probability=1.0,
+        model_ms=12.3,
+        total_ms=2345.0,
+        loaded=True,
+        tokens_read=512,
+        tokens_total=1312,
+        device="cpu",
+        cold_at=time.monotonic() + 599,
+    )
     found = verdict_text(v, wide).plain.splitlines()
     assert len(found) == rows and "… 1a2b positive" in found[0]
     assert max(map(len, found)) <= (138 if wide else 78)
@@ -269,8 +281,10 @@ async def test_a_test_item_arrives_with_its_true_label_and_wrong_verdicts_are_ma
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "1 of 2 right" in verdict(screen))
         assert verdict(screen).startswith("true label: positive")
-        marks = {line[0] for line in lines(screen) if "negative" in line}, {
-            line[0] for line in lines(screen) if "positive" in line}
+        marks = (
+            {line[0] for line in lines(screen) if "negative" in line},
+            {line[0] for line in lines(screen) if "positive" in line},
+        )
         assert marks == ({"✗"}, {"✓"})
         screen.area.text = "another text"
         await until(pilot, lambda: not screen.area.border_subtitle)

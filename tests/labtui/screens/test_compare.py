@@ -66,8 +66,10 @@ async def test_the_cursor_shows_the_table_of_its_pair_and_all_pairs_are_correcte
         lines = text_of(screen).split("\n")
         assert "3 sets of answers" in lines[0]
         assert [" ".join(line.split()) for line in lines[3:6]] == [
-            "›good bad +15.0 <1e-5 first is better", "good alike +0.5 1 not told apart",
-            "bad alike -14.5 <1e-5 second is better"]
+            "›good bad +15.0 <1e-5 first is better",
+            "good alike +0.5 1 not told apart",
+            "bad alike -14.5 <1e-5 second is better",
+        ]
         assert "155   77.5 %" in text_of(screen) and "Holm" in text_of(screen)
         await pilot.press("down")
         await until(pilot, lambda: "good and alike are not told apart" in text_of(screen))
@@ -176,7 +178,9 @@ def test_repeats_of_one_run_are_not_said_to_be_two_models(home: Home) -> None:
 
 def test_a_warning_of_several_models_is_told_once() -> None:
     assert told_once([("a", "few items"), ("b\x1b[31m", "few items"), ("b", "untrained")]) == [
-        "! a, b: few items", "! b: untrained"]
+        "! a, b: few items",
+        "! b: untrained",
+    ]
 
 
 def test_two_that_are_right_on_the_same_items_are_said_to_be(home: Home) -> None:

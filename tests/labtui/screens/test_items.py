@@ -25,8 +25,14 @@ def answer(
 
 
 def item(n: int, *answers: ItemAnswer, label: str = "negative", words: int = 50, start: str = "") -> Item:
-    return {"hash": f"hash{n}", "number": n, "label": label, "words": words, "start": start or f"review {n} begins",
-            "answers": list(answers)}
+    return {
+        "hash": f"hash{n}",
+        "number": n,
+        "label": label,
+        "words": words,
+        "start": start or f"review {n} begins",
+        "answers": list(answers),
+    }
 
 
 class FakeAnalyst:
@@ -60,10 +66,19 @@ class FakeAnalyst:
             answers += [answer(label) for _ in query["rows"][1:]]
             made = item(n, *answers, label=label, words=400 if n == 20 else 50)
             differs = len({a["predicted"] for a in answers}) > 1
-            keep = {"all": True, "wrong": predicted != label, "disagree": differs, "invalid": predicted is None,
-                    "confident errors": predicted == other}[query["which"]]
-            if keep and query["label"] in ("", label) and made["words"] >= query["fewest_words"] and (
-                    not query["most_words"] or made["words"] <= query["most_words"]):
+            keep = {
+                "all": True,
+                "wrong": predicted != label,
+                "disagree": differs,
+                "invalid": predicted is None,
+                "confident errors": predicted == other,
+            }[query["which"]]
+            if (
+                keep
+                and query["label"] in ("", label)
+                and made["words"] >= query["fewest_words"]
+                and (not query["most_words"] or made["words"] <= query["most_words"])
+            ):
                 chosen.append(made)
         start = query["offset"]
         return {"total": len(chosen), "offset": start, "items": chosen[start : start + query["limit"]]}
@@ -74,8 +89,12 @@ class FakeAnalyst:
     def item(self, run: str, hash: str) -> ItemText:
         self.read.append(hash)
         n = int(hash.removeprefix("hash"))
-        return {"hash": hash, "number": n, "label": self.labels[n % 2],
-                "text": f"whole\x1b]52;c;aGk=\x07 text {n} [/i]" + "\nline" * 60 if self.texts else ""}
+        return {
+            "hash": hash,
+            "number": n,
+            "label": self.labels[n % 2],
+            "text": f"whole\x1b]52;c;aGk=\x07 text {n} [/i]" + "\nline" * 60 if self.texts else "",
+        }
 
 
 class ItemsHost(Host):
@@ -146,10 +165,15 @@ async def test_keys_choose_which_items_of_which_class_and_length(host: ItemsHost
     async with host.run_test(size=(140, 40)) as pilot:
         screen = await opened(host, pilot, 2)
         for key, said in (
-            ("a", "all: 400"), ("n", "answer 1 invalid: 1 of 400"), ("f", "answer 1 confident errors: 40 of 400"),
-            ("d", "the answers differ: 41 of 400"), ("w", "answer 1 wrong: 41 of 400"),
-            ("l", "answer 1 wrong: 40 of 200   l class negative"), ("l", "answer 1 wrong: 1 of 200   l class positive"),
-            ("l", "answer 1 wrong: 41 of 400   l any class"), ("left_square_bracket", "1 of 1 "),
+            ("a", "all: 400"),
+            ("n", "answer 1 invalid: 1 of 400"),
+            ("f", "answer 1 confident errors: 40 of 400"),
+            ("d", "the answers differ: 41 of 400"),
+            ("w", "answer 1 wrong: 41 of 400"),
+            ("l", "answer 1 wrong: 40 of 200   l class negative"),
+            ("l", "answer 1 wrong: 1 of 200   l class positive"),
+            ("l", "answer 1 wrong: 41 of 400   l any class"),
+            ("left_square_bracket", "1 of 1 "),
             ("left_square_bracket", "0 of 0 "),
         ):
             await pilot.press(key)

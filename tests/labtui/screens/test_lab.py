@@ -66,8 +66,22 @@ async def test_runs_are_listed_with_their_states_and_the_living_one_is_watched(h
     app = lab_app(home)
     with living(run):
         async with app.run_test(size=WIDE, notifications=True) as pilot:
-            await until(pilot, lambda: all(word in screen_text(app) for word in (
-                "✓ finished", "0.913", "✗ failed", "out of memory", "▲ lost", "● running", "25 %", "■ stopped")))
+            await until(
+                pilot,
+                lambda: all(
+                    word in screen_text(app)
+                    for word in (
+                        "✓ finished",
+                        "0.913",
+                        "✗ failed",
+                        "out of memory",
+                        "▲ lost",
+                        "● running",
+                        "25 %",
+                        "■ stopped",
+                    )
+                ),
+            )
             await until(pilot, lambda: "step 25/100" in screen_text(app))
             await until(pilot, lambda: "(1 run goes on)" in screen_text(app))
 
@@ -122,8 +136,16 @@ async def test_a_failed_run_says_what_failed_and_what_helps(home: Home) -> None:
 @pytest.mark.parametrize("size", [WIDE, SMALL])
 async def test_foreign_text_with_markup_and_escapes_is_inert_everywhere(home: Home, size: tuple[int, int]) -> None:
     labels = (f"neg{NASTY}", "pos[/b]")
-    run = make_run(home, *started(), ev.Note(NASTY), ev.Phase(NASTY, 10, NASTY), validated(None, 0.5, labels),
-                   ev.Failed(f"Error{NASTY}", NASTY, NASTY, NASTY, model=NASTY), experiment=NASTY, title=NASTY)
+    run = make_run(
+        home,
+        *started(),
+        ev.Note(NASTY),
+        ev.Phase(NASTY, 10, NASTY),
+        validated(None, 0.5, labels),
+        ev.Failed(f"Error{NASTY}", NASTY, NASTY, NASTY, model=NASTY),
+        experiment=NASTY,
+        title=NASTY,
+    )
     app = lab_app(home)
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: f"hint: {CLEANED}" in screen_text(app) or CLEANED in app.lab._log.text)

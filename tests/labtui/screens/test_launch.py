@@ -125,7 +125,13 @@ async def test_every_setting_has_a_field_with_its_value_help_and_unit(host: Host
     async with host.run_test(size=(140, 40)) as pilot:
         screen = await opened(host, pilot)
         assert [f.setting.name for f in screen.form.fields] == [
-            "training.epochs", "training.learning_rate", "training.schedule", "training.shuffle", "text", "seed"]
+            "training.epochs",
+            "training.learning_rate",
+            "training.schedule",
+            "training.shuffle",
+            "text",
+            "seed",
+        ]
         epochs = screen.form.field("training.epochs")
         assert isinstance(epochs.editor, Input) and epochs.editor.value == "2"
         assert str(epochs.query_one(".help").render()) == "epochs · Passes over the data. Default 3."
@@ -140,8 +146,10 @@ async def test_a_wrong_value_is_named_under_its_field_and_nothing_starts(
     monkeypatch.setattr(launch.actions, "launch", lambda *a: launched.append(a))
     async with host.run_test(size=(140, 40)) as pilot:
         screen = await opened(host, pilot)
-        for text, error in (("many", "training.epochs = 'many' is not a whole number"),
-                            ("99", "training.epochs = 99 is above the most, 10 epochs")):
+        for text, error in (
+            ("many", "training.epochs = 'many' is not a whole number"),
+            ("99", "training.epochs = 99 is above the most, 10 epochs"),
+        ):
             fill(screen, "training.epochs", text)
             await until(pilot, lambda error=error: said(screen, "training.epochs") == error)  # type: ignore[misc]
         assert command(screen) == "1 setting to mend before there is a command"
@@ -254,7 +262,11 @@ async def test_saving_writes_only_the_differences_and_asks_before_writing_over(h
         saved = catalog.user_configs() / "mine" / "other.toml"
         await until(pilot, saved.exists)
     assert tomllib.loads(saved.read_text()) == {
-        "engine": "formed", "title": "An engine to fill a form", "training": {"epochs": 2}, "seed": 3}
+        "engine": "formed",
+        "title": "An engine to fill a form",
+        "training": {"epochs": 2},
+        "seed": 3,
+    }
     assert catalog.read("mine/other").config.seed == 3
     assert not (catalog.user_configs().parent / "escape.toml").exists()
 
@@ -332,14 +344,22 @@ SEEN = (
         (2500, {"share": None, "pairs": 0}, ASSUMED),
         (2500, {"share": 0.0, "pairs": 1}, ASSUMED),  # runs that never differ say nothing of other models
         (2500, {"share": 0.12, "pairs": 3}, SEEN),
-        (10_000, {"share": 0.0625, "pairs": 1}, "10,000 test items: differences under 0.7 points cannot be seen "
-         "reliably (80 % power, alpha 0.05, 6.25 % disagreement seen between 1 pair of earlier runs above chance "
-         "and not told apart)"),
-        (50, None, "50 test items: differences under 15.0 points cannot be seen reliably "
-         "(80 % power, alpha 0.05, one model never worse)"),
+        (
+            10_000,
+            {"share": 0.0625, "pairs": 1},
+            "10,000 test items: differences under 0.7 points cannot be seen "
+            "reliably (80 % power, alpha 0.05, 6.25 % disagreement seen between 1 pair of earlier runs above chance "
+            "and not told apart)",
+        ),
+        (
+            50,
+            None,
+            "50 test items: differences under 15.0 points cannot be seen reliably "
+            "(80 % power, alpha 0.05, one model never worse)",
+        ),
         (1, None, "1 test item: no difference can be seen (80 % power, alpha 0.05)"),
     ],
-)  # fmt: skip
+)
 def test_what_test_items_can_show_is_said_with_its_assumptions(
     items: int, seen: Disagreement | None, text: str
 ) -> None:

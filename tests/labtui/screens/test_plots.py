@@ -108,7 +108,9 @@ async def test_curves_lie_over_each_other_and_runs_without_one_are_named_with_th
         loss = screen.query_one("#loss", Chart)
         series = list(loss.plot.series.values())
         assert [(list(s.xs), list(s.ys), s.colour) for s in series] == [
-            ([1, 2], [0.5, 0.25], PALETTE[0]), ([1, 2, 3], [0.6, 0.4, 0.3], PALETTE[2])]
+            ([1, 2], [0.5, 0.25], PALETTE[0]),
+            ([1, 2, 3], [0.6, 0.4, 0.3], PALETTE[2]),
+        ]
         assert len({s.style for s in series}) == 2 and loss.x_total == 3  # told apart without colours
         assert list(screen.query_one("#accuracy", Chart).plot.series["2"].ys) == [0.5] * 3
         await pilot.press("space", "down")  # the pinned one, and the selected one, which has no curve
@@ -126,7 +128,9 @@ async def test_two_rows_of_one_run_share_its_curve(home: Home) -> None:
         await pilot.press("left")
         lines = (await until_shown(pilot, screen, "0.2500 0.500")).split("\n")
         assert [line.split()[-5:] for line in lines[1:3]] == [
-            ["1", "●·", "tuned", "0.2500", "0.500"], ["1", "●·", "before", "0.2500", "0.500"]]
+            ["1", "●·", "tuned", "0.2500", "0.500"],
+            ["1", "●·", "before", "0.2500", "0.500"],
+        ]
         assert list(screen.query_one("#loss", Chart).plot.series) == ["1"]
 
 

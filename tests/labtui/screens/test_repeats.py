@@ -22,35 +22,60 @@ def measures(repeat: int, confusion: list[list[int]], value: str) -> Measures:
     right, total = confusion[0][0] + confusion[1][1], sum(map(sum, confusion))
     share = right / total
     return {
-        "row": {"run": "run", "variant": "", "repeat": repeat}, "value": value, "items": total, "correct": right,
-        "invalid": sum(row[2] for row in confusion), "accuracy": {"value": share, "low": share - 0.05,
-                                                                  "high": share + 0.05},
+        "row": {"run": "run", "variant": "", "repeat": repeat},
+        "value": value,
+        "items": total,
+        "correct": right,
+        "invalid": sum(row[2] for row in confusion),
+        "accuracy": {"value": share, "low": share - 0.05, "high": share + 0.05},
         "accuracy_answered": None,
-        "recall": {name: {"value": row[n] / sum(row), "low": None, "high": None}
-                   for n, (name, row) in enumerate(zip(("negative", "positive"), confusion, strict=True))},
-        "precision": {"negative": 0.75, "positive": 0.5}, "macro_precision": {"value": 0.6, "low": None, "high": None},
+        "recall": {
+            name: {"value": row[n] / sum(row), "low": None, "high": None}
+            for n, (name, row) in enumerate(zip(("negative", "positive"), confusion, strict=True))
+        },
+        "precision": {"negative": 0.75, "positive": 0.5},
+        "macro_precision": {"value": 0.6, "low": None, "high": None},
         "macro_recall": {"value": 0.6, "low": None, "high": None},
         "macro_f1": {"value": 0.6, "low": None, "high": None},
-        "brier": None, "calibration_error": None, "reliability": [], "confusion": confusion,
-    }  # fmt: skip
+        "brier": None,
+        "calibration_error": None,
+        "reliability": [],
+        "confusion": confusion,
+    }
 
 
 def spread(**more: Any) -> Spread:
     found: Spread = {
-        "rows": [], "accuracies": [0.85, 0.6], "mean": 0.725, "sd": 0.177, "lowest": 0.6, "highest": 0.85,
-        "same_items": True, "interval": (0.66, 0.78), "kappa": 0.02, "all_agree": 0.55, "flips": 45,
-    }  # fmt: skip
+        "rows": [],
+        "accuracies": [0.85, 0.6],
+        "mean": 0.725,
+        "sd": 0.177,
+        "lowest": 0.6,
+        "highest": 0.85,
+        "same_items": True,
+        "interval": (0.66, 0.78),
+        "kappa": 0.02,
+        "all_agree": 0.55,
+        "flips": 45,
+    }
     return {**found, **more}  # type: ignore[typeddict-item]
 
 
 def table() -> RepeatTable:
     return {
-        "run": "run", "variant": "", "varied": "template", "labels": ["negative", "positive"],
-        "measures": [measures(0, [[40, 10, 0], [5, 45, 0]], "plain"),
-                     measures(1, [[30, 15, 5], [20, 30, 0]], "ques\x1b[31mtion [/i]")],
-        "spread": spread(), "agreement": [[1.0, 0.55], [0.55, 1.0]], "cohen": [[1.0, 0.1], [0.1, 1.0]],
+        "run": "run",
+        "variant": "",
+        "varied": "template",
+        "labels": ["negative", "positive"],
+        "measures": [
+            measures(0, [[40, 10, 0], [5, 45, 0]], "plain"),
+            measures(1, [[30, 15, 5], [20, 30, 0]], "ques\x1b[31mtion [/i]"),
+        ],
+        "spread": spread(),
+        "agreement": [[1.0, 0.55], [0.55, 1.0]],
+        "cohen": [[1.0, 0.1], [0.1, 1.0]],
         "majority": measures(-1, [[28, 5, 17], [3, 28, 19]], "majority"),
-    }  # fmt: skip
+    }
 
 
 class RepeatsAnalyst(FakeAnalyst):
@@ -93,8 +118,12 @@ async def test_every_repeat_has_a_row_and_the_majority_its_own(host: ItemsHost) 
         assert cells(screen, 1)[:3] == ["2", "question [/…", "0.600"]
         assert cells(screen, 2)[:3] == ["majority", "36 tied", "0.560"]
         assert sum(c.get_render_width(screen.table) for c in screen.table.ordered_columns) <= 80
-        for fact in ("mean 0.725   0.600 to 0.850   standard deviation 0.177   varied: template", "0.660–0.780",
-                     "no more than by chance", "All 2 agree on 55.0 % of the items; 45 of 100 flip"):
+        for fact in (
+            "mean 0.725   0.600 to 0.850   standard deviation 0.177   varied: template",
+            "0.660–0.780",
+            "no more than by chance",
+            "All 2 agree on 55.0 % of the items; 45 of 100 flip",
+        ):
             assert fact in said(screen, ".spread")
 
 
@@ -152,8 +181,10 @@ async def test_a_resized_screen_keeps_the_row_under_the_cursor(host: ItemsHost) 
 
 
 async def test_what_is_to_be_known_first_stands_above_the_spread(host: ItemsHost) -> None:
-    host.analyst.warnings = [{"figure": "model", "text": "UNTRAINED HEAD [/i]", "variant": None},
-                             {"figure": "loss", "text": "of the tuned one", "variant": "original"}]
+    host.analyst.warnings = [
+        {"figure": "model", "text": "UNTRAINED HEAD [/i]", "variant": None},
+        {"figure": "loss", "text": "of the tuned one", "variant": "original"},
+    ]
     async with host.run_test(size=(80, 24)) as pilot:
         screen = await opened(host, pilot)
         assert said(screen, ".warnings") == "! UNTRAINED HEAD [/i]"
@@ -176,7 +207,10 @@ def test_the_agreement_has_shares_below_and_kappas_above_the_diagonal_in_blocks_
     kappas: list[list[float | None]] = [[1.0, 0.5, None], [0.5, 1.0, -0.1], [None, -0.1, 1.0]]
     lines = agreement_text(shares, kappas, 80).plain.splitlines()
     assert [line.split() for line in lines] == [
-        ["1", "2", "3"], ["1", "·", "0.50", "–"], ["2", "90.0", "%", "·", "-0.10"],
-        ["3", "80.0", "%", "70.0", "%", "·"]]
+        ["1", "2", "3"],
+        ["1", "·", "0.50", "–"],
+        ["2", "90.0", "%", "·", "-0.10"],
+        ["3", "80.0", "%", "70.0", "%", "·"],
+    ]
     blocks = agreement_text(shares, kappas, 20).plain
     assert len(blocks.split("\n\n")) == 2 and max(map(len, blocks.splitlines())) <= 20

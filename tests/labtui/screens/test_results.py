@@ -343,9 +343,12 @@ async def test_warnings_stand_beside_their_figure_and_in_words_in_the_panel(
     run = finished("a", POOR)
     untrained = finished("b", FAIR, repeats=[FAIR, POOR], varied="head", untrained_head=True)
     told = [("invalid", "5 of 100 are no label"), ("loss", "the loss rose"), ("accuracy", "seen in training")]
-    analyst.says = {run.name: run_measures(run.name, [POOR], warnings=told),
-                    untrained.name: run_measures(untrained.name, [FAIR, POOR], varied="head",
-                                                 warnings=[("model", "UNTRAINED HEAD: says nothing")])}
+    analyst.says = {
+        run.name: run_measures(run.name, [POOR], warnings=told),
+        untrained.name: run_measures(
+            untrained.name, [FAIR, POOR], varied="head", warnings=[("model", "UNTRAINED HEAD: says nothing")]
+        ),
+    }
     async with host.run_test(size=size) as pilot:
         screen = await opened(host, pilot, published=False)
         await until(pilot, lambda: cell(screen, 0, "brier") == cell(screen, 1, "brier") == "0.125")
@@ -414,8 +417,13 @@ class Opened(Screen[None]):
 async def test_keys_hand_the_marked_rows_to_the_other_screens(
     host: Host, analyst: FakeAnalyst, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, screen_name in (("compare", "CompareScreen"), ("plots", "PlotsScreen"), ("items", "ItemsScreen"),
-                              ("repeats", "RepeatsScreen"), ("export", "ExportScreen")):
+    for name, screen_name in (
+        ("compare", "CompareScreen"),
+        ("plots", "PlotsScreen"),
+        ("items", "ItemsScreen"),
+        ("repeats", "RepeatsScreen"),
+        ("export", "ExportScreen"),
+    ):
         monkeypatch.setitem(sys.modules, f"labtui.screens.{name}", SimpleNamespace(**{screen_name: Opened}))
     good = finished("x/good", GOOD, before=[[33, 17, 0], [17, 33, 0]])
     fair = [finished("x/fair", FAIR, seed=seed).name for seed in (1, 2)]
@@ -437,7 +445,11 @@ async def test_keys_hand_the_marked_rows_to_the_other_screens(
         assert "mark two or more rows with space" in screen_says(host) and host.screen is screen
         ((every,),) = [await arguments("g")]
         assert [entry[0] for entry in every] == [
-            row(good.name), row(max(fair)), row(good.name, "original"), row(poor.name)]
+            row(good.name),
+            row(max(fair)),
+            row(good.name, "original"),
+            row(poor.name),
+        ]
         assert len({colour for _, _, colour in every}) == 4
 
         assert (await arguments("i"))[0] == [row(good.name)] and host.screen is screen

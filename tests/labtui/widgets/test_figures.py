@@ -128,7 +128,9 @@ def test_guessing_is_marked_where_the_axis_reaches_it_and_not_drawn_out_to_it_at
 @settings(max_examples=40)
 @given(
     st.lists(st.tuples(names, st.floats(0, 1), st.floats(0, 0.2)), min_size=1, max_size=5),
-    st.integers(40, 140), st.sampled_from([None, 0.5]), st.booleans(),
+    st.integers(40, 140),
+    st.sampled_from([None, 0.5]),
+    st.booleans(),
 )
 def test_whiskers_keep_to_their_width(
     rows: list[tuple[str, float, float]], width: int, chance: float | None, ascii_only: bool
@@ -183,14 +185,17 @@ def test_diagrams_side_by_side_have_the_same_axes() -> None:
 @settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 14), st.floats(0, 1), st.floats(0, 1), st.integers(1, 10**6)), max_size=15),
-    st.integers(1, 90), st.integers(1, 30), st.booleans(),
+    st.integers(1, 90),
+    st.integers(1, 30),
+    st.booleans(),
 )
 def test_reliability_keeps_to_its_size(
     rows: list[tuple[int, float, float, int]], width: int, height: int, ascii_only: bool
 ) -> None:
     bins: list[Bin] = [
         {"low": k / 15, "high": (k + 1) / 15, "items": n, "confidence": (k + within) / 15, "accuracy": accuracy}
-        for k, within, accuracy, n in rows]
+        for k, within, accuracy, n in rows
+    ]
     text = reliability(bins, width, height, ascii_only=ascii_only)
     assert not text or (widest(text) <= width and len(lines_of(text)) == height)
     assert text.plain.isascii() or not ascii_only
@@ -263,4 +268,10 @@ def test_the_paired_table_names_both_and_marks_who_alone_was_right(width: int) -
 
 def test_the_paired_table_of_no_items_has_no_shares() -> None:
     assert lines_of(paired_table(0, 0, 0, 0, ("a", "b"), 80, ascii_only=True))[2].split() == [
-        "a", "right", "|", "0", "|", "0"]
+        "a",
+        "right",
+        "|",
+        "0",
+        "|",
+        "0",
+    ]

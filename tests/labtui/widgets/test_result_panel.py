@@ -70,10 +70,18 @@ def test_one_deviation_and_one_interval_are_two_things(home: Home, finished: Fin
     assert "95 % of the mean 0.710–0.790, on other items by the same 2 repeats" in text
 
 
-@pytest.mark.parametrize(("kappa", "words"), [
-    (-0.074, "no more than by chance"), (0.0, "no more than by chance"), (-0.5, "less than by chance"),
-    (0.3, "a little more"), (0.7, "most of what chance leaves open"), (1.0, "almost always"), (None, "no kappa"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kappa", "words"),
+    [
+        (-0.074, "no more than by chance"),
+        (0.0, "no more than by chance"),
+        (-0.5, "less than by chance"),
+        (0.3, "a little more"),
+        (0.7, "most of what chance leaves open"),
+        (1.0, "almost always"),
+        (None, "no kappa"),
+    ],
+)
 def test_kappa_is_said_in_words(kappa: float | None, words: str) -> None:
     assert words in agreement_words(kappa)
 
@@ -89,9 +97,7 @@ def test_answers_that_cannot_be_read_are_not_said_to_follow(home: Home, finished
     assert "torn" in text and "not been read yet" not in text
 
 
-def test_a_matrix_wider_than_the_panel_gives_way_to_the_most_frequent_mistakes(
-    home: Home, finished: Finished
-) -> None:
+def test_a_matrix_wider_than_the_panel_gives_way_to_the_most_frequent_mistakes(home: Home, finished: Finished) -> None:
     finished("a", GOOD)
     (row,) = tree(home)
     text = confusion_text(row, 38).plain

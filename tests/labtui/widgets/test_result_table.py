@@ -27,8 +27,10 @@ async def test_columns_line_up_with_their_heads_and_keep_room_for_what_comes() -
         table = app.query_one(ResultTable)
         table.show(HEADS, ROWS)
         assert table.heading("x").plain.rstrip() == " run     score ↓         95 %  words            last"
-        assert shown(table) == ["›first       0.5            –  long words here     1",
-                                " second     0.75            –  few                22"]
+        assert shown(table) == [
+            "›first       0.5            –  long words here     1",
+            " second     0.75            –  few                22",
+        ]
 
 
 async def test_what_does_not_fit_is_left_out_or_cut_and_reached_sideways() -> None:

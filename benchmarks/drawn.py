@@ -11,8 +11,9 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks import harness
-from engines.parts import corpus, tiny
-from engines.parts.architectures import read_config
+from engines.data import corpus
+from engines.models import tiny
+from engines.models.architectures import read_config
 
 MODELS = {
     "mistral": "mistralai/Mistral-7B-Instruct-v0.2",

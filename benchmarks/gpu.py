@@ -35,13 +35,14 @@ from unittest.mock import patch
 from benchmarks import harness
 from benchmarks.drawn import draw_encoder, drawn_weights, imdb_words, write_model, write_texts
 from engines import catalog
-from engines.parts import adapters, encoding, likelihood, memory
-from engines.parts.architectures import Architecture, architecture, read_config
-from engines.parts.memory import Estimate
+from engines.memory.estimate import Estimate, estimate_peak
+from engines.models.architectures import Architecture, architecture, read_config
+from engines.prompts import encoding, likelihood
 from engines.reporter import Reporter, Restart, Stop
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.training import lora
 
 PEAKS = {
     "H200 NVL": 835e12,
@@ -201,7 +202,7 @@ def tune(part: Part, place: Place) -> dict[str, Any]:
     used = catalog.from_document({"engine": "qlora"}, place=part.name, name=part.name, overrides=settings | adjusted)
     report = Clock(folder, place.device, place.size(10, 1))
 
-    class Tuning(adapters.AdapterTuning):
+    class Tuning(lora.AdapterTuning):
         def checkpoint(self) -> None:
             """None is needed: a restart begins with the first step."""
 
@@ -225,7 +226,7 @@ def tune(part: Part, place: Place) -> dict[str, Any]:
     tokens, answers = (sum(of[row] for row in rows) for of in (table.lengths, table.answer_tokens))
     seconds = ended - began
     flops = 4 * (model.linear_parameters * tokens + model.vocabulary * model.width * answers)
-    estimate = memory.estimate(used, device=place.device)
+    estimate = estimate_peak(used, device=place.device)
     restarts = folder.path / "restarts.jsonl"
     training = used.config.training
     return {
@@ -283,7 +284,7 @@ def score(part: Part, place: Place) -> dict[str, Any]:
     report.close()
     tokens, seconds, model = sum(map(len, seen["rows"])), seen["seconds"], shape(place, part)
     evaluation_s = ended - report.began["test"]
-    estimate = memory.estimate(asked, device=place.device)
+    estimate = estimate_peak(asked, device=place.device)
     return {
         "precision": asked.config.precision,
         "examples": 2 * asked.config.prompt.shots,
@@ -326,7 +327,7 @@ def encode(part: Part, place: Place) -> dict[str, Any]:
         paces = sorted(r.event.tokens_per_s for r in steps)  # type: ignore[union-attr]
         flops.append(6 * shape(place, part).linear_parameters * paces[len(paces) // 2])
         study.append(count / plain_seconds(str(model), data, count, length, "512" if length == 512 else "LONGEST"))
-    estimate = memory.estimate(asked, device=place.device)
+    estimate = estimate_peak(asked, device=place.device)
     return {
         "items": count,
         "ours_items_per_s": ours,

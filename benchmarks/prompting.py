@@ -17,10 +17,11 @@ from typing import Any
 import psutil
 
 from benchmarks import harness
-from engines.parts import corpus, decoders, tiny
-from engines.parts.encoding import Encoder
-from engines.parts.likelihood import Scorer
-from engines.parts.prompts import TEMPLATES, Prompt
+from engines.data import corpus
+from engines.models import opening, tiny
+from engines.prompts.encoding import Encoder
+from engines.prompts.likelihood import Scorer
+from engines.prompts.templates import TEMPLATES, Prompt
 
 WORDS = ("bad", "good")
 BATCH_SIZES = (1, 4, 16)
@@ -45,7 +46,7 @@ def build(folder: Path, kind: str, vocabulary: int) -> Path:
     torch.manual_seed(0)
     config, model = {"gemma": (GemmaConfig, GemmaForCausalLM), "mistral": (MistralConfig, MistralForCausalLM)}[kind]
     model(config(vocab_size=vocabulary, pad_token_id=0, eos_token_id=3, **SHAPE)).save_pretrained(folder)
-    words = decoders.load_tokenizer(tiny.resolve("tiny:distilbert")).backend_tokenizer
+    words = opening.load_tokenizer(tiny.resolve("tiny:distilbert")).backend_tokenizer
     words.post_processor = TemplateProcessing(single="$A")  # nothing before or after a text: both sides read the same
     PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", eos_token="[SEP]").save_pretrained(folder)
     return folder
@@ -83,7 +84,7 @@ def against_harness(folder: Path, shots: int, items: int, pairs: int) -> dict[st
 
     shown = tuple((text, n % 2) for n, text in enumerate(texts(shots, offset=items)))
     prompt, asked = Prompt(TEMPLATES["classify"], WORDS, shown), texts(items)
-    model, tokenizer = decoders.load_model(folder, "float32", "cpu")
+    model, tokenizer = opening.load_model(folder, "float32", "cpu")
     encoder = Encoder(tokenizer, chat=False)
     longest = max(encoder.length(prompt, text) for text in asked) + 1
 
@@ -120,7 +121,7 @@ def against_pipeline(folder: Path, items: int, pairs: int) -> dict[str, Any]:
     from transformers import pipeline
 
     prompt, asked = Prompt(TEMPLATES["study"], WORDS), texts(items)
-    model, tokenizer = decoders.load_model(folder, "float32", "cpu")
+    model, tokenizer = opening.load_model(folder, "float32", "cpu")
     encoder, scorer = Encoder(tokenizer, chat=False), Scorer(model, "cpu")
     writer = pipeline("text-generation", model=model, tokenizer=tokenizer, device="cpu")
     rendered = [encoder.render(prompt, text) for text in asked]

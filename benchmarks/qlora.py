@@ -24,10 +24,11 @@ import psutil
 
 from benchmarks import harness
 from benchmarks.drawn import imdb_words, write_texts
-from engines.parts import decoders, encoding, tiny
-from engines.parts.conversations import conversations
-from engines.parts.encoding import Encoder
-from engines.parts.prompts import POLARITY, TEMPLATES, Prompt
+from engines.models import opening, tiny
+from engines.prompts import encoding
+from engines.prompts.encoding import Encoder
+from engines.prompts.templates import POLARITY, TEMPLATES, Prompt
+from engines.prompts.tuning_rows import conversations
 from engines.runs.home import Home
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ def build(folder: Path) -> Path:
 
     torch.manual_seed(0)
     MistralForCausalLM(MistralConfig(vocab_size=32000, **SHAPE)).save_pretrained(folder)
-    decoders.load_tokenizer(tiny.resolve("tiny:mistral")).save_pretrained(folder)
+    opening.load_tokenizer(tiny.resolve("tiny:mistral")).save_pretrained(folder)
     return folder
 
 
@@ -141,7 +142,7 @@ def compare(case: Case, home: Home, model: Path, count: int, pairs: int) -> dict
 
 def write_rows(reviews: Path, rows: Path, model: Path, max_length: int, count: int) -> int:
     """The first `count` reviews as the prompts and completions that `qlora` makes of them; their tokens."""
-    tokenizer = decoders.load_tokenizer(model)
+    tokenizer = opening.load_tokenizer(model)
     encoder, prompt = Encoder(tokenizer, encoding.chats("auto", tokenizer)), Prompt(TEMPLATES["classify"], POLARITY)
     with open(reviews, newline="", encoding="utf-8") as file:
         read = list(csv.DictReader(file))[:count]

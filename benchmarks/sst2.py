@@ -16,10 +16,10 @@ from typing import Any
 
 from benchmarks import harness
 from engines import catalog
+from engines.data import files
 from engines.methods import engine
-from engines.parts import files
-from engines.parts.tiny import language
-from engines.parts.tiny.language import Lessons, Plan, Shot
+from engines.pretraining import language
+from engines.pretraining.language import Lessons, Plan, Shot
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home

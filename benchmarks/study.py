@@ -16,15 +16,16 @@ from random import Random
 from typing import Any, TypeVar
 
 from benchmarks import harness
-from engines.parts import scoring
-from engines.parts.findings import ItemQuery, Row, RunMeasures
-from engines.parts.items import Example, write_items
+from engines.answers import scoring
+from engines.data.items import Example, write_items
 from engines.reporter import Reporter
-from engines.runs.folder import RunFolder, write_atomic
+from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import list_runs
-from labtui import analyst
-from labtui.analyst import Analyst
+from engines.runs.writing import write_atomic
+from engines.study.values import ItemQuery, Row, RunMeasures
+from labtui.console import analyst
+from labtui.console.analyst import Analyst
 
 LABELS = ["negative", "positive"]
 REPEATS = 3
@@ -190,7 +191,7 @@ WALK = (
 async def waits(home: Home, settle_s: float = 2.0) -> dict[str, float]:
     """The longest time, in ms, for which a key would have had to wait: the event loop of the real console, by what was
     done meanwhile. Opening lasts until all runs are read."""
-    from labtui.app import LabApp
+    from labtui.console.app import LabApp
 
     found: dict[str, float] = {}
     doing = "start"

@@ -16,9 +16,9 @@ from engines import catalog
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, find_run, list_runs, summarize
 from labtui import actions
-from labtui.app import LabApp
-from labtui.screens.classify import ClassifyScreen
-from labtui.screens.results import ResultsScreen
+from labtui.console.app import LabApp
+from labtui.console.screens.classify import ClassifyScreen
+from labtui.console.screens.results import ResultsScreen
 
 PICTURES = Path(__file__).parent / "pictures"
 EXPERIMENT = "quickstart/distilbert-loop"

@@ -9,8 +9,9 @@ from typing import Any
 
 import platformdirs
 
+from engines.errors import ConfigError
 from engines.methods import engine, engine_names
-from engines.settings import ConfigError, flatten, nearest, resolve, settings
+from engines.settings import flatten, nearest, resolve, settings
 
 __all__ = ["Experiment", "engine", "engine_names", "experiments", "from_document", "parse_overrides", "read"]
 

@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeVar
 
 import psutil
 
+from engines.errors import UserError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
-from engines.settings import UserError
 
 T = TypeVar("T")
 PROGRESS_EVERY_S = 0.25

@@ -17,12 +17,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from engines.answers.classifier import Classifier, of_repeat
+from engines.errors import AlreadyRunningError, UserError
 from engines.methods import engine
 from engines.methods.evaluate import open_classifier, source_run
-from engines.parts.classifier import Classifier, of_repeat
 from engines.runs import processes, serving
-from engines.runs.folder import RunFolder, write_atomic
-from engines.settings import UserError
+from engines.runs.folder import RunFolder
+from engines.runs.writing import write_atomic
 
 ANSWERS_MAX_BYTES = 1 << 20
 ANSWERS_KEPT_S = 60.0  # an asker reads its answer within milliseconds; nobody waits longer
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> int:
     try:
         folder.requests.mkdir(mode=0o700, exist_ok=True)
         processes.hold_alive(folder.lock)
-    except (processes.AlreadyRunning, OSError) as error:
+    except (AlreadyRunningError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     signal.signal(signal.SIGTERM, _terminate)

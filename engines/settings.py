@@ -15,13 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-
-class UserError(ValueError):
-    """Something the user can mend; the message alone says where and how, no traceback is needed."""
-
-
-class ConfigError(UserError):
-    """A setting that cannot be used. The message names the place, the value and the remedy."""
+from engines.errors import ConfigError
 
 
 def option(

@@ -14,11 +14,13 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from engines import catalog
-from engines.parts import answers, history, memory
+from engines.answers import columns
+from engines.errors import AlreadyRunningError, UserError
+from engines.memory import history
+from engines.memory.estimate import estimate_peak, gib
 from engines.reporter import Reporter, Restart, Stop
 from engines.runs import processes, queue
 from engines.runs.folder import RunFolder
-from engines.settings import UserError
 
 PACKAGES = ("torch", "transformers", "datasets", "scikit-learn", "accelerate", "peft", "trl", "bitsandbytes")
 
@@ -30,7 +32,7 @@ def main(argv: list[str]) -> int:
     folder = RunFolder(argv[1])
     try:
         alive_fd = processes.hold_alive(folder.lock)
-    except (processes.AlreadyRunning, OSError) as error:
+    except (AlreadyRunningError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     signal.signal(signal.SIGTERM, _terminate)
@@ -99,14 +101,14 @@ def _begin_anew(folder: RunFolder, report: Reporter, restart: Restart, alive_fd:
 def _estimate(experiment: catalog.Experiment, device: str, report: Reporter) -> None:
     """Leave the estimated peak memory in the folder, for later estimates to learn from."""
     try:
-        found = memory.estimate(experiment, device="cpu" if device == "cpu" else "cuda")
+        found = estimate_peak(experiment, device="cpu" if device == "cpu" else "cuda")
     except UserError:
         return  # the model is not on this machine yet, or of a kind without formulae
     except Exception as error:  # an estimate is advice: no fault of it may cost a run
         report.note(f"no estimate of the peak memory: {type(error).__name__}: {error}", "warning")
         return
     history.record(report.folder, found.family, found.device, found.uncorrected_bytes)
-    report.note(f"estimated peak memory: {memory.gib(found.total_bytes)}")
+    report.note(f"estimated peak memory: {gib(found.total_bytes)}")
 
 
 def _keep_columns(folder: RunFolder, report: Reporter) -> None:
@@ -114,7 +116,7 @@ def _keep_columns(folder: RunFolder, report: Reporter) -> None:
     if not folder.predictions.exists():
         return
     try:
-        answers.write(folder)
+        columns.write(folder)
     except Exception as error:  # no fault of it may cost a run
         report.note(f"{folder.predictions_columns.name}: {type(error).__name__}: {error}", "warning")
 

@@ -6,13 +6,16 @@ from typing import Any
 
 from engines import catalog
 from engines.catalog import Experiment
-from engines.parts import files, foreign, history, memory
-from engines.parts.memory import Estimate
+from engines.data import files
+from engines.errors import ConfigError, UserError
+from engines.importing import importer
+from engines.memory import history
+from engines.memory.estimate import Estimate, estimate_peak
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
-from engines.settings import ConfigError, UserError, nearest
+from engines.settings import nearest
 from labtui.devices import Device, DeviceSampler
 
 QUICKSTART = "quickstart/"
@@ -47,7 +50,7 @@ def estimate(home: Home, experiment: Experiment, device: str = "auto") -> tuple[
     on this machine.
     """
     best = max(_accepted(experiment.engine, device), key=lambda d: d.memory_free_bytes or 0)
-    found = memory.estimate(experiment, history.past_runs(home), device=best.id, home=home)
+    found = estimate_peak(experiment, history.past_runs(home), device=best.id, home=home)
     return found, best.memory_free_bytes
 
 
@@ -70,7 +73,7 @@ def _with_absolute_paths(document: dict[str, Any]) -> dict[str, Any]:
 def resume(home: Home, folder: RunFolder) -> RunFolder:
     """Start a worker again on a run that stopped, failed or was lost; it goes on from its newest checkpoint."""
     summary = summarize(folder)
-    if summary.engine == foreign.ENGINE:
+    if summary.engine == importer.ENGINE:
         raise UserError(f"{folder.name} was imported: there is nothing to go on with; `labtui import` makes a new run")
     if summary.state == FINISHED:
         raise UserError(f"{folder.name} has finished; `labtui run {summary.experiment}` starts a new run")
@@ -90,7 +93,7 @@ def evaluate(home: Home, run: RunFolder, overrides: Mapping[str, Any], device: s
     summary = summarize(run)
     if summary.state != FINISHED:
         raise UserError(f"{run.name} is not finished (it is {summary.state}); only a finished run can be scored")
-    if summary.engine == foreign.ENGINE:
+    if summary.engine == importer.ENGINE:
         raise UserError(f"{run.name} was imported: it holds answers and no model; choose a run of this program")
     document = {
         "engine": "evaluate",

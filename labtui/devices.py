@@ -61,7 +61,7 @@ class Device:
     memory_free_bytes: int | None
 
 
-def short_name(name: str) -> str:
+def short_device_name(name: str) -> str:
     """The part of a marketing name that tells cards apart: "NVIDIA H100 80GB HBM3" -> "H100"."""
     words: list[str] = []
     for word in name.replace("-", " ").split():
@@ -159,7 +159,7 @@ class DeviceSampler:
         for gpu in visible_gpus(named, os.environ.get("CUDA_VISIBLE_DEVICES")):
             used, total = gpu.memory_used_bytes, gpu.memory_total_bytes
             free = None if used is None or total is None else total - used
-            devices.append(Device(gpu.uuid, f"gpu{gpu.index} {short_name(gpu.name)}", free))
+            devices.append(Device(gpu.uuid, f"gpu{gpu.index} {short_device_name(gpu.name)}", free))
         free_host_bytes = sample.host.memory_total_bytes - sample.host.memory_used_bytes
         return [*devices, Device("cpu", "cpu", free_host_bytes)]
 

@@ -49,7 +49,7 @@ def _python() -> Iterator[Finding]:
 
 def _libraries() -> Iterator[Finding]:
     asked = subprocess.run(
-        [sys.executable, "-m", "engines.parts.environment"],
+        [sys.executable, "-m", "engines.models.environment"],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parent.parent,

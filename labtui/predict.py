@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 
-from engines.parts import files
+from engines.data import files
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.serving import Client

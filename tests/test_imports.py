@@ -28,8 +28,9 @@ def test_help_and_list_import_neither_textual_nor_anything_heavy(arguments: str)
 
 def test_the_console_with_all_its_screens_imports_nothing_heavy() -> None:
     loaded = modules_after(
-        "import labtui.app, labtui.screens.lab, labtui.screens.launch, labtui.screens.results\n"
-        "import labtui.screens.classify, labtui.screens.help\n"
+        "import labtui.console.app, labtui.console.screens.lab, labtui.console.screens.launch\n"
+        "import labtui.console.screens.results\n"
+        "import labtui.console.screens.classify, labtui.console.screens.help\n"
         "from engines import catalog\n"
         "for name in catalog.engine_names(): catalog.engine(name)"
     )

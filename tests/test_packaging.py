@@ -35,7 +35,12 @@ def test_a_wheel_finds_every_experiment_from_another_directory(unpacked_wheel: P
 
 
 @pytest.mark.parametrize(
-    "file", ["labtui/app.tcss", "labtui/published.toml", "engines/parts/tiny_models/distilbert/model.safetensors"]
+    "file",
+    [
+        "labtui/console/app.tcss",
+        "labtui/results/published.toml",
+        "engines/models/tiny_models/distilbert/model.safetensors",
+    ],
 )
 def test_a_wheel_holds_the_files_beside_the_code(unpacked_wheel: Path, file: str) -> None:
     assert (unpacked_wheel / file).is_file()

@@ -4,7 +4,8 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from engines.settings import ConfigError, nearest
+from engines.errors import ConfigError
+from engines.settings import nearest
 
 
 def engine_names() -> list[str]:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.parts import checkpoints, data, scoring
-from engines.parts.classifier import Answer, LinearHead, Regression, answers, classify_reported
-from engines.parts.data import Data
+from engines.answers import scoring
+from engines.answers.classifier import Answer, answers, classify_reported
+from engines.data.splits import Data, load_training_splits
+from engines.errors import UserError
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
-from engines.settings import UserError, group, option
+from engines.runs.writing import write_folder
+from engines.settings import group, option
+from engines.training.logistic_regression import LinearHead, Regression
 
 if TYPE_CHECKING:
     import numpy
@@ -43,7 +46,7 @@ class Config:
 
 def run(config: Config, report: Reporter) -> None:
     report.model = "bag of words"
-    splits = data.load_for_training(config.data, report)
+    splits = load_training_splits(config.data, report)
 
     report.phase("features", len(splits.train), "texts")
     vectorizer = _vectorizer(
@@ -62,7 +65,7 @@ def run(config: Config, report: Reporter) -> None:
     true = [e.label for e in splits.train]
     head = LinearHead.fit(features, true, len(splits.labels), config.classifier, report)
     model = Model(tuple(splits.labels), config.features.ngrams, vectorizer, head)
-    checkpoints.write_folder(report.folder.model, model.save)
+    write_folder(report.folder.model, model.save)
 
     if splits.validation:
         report.phase("validate", len(splits.validation), "texts")

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, replace
 
+from engines.answers import scoring
+from engines.answers.classifier import Classifier, classify_reported
+from engines.data.splits import Data, Example, Splits, load_splits, read_split, write_items
+from engines.errors import UserError
+from engines.importing import importer
 from engines.methods import engine
-from engines.parts import data, foreign, scoring
-from engines.parts.classifier import Classifier, classify_reported
-from engines.parts.data import Data
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.summary import summarize
-from engines.settings import UserError, group, option
+from engines.settings import group, option
 
 TITLE = "Score a finished run on other data"
 USES_GPU = True
@@ -30,12 +32,12 @@ def run(config: Config, report: Reporter) -> None:
         raise UserError("data.test = 0 leaves nothing to score; raise it")
     source = source_run(RunFolder(report.folder.path.parent / config.run))
     report.model = summarize(source).model
-    splits = data.load(config.data, report)
+    splits = load_splits(config.data, report)
     splits = replace(splits, test=_apart_from_training(source, splits.test, config.data.overlap, report))
     report.phase("load")
     classifier = open_classifier(source, report.device)
     test = _in_classes_of(classifier, splits, source.name)
-    data.write_items(report.folder, test, list(classifier.labels))
+    write_items(report.folder, test, list(classifier.labels))
 
     report.phase("test", len(test), "texts")
     found = classify_reported(classifier, [e.text for e in test], report)
@@ -54,7 +56,7 @@ def source_run(folder: RunFolder) -> RunFolder:
     if not folder.config.is_file():
         raise UserError(f"no run {folder.name} in {folder.path.parent}; `labtui list` shows the runs")
     document = folder.read_document()
-    if document.get("engine") == foreign.ENGINE:
+    if document.get("engine") == importer.ENGINE:
         raise UserError(f"{folder.name} was imported: it holds answers and no model; choose a run of this program")
     if document.get("engine") != "evaluate":
         return folder
@@ -73,11 +75,9 @@ def open_classifier(folder: RunFolder, device: str) -> Classifier:
     return classifier
 
 
-def _apart_from_training(
-    source: RunFolder, test: list[data.Example], overlap: str, report: Reporter
-) -> list[data.Example]:
+def _apart_from_training(source: RunFolder, test: list[Example], overlap: str, report: Reporter) -> list[Example]:
     """The items to score. Those that the model was trained on are refused, left out or allowed, as `overlap` says."""
-    trained = {hashed.partition("#")[0] for hashed in data.read_split(source, "train")}
+    trained = {hashed.partition("#")[0] for hashed in read_split(source, "train")}
     unseen = [e for e in test if e.hash.partition("#")[0] not in trained]
     if len(unseen) == len(test):
         return test
@@ -88,7 +88,7 @@ def _apart_from_training(
     return unseen if overlap == "drop" else test
 
 
-def _in_classes_of(classifier: Classifier, splits: data.Splits, name: str) -> list[data.Example]:
+def _in_classes_of(classifier: Classifier, splits: Splits, name: str) -> list[Example]:
     """The test items with the class numbers of the model; every label of the data must be one of its labels."""
     unknown = [label for label in splits.labels if label not in classifier.labels]
     if unknown:

@@ -1,12 +1,12 @@
 """Fine-tuning of a pretrained encoder as a classifier, by a plain torch loop."""
 
-from engines.parts import finetuning
-from engines.parts.finetuning import Config, FineTuning
 from engines.reporter import Reporter
+from engines.training import course
+from engines.training.course import Config, FineTuning
 
 TITLE = "Fine-tuning, a plain torch loop"
 USES_GPU = True
-load = finetuning.load
+load = course.load
 
 
 def run(config: Config, report: Reporter) -> None:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from engines.parts import finetuning
-from engines.parts.finetuning import Config, FineTuning
-from engines.parts.trainer import Steps, drive
 from engines.reporter import Reporter
+from engines.training import course
+from engines.training.course import Config, FineTuning
+from engines.training.hf_trainer import Steps, drive
 
 TITLE = "Fine-tuning, Hugging Face Trainer"
 USES_GPU = True
-load = finetuning.load
+load = course.load
 
 
 def run(config: Config, report: Reporter) -> None:

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.parts import checkpoints, data, models, scoring
-from engines.parts.batching import tokenize_splits
-from engines.parts.classifier import Answer, LinearHead, Regression, answers, forward, tokenized
-from engines.parts.data import Data
-from engines.parts.models import Model
+from engines.answers import scoring
+from engines.answers.classifier import Answer, answers
+from engines.data.splits import Data, load_training_splits
+from engines.errors import ConfigError
+from engines.models import location
+from engines.models.forward import forward, tokenized
+from engines.models.location import Model
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
-from engines.settings import ConfigError, group, option
+from engines.runs.writing import write_folder
+from engines.settings import group, option
+from engines.training.batching import tokenize_splits
+from engines.training.logistic_regression import LinearHead, Regression
 
 if TYPE_CHECKING:
     import numpy
@@ -44,8 +49,8 @@ class Config:
 
 
 def run(config: Config, report: Reporter) -> None:
-    splits = data.load_for_training(config.data, report)
-    path = models.locate(config.model, report)
+    splits = load_training_splits(config.data, report)
+    path = location.locate(config.model, report)
     report.phase("load")
     encoder = Encoder(path, config.features.max_length, config.features.pooling, report.device)
     tables = tokenize_splits(encoder.tokenizer, path, splits, encoder.max_length, report)
@@ -67,7 +72,7 @@ def run(config: Config, report: Reporter) -> None:
     # the standardisation becomes part of the weights
     coefficients = head.coefficients / scale
     head = LinearHead(coefficients, head.intercepts - coefficients @ mean)
-    checkpoints.write_folder(report.folder.model, FrozenClassifier(splits.labels, encoder, head).save)
+    write_folder(report.folder.model, FrozenClassifier(splits.labels, encoder, head).save)
 
     if splits.validation:
         probabilities = head.probabilities(features("validation", "validate")).tolist()

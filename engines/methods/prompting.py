@@ -12,19 +12,25 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from engines.parts import data, decoders, encoding, hub, likelihood, memory_formulas, models, prompts, scoring
-from engines.parts.asking import Asked, PromptClassifier, asked_path, write_answers
-from engines.parts.classifier import checked_repeat
-from engines.parts.data import Data, Example, Splits
-from engines.parts.decoders import PRECISIONS
-from engines.parts.encoding import Encoder
-from engines.parts.likelihood import CALIBRATIONS, Scorer
-from engines.parts.models import Model
-from engines.parts.prompts import TEMPLATES, Prompt
-from engines.parts.untrained_head import HeadClassifier, Headed
+from engines import hub
+from engines.answers import scoring
+from engines.answers.classifier import checked_repeat
+from engines.data.splits import Data, Example, Splits, load_splits, write_items
+from engines.errors import ConfigError
+from engines.memory import formulas
+from engines.models import location, opening
+from engines.models.location import Model
+from engines.models.opening import PRECISIONS
+from engines.prompts import encoding, likelihood, templates
+from engines.prompts.answering import Asked, PromptClassifier, asked_path, write_answers
+from engines.prompts.encoding import Encoder
+from engines.prompts.likelihood import CALIBRATIONS, Scorer
+from engines.prompts.templates import TEMPLATES, Prompt
+from engines.prompts.untrained_head import HeadClassifier, Headed
 from engines.reporter import Reporter
-from engines.runs.folder import RunFolder, write_atomic
-from engines.settings import ConfigError, group, option
+from engines.runs.folder import RunFolder
+from engines.runs.writing import write_atomic
+from engines.settings import group, option
 
 TITLE = "Prompting a language model"
 USES_GPU = True
@@ -129,9 +135,9 @@ def run(config: Config, report: Reporter) -> None:
     report.model = config.model.name
     if not config.data.test:
         raise ConfigError("data.test = 0 leaves nothing to test on; raise it")
-    splits = data.load(config.data, report)
-    data.write_items(report.folder, splits.test, splits.labels)
-    path = models.locate(config.model, report)
+    splits = load_splits(config.data, report)
+    write_items(report.folder, splits.test, splits.labels)
+    path = location.locate(config.model, report)
     if config.trust_remote_code and "/" in config.model.name and not Path(config.model.name).expanduser().exists():
         hub.fetch(config.model.name, "model", (*hub.MODEL_FILES, "*.py"), report, config.model.revision)
     repeats = config.prompt.repeats
@@ -148,7 +154,7 @@ def run(config: Config, report: Reporter) -> None:
 def weight_bytes(folder: RunFolder) -> int:
     """What the weights that `load` opens take on a GPU: those of the model that was asked."""
     document = json.loads((folder.model / "prompting.json").read_bytes())
-    return memory_formulas.decoder_bytes(asked_path(folder, document), document["precision"])
+    return formulas.decoder_bytes(asked_path(folder, document), document["precision"])
 
 
 def load(folder: RunFolder, device: str, repeat: int = 0) -> PromptClassifier | HeadClassifier:
@@ -163,9 +169,9 @@ def load(folder: RunFolder, device: str, repeat: int = 0) -> PromptClassifier | 
     checked_repeat(repeat, len(asked))
     labels, max_length, trust = tuple(document["labels"]), document["max_length"], document["trust_remote_code"]
     if document["method"] == "untrained_head":
-        headed = Headed(*decoders.load_headed(path, document["precision"], device, trust), device)
+        headed = Headed(*opening.load_headed(path, document["precision"], device, trust), device)
         return HeadClassifier(labels, headed, [a.seed for a in asked], max_length, repeat)
-    model, tokenizer = decoders.load_model(path, document["precision"], device, trust)
+    model, tokenizer = opening.load_model(path, document["precision"], device, trust)
     encoder = Encoder(tokenizer, encoding.chats(document["form"], tokenizer))
     writes, temperature = document["method"] == "generate", document["temperature"]
     return PromptClassifier(labels, encoder, Scorer(model, device), asked, max_length, writes, temperature, repeat)
@@ -181,7 +187,7 @@ def _ask(
     settings, items = config.prompt, splits.test
     drawn = _draws(config, splits, repeats)  # before the model is loaded: what does not work ends here
     report.phase("load")
-    model, tokenizer = decoders.load_model(path, config.precision, report.device, config.trust_remote_code)
+    model, tokenizer = opening.load_model(path, config.precision, report.device, config.trust_remote_code)
     encoder, scorer = Encoder(tokenizer, encoding.chats(settings.form, tokenizer)), Scorer(model, report.device)
     texts, read, total = encoder.cut([e.text for e in items], settings.max_length)
     if cut := sum(r < t for r, t in zip(read, total, strict=True)):
@@ -216,8 +222,8 @@ def _ask(
 def _draws(config: Config, splits: Splits, repeats: int) -> list[Asked]:
     """The prompts of all repeats, examples in full length."""
     settings, varies = config.prompt, config.prompt.varies
-    wordings = prompts.template_order(settings.template)
-    words = prompts.label_words(splits.labels)
+    wordings = templates.template_order(settings.template)
+    words = templates.label_words(splits.labels)
     if varies == "label_words" and repeats > len(words):
         raise ConfigError(
             f"prompt.repeats = {repeats} is more than the {len(words)} ways to write the classes "
@@ -229,7 +235,7 @@ def _draws(config: Config, splits: Splits, repeats: int) -> list[Asked]:
         shots: list[Example] = []
         if settings.shots:
             draw = index if varies == "exemplars" else 0
-            shots = prompts.draw_shots(splits.train, splits.labels, settings.shots, config.seed, draw, under_test)
+            shots = templates.draw_shots(splits.train, splits.labels, settings.shots, config.seed, draw, under_test)
         prompt = Prompt(
             wordings[index if varies == "template" else 0],
             words[index if varies == "label_words" else 0],
@@ -289,7 +295,7 @@ def _found_by_text(
     encoded = encoder.encode(asked.prompt, texts, lambda: done(0))
     keys = [f"{asked.seed}/{item.hash}" for item in items]
     written = write_answers(encoder, scorer, encoded, temperature, keys, done)
-    predicted = [prompts.parse_answer(text, asked.prompt.words) for text in written]
+    predicted = [templates.parse_answer(text, asked.prompt.words) for text in written]
     return Found(predicted, [[] for _ in items], dict(enumerate(written)), {})
 
 
@@ -310,7 +316,7 @@ def _found_by_likelihood(
 
 def _compared(found: Found, written: dict[int, str], words: Sequence[str], report: Reporter) -> Found:
     """What the model wrote about the sample, held against its likelihoods."""
-    said = {item: prompts.parse_answer(text, words) for item, text in written.items()}
+    said = {item: templates.parse_answer(text, words) for item, text in written.items()}
     invalid = sum(answer is None for answer in said.values())
     other = sum(answer is not None and answer != found.predicted[item] for item, answer in said.items())
     report.note(
@@ -343,7 +349,7 @@ def _ask_head(
         "warning",
     )
     report.phase("load")
-    loaded = decoders.load_headed(path, config.precision, report.device, config.trust_remote_code)
+    loaded = opening.load_headed(path, config.precision, report.device, config.trust_remote_code)
     headed = Headed(*loaded, report.device)
     report.phase("test", len(items), "texts")
     texts, read, _ = headed.encoder.cut([e.text for e in items], settings.max_length)

@@ -8,15 +8,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engines.parts import adapters, cards, checkpoints, data, decoders, encoding, memory_formulas, scoring
-from engines.parts.adapters import AdapterTuning, Config
-from engines.parts.asking import Asked, PromptClassifier, asked_path
-from engines.parts.encoding import Encoder
-from engines.parts.likelihood import Scorer
-from engines.parts.prompts import TEMPLATES, Prompt
-from engines.parts.statistics import wilson_interval
+from engines.answers import scoring
+from engines.answers.intervals import wilson_interval
+from engines.data.splits import SPLITS, class_counts
+from engines.memory import formulas
+from engines.models import cards, opening
+from engines.prompts import encoding
+from engines.prompts.answering import Asked, PromptClassifier, asked_path
+from engines.prompts.encoding import Encoder
+from engines.prompts.likelihood import Scorer
+from engines.prompts.templates import TEMPLATES, Prompt
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
+from engines.runs.writing import write_folder
+from engines.training import lora
+from engines.training.lora import AdapterTuning, Config
 
 TITLE = "QLoRA and LoRA tuning of a language model"
 USES_GPU = True
@@ -41,7 +47,7 @@ def run(config: Config, report: Reporter) -> None:
         (folder / "qlora.json").write_text(json.dumps(_document(task), ensure_ascii=False))
         (folder / "README.md").write_text(_card(task, folder, before, scores))
 
-    checkpoints.write_folder(report.folder.model, fill)
+    write_folder(report.folder.model, fill)
     original = before | {"confusion": confusion_before}
     scores |= {"original": original, "mended": mended, "broken": broken}
     report.evaluated("test", scores, list(task.splits.labels), confusion)
@@ -50,9 +56,9 @@ def run(config: Config, report: Reporter) -> None:
 def load(folder: RunFolder, device: str) -> PromptClassifier:
     """The tuned model of a finished run, on `device`."""
     document = json.loads((folder.model / "qlora.json").read_bytes())
-    base, _ = adapters.load_base(asked_path(folder, document), document["precision"], device)
-    model = adapters.add_adapters(base, folder.model, document["precision"])
-    tokenizer = decoders.load_tokenizer(folder.model)
+    base, _ = lora.load_base(asked_path(folder, document), document["precision"], device)
+    model = lora.add_adapters(base, folder.model, document["precision"])
+    tokenizer = opening.load_tokenizer(folder.model)
     encoder = Encoder(tokenizer, encoding.chats(document["form"], tokenizer))
     labels = tuple(document["labels"])
     asked = Asked("", Prompt(TEMPLATES[document["template"]], labels), "", (0.0,) * len(labels))
@@ -63,7 +69,7 @@ def weight_bytes(folder: RunFolder) -> int:
     """What the weights that `load` opens take on a GPU: the base model's and the adapters'."""
     document = json.loads((folder.model / "qlora.json").read_bytes())
     adapters_bytes = sum(file.stat().st_size for file in folder.model.glob("*.safetensors"))
-    return memory_formulas.decoder_bytes(asked_path(folder, document), document["precision"]) + adapters_bytes
+    return formulas.decoder_bytes(asked_path(folder, document), document["precision"]) + adapters_bytes
 
 
 def _changes(task: AdapterTuning, tuned: list[list[float]]) -> tuple[int, int]:
@@ -97,9 +103,9 @@ def _card(task: AdapterTuning, model: Path, before: dict[str, Any], after: dict[
         head.append(f"base_model: {config.model.name}")
     kind = "a 4-bit (nf4, double quantisation) base" if config.precision == "nf4" else f"a {config.precision} base"
     dealt = []
-    for name in data.SPLITS:
+    for name in SPLITS:
         examples = getattr(splits, name)
-        counts = data.class_counts(examples, splits.labels).items()
+        counts = class_counts(examples, splits.labels).items()
         dealt.append((name, f"{len(examples):,}", ", ".join(f"{count:,} {label}" for label, count in counts)))
     scored = []
     for name, found in (("original", before), ("tuned", after)):

@@ -1,7 +1,6 @@
 """The run folder: one class owns every file name in it."""
 
 import json
-import os
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from engines.runs.home import Home
+from engines.runs.writing import write_atomic
 
 
 @dataclass(frozen=True)
@@ -155,17 +155,3 @@ class RunFolder:
 
     def clear_request(self, what: str) -> None:
         (self.requests / what).unlink(missing_ok=True)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a small file whole or not at all: temporary name, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)  # on a full disk it takes what little space is left
-        raise

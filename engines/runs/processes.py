@@ -13,16 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from engines.errors import AlreadyRunningError
 from engines.runs import locks, queue
 from engines.runs.folder import Launch, RunFolder
 
 MARK = "LABTUI_WORKER"  # in the environment of a worker and all its descendants: the folder it works in
 LOCK_FD = "LABTUI_LOCK_FD"  # the inherited descriptor of alive.lock
 _ROOT = Path(__file__).parent.parent.parent  # the working directory in which `-m` finds these very packages
-
-
-class AlreadyRunning(RuntimeError):
-    """The run has a living worker."""
 
 
 def boot_id() -> str:
@@ -46,11 +43,11 @@ def launch(folder: RunFolder, devices: list[str]) -> None:
     """Start the run's worker, detached; it waits its turn on one of `devices` by itself.
 
     The worker inherits the held `alive.lock`, so that the run counts as alive from this moment without a gap.
-    Raises `AlreadyRunning` when a worker lives.
+    Raises `AlreadyRunningError` when a worker lives.
     """
     fd = locks.try_lock(folder.lock)
     if fd is None:
-        raise AlreadyRunning(f"{folder.name} is running already; `labtui stop {folder.name}` ends it")
+        raise AlreadyRunningError(f"{folder.name} is running already; `labtui stop {folder.name}` ends it")
     try:
         folder.clear_request("stop")
         argv = [sys.executable, "-m", "engines.worker", str(folder.path)]
@@ -103,7 +100,7 @@ def begin_anew(argv: list[str], alive_fd: int, kept_fds: Sequence[int] = ()) -> 
 def hold_alive(lock: Path) -> int:
     """Called first by a worker: the descriptor of its held lock, inherited from `launch` or taken now.
 
-    Raises `AlreadyRunning` when another worker holds it.
+    Raises `AlreadyRunningError` when another worker holds it.
     """
     inherited = os.environ.pop(LOCK_FD, "")
     if inherited:
@@ -112,7 +109,7 @@ def hold_alive(lock: Path) -> int:
                 return int(inherited)
     fd = locks.try_lock(lock)
     if fd is None:
-        raise AlreadyRunning(f"{lock.parent} has a living worker")
+        raise AlreadyRunningError(f"{lock.parent} has a living worker")
     return fd
 
 

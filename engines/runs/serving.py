@@ -15,17 +15,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engines.errors import ServingError
 from engines.runs import locks, processes
-from engines.runs.folder import RunFolder, write_atomic
+from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.writing import write_atomic
 
 POLL_S = 0.01
 IDLE_S = 600.0
 LOADING, READY, FAILED, ENDED = "loading", "ready", "failed", "ended"
-
-
-class ServingError(RuntimeError):
-    """The worker could not answer; the message says why and what to do."""
 
 
 @dataclass(frozen=True)

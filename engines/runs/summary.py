@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from engines.errors import RunNotFoundError
 from engines.runs import events as ev
 from engines.runs import locks
 from engines.runs.folder import RunFolder
@@ -202,7 +203,7 @@ def list_runs(home: Home) -> list[RunFolder]:
 def find_run(home: Home, name: str) -> RunFolder:
     """The run of that name or unique part of a name ("3f2a", "distilbert-loop-3f2a").
 
-    Raises `LookupError` with a sentence when none or several match.
+    Raises `RunNotFoundError` with a sentence when none or several match.
     """
     folders = list_runs(home)
     exact = [f for f in folders if f.name == name]
@@ -210,6 +211,8 @@ def find_run(home: Home, name: str) -> RunFolder:
     if len(matches) == 1:
         return matches[0]
     if not matches:
-        raise LookupError(f'no run matches "{name}"; `labtui list` shows them')
+        raise RunNotFoundError(f'no run matches "{name}"; `labtui list` shows them')
     shown = ", ".join(f.name for f in matches[:4])
-    raise LookupError(f'"{name}" matches {len(matches)} runs ({shown}{", …" if len(matches) > 4 else ""}); name one')
+    raise RunNotFoundError(
+        f'"{name}" matches {len(matches)} runs ({shown}{", …" if len(matches) > 4 else ""}); name one'
+    )

@@ -7,9 +7,7 @@ import argparse
 import io
 import sys
 
-from engines.runs.processes import AlreadyRunning
-from engines.runs.serving import ServingError
-from engines.settings import UserError
+from engines.errors import AlreadyRunningError, ServingError, UserError
 from labtui.cli import console, models, results, runs
 from labtui.cli.common import EXIT_CODES, INTERRUPTED, OK, USAGE, Action, say
 
@@ -23,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     action: Action = arguments.action
     try:
         return action(arguments)
-    except (UserError, LookupError, AlreadyRunning, ServingError) as error:
+    except (UserError, LookupError, AlreadyRunningError, ServingError) as error:
         say(f"labtui: {error.args[0] if error.args else error}")
         return USAGE
     except KeyboardInterrupt:

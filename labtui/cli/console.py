@@ -52,7 +52,7 @@ def _no_terminal(instead: str) -> int:
 def _open_console(home: Home, instead: str, study: list[RunFolder] | None = None) -> int:
     if not _terminal():
         return _no_terminal(instead)
-    from labtui.app import LabApp
+    from labtui.console.app import LabApp
 
     app = LabApp(home, highlight=[run.name for run in study or []])
     app.run()

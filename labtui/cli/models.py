@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from engines import catalog
+from engines.errors import UserError
 from engines.runs.home import Home
 from engines.runs.serving import Client
 from engines.runs.summary import FINISHED, Summary, find_run, summarize
-from engines.settings import UserError
 from labtui.cli.common import OK, Command, add_device, add_run, add_settings, print_json, say
 from labtui.cli.results import repeat_of
 from labtui.cli.runs import started
@@ -86,8 +86,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from labtui import exports
     from labtui.predict import predict
+    from labtui.results import exports
 
     home = Home()
     summary = _finished_run(home, arguments.run)
@@ -102,10 +102,10 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 def _finished_run(home: Home, name: str) -> Summary:
     """The summary of a finished run that has a model."""
-    from engines.parts import foreign
+    from engines.importing import importer
 
     summary = summarize(find_run(home, name))
-    if summary.engine == foreign.ENGINE:
+    if summary.engine == importer.ENGINE:
         raise UserError(f"{summary.name} was imported: it holds answers and no model; choose a run of this program")
     if summary.state != FINISHED:
         raise UserError(f"{summary.name} is not finished (it is {summary.state}); only a finished run can classify")

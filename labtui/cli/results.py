@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import find_run
-from engines.settings import UserError
 from labtui.cli.common import OK, Command, add_run, print_json, say
+from labtui.results.columns import sort_rows
+from labtui.results.rows import collect_rows, result_of
 
 if TYPE_CHECKING:
-    from engines.parts.findings import Comparison, Row, RunMeasures
+    from engines.study.values import Comparison, Row, RunMeasures
 
 
 def add(command: Command) -> None:
@@ -85,17 +87,17 @@ def _results(arguments: argparse.Namespace) -> int:
 
 def print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
     """Print the finished runs in a format of `labtui results`; the exit code."""
-    from labtui import groups, results, tables
+    from labtui.results import groups, tables
 
-    rows = results.collect(home, published=published)
+    rows = collect_rows(home, published=published)
     if not rows and form not in ("json", "csv"):
         say("no finished runs yet; `labtui quickstart` makes some")
         return OK
     if form not in ("json", "csv"):  # these have a record a run
-        from engines.parts.study import Study
+        from engines.study.reader import ResultsReader
 
-        rows = groups.read(Study(home), rows).tops
-    rows = results.sort(rows, sort)
+        rows = groups.read(ResultsReader(home), rows).tops
+    rows = sort_rows(rows, sort)
     if form == "table":
         text, dropped = tables.to_table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
     else:
@@ -107,11 +109,11 @@ def print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from engines.parts.study import Study
+    from engines.study.reader import ResultsReader
 
     home = Home()
     chosen = [_answers(home, asked) for asked in arguments.run]
-    study = Study(home)
+    study = ResultsReader(home)
     found = study.compare([row for row, _ in chosen], [name for _, name in chosen])
     if arguments.json:
         print_json(found)
@@ -124,7 +126,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _comparison(found: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[str]:
     """The lines of `labtui compare`; `runs` are the measures of the runs compared."""
     from labtui import format
-    from labtui.caveats import caveats
+    from labtui.results.caveats import caveats
     from labtui.sanitize import clean
 
     names = [clean(name) for name in found["names"]]
@@ -162,11 +164,11 @@ def _comparison(found: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[
 
 def _answers(home: Home, asked: str) -> "tuple[Row, str]":
     """The set of answers that `RUN`, `RUN:REPEAT` or `RUN:original` names, and what it is called."""
-    from labtui import groups, results
+    from labtui.results import groups
 
     name, named, which = asked.partition(":")
     folder = find_run(home, name)
-    row = results.result_of(folder)
+    row = result_of(folder)
     if row is None or row.accuracy is None:
         raise UserError(f"{folder.name} has no answers to compare: it has not finished, or has not been tested")
     if which == groups.ORIGINAL:
@@ -182,9 +184,8 @@ def _answers(home: Home, asked: str) -> "tuple[Row, str]":
 
 def repeat_of(folder: RunFolder, named: str) -> int:
     """The repeat of a finished run, from 0, that its number from 1 or what it was given names."""
-    from labtui import results
 
-    row = results.result_of(folder)
+    row = result_of(folder)
     values = [child.value for child in row.children] if row is not None else []
     if named.isdecimal() and 0 < int(named) <= len(values):
         return int(named) - 1
@@ -198,7 +199,7 @@ def repeat_of(folder: RunFolder, named: str) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from labtui import exports
+    from labtui.results import exports
 
     folder = find_run(Home(), arguments.run)
     if arguments.format == "parquet" and not arguments.output:
@@ -215,10 +216,10 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from engines.parts import foreign
+    from engines.importing import importer
     from labtui.predict import Narrator
 
-    folder = foreign.import_file(
+    folder = importer.import_file(
         Home(),
         Path(arguments.file).expanduser(),
         Narrator(say),
@@ -233,7 +234,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from labtui import exports, report
+    from labtui.results import exports, report
 
     home = Home()
     output = Path(arguments.output)

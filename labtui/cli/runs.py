@@ -3,10 +3,11 @@
 import argparse
 
 from engines import catalog
+from engines.errors import UserError
+from engines.memory.estimate import describe_estimate
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import QUEUED, RUNNING, find_run, list_runs, summarize
-from engines.settings import UserError
 from labtui.cli.common import OK, STATE_CODES, Command, add_device, add_run, add_settings, print_json, say
 
 
@@ -85,7 +86,6 @@ def _resume(arguments: argparse.Namespace) -> int:
 
 
 def _estimate(arguments: argparse.Namespace) -> int:
-    from engines.parts import memory
     from labtui import actions
 
     experiment = _experiment(arguments)
@@ -95,7 +95,7 @@ def _estimate(arguments: argparse.Namespace) -> int:
         totals = {"total_bytes": found.total_bytes, "free_bytes": free_bytes, "verdict": verdict}
         print_json({"config": experiment.name, "device": found.device, **totals, "components": found.components})
         return OK
-    for line in memory.describe(found, free_bytes):
+    for line in describe_estimate(found, free_bytes):
         print(line)
     return OK
 

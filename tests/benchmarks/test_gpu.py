@@ -72,7 +72,7 @@ def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkey
         "ladder", "tune", "mistral", {"precision": "float32", "training.batch_size": 8, "training.accumulation": 1}
     )
     write_model(place.model(part), "mistral", small=True)
-    train = gpu.adapters.AdapterTuning.train
+    train = gpu.lora.AdapterTuning.train
 
     def full(task: Any) -> None:
         if task.config.training.batch_size > 2:
@@ -86,7 +86,7 @@ def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkey
         assert argv[1:3] == ["-m", "benchmarks.gpu"]
         raise Anew
 
-    monkeypatch.setattr(gpu.adapters.AdapterTuning, "train", full)
+    monkeypatch.setattr(gpu.lora.AdapterTuning, "train", full)
     monkeypatch.setattr(gpu.os, "execv", execv)
     for _ in range(2):
         with pytest.raises(Anew):

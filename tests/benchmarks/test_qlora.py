@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import drawn, qlora
-from engines.parts import decoders, tiny
+from engines.models import opening, tiny
 
 
 def test_the_script_reads_the_prompts_and_answers_of_the_engine_and_their_tokens_are_counted(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_the_script_reads_the_prompts_and_answers_of_the_engine_and_their_tokens
     assert [row["completion"] for row in rows] == [
         [{"role": "assistant", "content": word}] for word in ("negative", "positive", "negative")
     ]
-    tokenizer = decoders.load_tokenizer(tiny.resolve("tiny:mistral"))
+    tokenizer = opening.load_tokenizer(tiny.resolve("tiny:mistral"))
     whole = [tokenizer.apply_chat_template(row["prompt"] + row["completion"], tokenize=False) for row in rows]
     assert tokens == sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in whole)
     assert 3 * 48 < tokens < 3 * 96, "reviews cut to 48 tokens, and the prompt"

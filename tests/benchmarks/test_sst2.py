@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks import harness, sst2
-from engines.parts import corpus
+from engines.data import corpus
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 

@@ -7,7 +7,8 @@ import pytest
 import tomli_w
 
 from engines import catalog
-from engines.settings import ConfigError, flatten, settings
+from engines.errors import ConfigError
+from engines.settings import flatten, settings
 
 SHIPPED = sorted(
     p.relative_to(catalog.SHIPPED_CONFIGS).with_suffix("").as_posix() for p in catalog.SHIPPED_CONFIGS.rglob("*.toml")

@@ -3,10 +3,10 @@ from collections.abc import Callable
 
 import pytest
 
+from engines.errors import ConfigError
 from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
-from engines.settings import ConfigError
 
 Scripted = Callable[..., RunFolder]
 

@@ -10,14 +10,15 @@ import psutil
 import pytest
 
 from engines import catalog, serve
+from engines.data.splits import Data
+from engines.errors import ServingError
 from engines.methods import bag_of_words, prompting
-from engines.parts.data import Data
-from engines.parts.models import Model
+from engines.models.location import Model
 from engines.reporter import Reporter
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.serving import ENDED, FAILED, LOADING, READY, Client, Reply, ServingError
+from engines.runs.serving import ENDED, FAILED, LOADING, READY, Client, Reply
 from tests.support import language_models, wait_until
 
 TEXTS = ["A superb film, truly moving.", "A dull and lifeless bore."]

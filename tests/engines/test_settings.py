@@ -2,7 +2,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from engines.settings import ConfigError, Setting, flatten, group, nest, option, resolve, settings
+from engines.errors import ConfigError
+from engines.settings import Setting, flatten, group, nest, option, resolve, settings
 
 
 @dataclass(frozen=True)

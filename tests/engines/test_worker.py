@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engines import catalog, worker
-from engines.parts import answers
+from engines.answers import columns
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -54,7 +54,7 @@ def bag(home: Home) -> RunFolder:
 def test_a_run_leaves_its_answers_as_columns(in_process: None, bag: RunFolder) -> None:
     assert worker.main(["worker", str(bag.path)]) == 0
     stored = bag.predictions_columns.stat().st_mtime_ns
-    assert answers.read(bag).predicted.shape == (1, 40)
+    assert columns.read(bag).predicted.shape == (1, 40)
     assert bag.predictions_columns.stat().st_mtime_ns == stored, "they fit, nothing was built anew"
 
 
@@ -62,7 +62,7 @@ def test_no_fault_of_the_columns_costs_a_run(in_process: None, bag: RunFolder, m
     def fail(folder: RunFolder) -> None:
         raise MemoryError("too many")
 
-    monkeypatch.setattr(answers, "write", fail)
+    monkeypatch.setattr(columns, "write", fail)
     assert worker.main(["worker", str(bag.path)]) == 0
     notes = [r.event for r in ev.read_all(bag.events) if isinstance(r.event, ev.Note)]
     assert [n.text for n in notes if n.level == "warning"] == ["predictions.npz: MemoryError: too many"]

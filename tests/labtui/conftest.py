@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engines.parts import scoring
+from engines.answers import scoring
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home

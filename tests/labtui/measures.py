@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from engines.parts import scoring
-from engines.parts.findings import Measures, Row, RunMeasures, Share, Spread, Warning
-from engines.parts.statistics import wilson_interval
-from engines.settings import UserError
+from engines.answers import scoring
+from engines.answers.intervals import wilson_interval
+from engines.errors import UserError
+from engines.study.values import Measures, Row, RunMeasures, Share, Spread, Warning
 
 LABELS = ["negative", "positive"]
 

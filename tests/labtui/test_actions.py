@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from engines import catalog
+from engines.errors import ConfigError, UserError
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.settings import ConfigError, UserError
 from labtui import actions
 from labtui.devices import Device
 from tests.labtui.fabric import finished, make_run, started

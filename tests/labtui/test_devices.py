@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labtui.devices import DeviceSampler, GpuSample, short_name, visible_gpus
+from labtui.devices import DeviceSampler, GpuSample, short_device_name, visible_gpus
 
 GIB = 2**30
 
@@ -184,7 +184,7 @@ def test_without_the_variable_all_cards_are_visible() -> None:
     ],
 )
 def test_card_names_are_cut_to_what_tells_them_apart(name: str, short: str) -> None:
-    assert short_name(name) == short
+    assert short_device_name(name) == short
 
 
 def test_importing_the_module_does_not_import_nvml() -> None:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engines.parts import scoring
-from engines.parts.findings import Row
-from engines.parts.items import Example, write_items
+from engines.answers import scoring
+from engines.data.items import Example, write_items
 from engines.reporter import Reporter
-from engines.runs.folder import RunFolder, write_atomic
+from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.writing import write_atomic
+from engines.study.values import Row
 
 LABELS = ("negative", "positive")
 Series = Sequence[str | None]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from engines.parts import corpus
+from engines.data import corpus
 
 CHAT = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] }} [/INST]"

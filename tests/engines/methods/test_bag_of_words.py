@@ -7,14 +7,14 @@ import numpy
 import pytest
 
 from engines import catalog
+from engines.data.splits import Data
+from engines.errors import UserError
 from engines.methods import bag_of_words
 from engines.methods.evaluate import open_classifier
-from engines.parts.data import Data
 from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.settings import UserError
 
 CONFIG = bag_of_words.Config(data=Data(source="quickstart", train=400, validation=100, test=200))
 

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from engines import catalog
+from engines.data.splits import Data, load_splits
+from engines.errors import UserError
 from engines.methods import bag_of_words, evaluate
 from engines.methods.evaluate import open_classifier, source_run
-from engines.parts.data import Data, load
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import summarize
-from engines.settings import UserError
 
 
 def run(home: Home, engine: Any, config: Any) -> RunFolder:
@@ -82,7 +82,7 @@ def test_items_that_the_model_was_trained_on_are_refused_left_out_or_allowed_as_
 ) -> None:
     splits = catalog.from_document(finished.read_document(), place="x", name="x").config.data
     report = Reporter(RunFolder.create(home, {"experiment": "x"}))
-    trained = [(e.text, ["negative", "positive"][e.label]) for e in load(splits, report).train[:4]]
+    trained = [(e.text, ["negative", "positive"][e.label]) for e in load_splits(splits, report).train[:4]]
     report.close()
     source = write(tmp_path / "other.tsv", trained + REVIEWS[:2])
     said = f"4 of the 6 items were training items of {finished.name}"

@@ -10,14 +10,16 @@ import torch
 from safetensors.torch import load_file
 
 from engines import catalog
-from engines.parts import corpus, finetuning, tiny
-from engines.parts.finetuning import FineTuning, rate
+from engines.data import corpus
+from engines.errors import UserError
+from engines.models import tiny
 from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.settings import UserError
+from engines.training import course
+from engines.training.course import FineTuning, rate
 from tests.support import wait_until
 from tests.support.training import StoppedReporter, records, train
 
@@ -191,7 +193,7 @@ def test_a_loss_that_is_no_number_is_reported_and_then_ends_the_training(home: H
     with pytest.raises(UserError, match=r"training.learning_rate = 0.001 is probably too high"):
         for _ in range(10):
             task.stepped(torch.tensor(float("nan")), torch.tensor(float("nan")))
-    assert len(records(task.report.folder, ev.Step)) == finetuning.NOT_FINITE_REPORTS
+    assert len(records(task.report.folder, ev.Step)) == course.NOT_FINITE_REPORTS
 
 
 def test_a_stop_saves_no_weights_that_such_a_loss_has_spoilt(home: Home) -> None:

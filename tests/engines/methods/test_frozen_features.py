@@ -5,10 +5,10 @@ import numpy
 import pytest
 
 from engines import catalog
+from engines.data.splits import Data
 from engines.methods import frozen_features
 from engines.methods.evaluate import open_classifier
-from engines.parts.data import Data
-from engines.parts.models import Model
+from engines.models.location import Model
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -65,7 +65,7 @@ def test_the_model_folder_stands_alone_without_a_pickle(home: Home) -> None:
 
 
 def test_padding_changes_no_feature(home: Home) -> None:
-    from engines.parts import tiny
+    from engines.models import tiny
 
     encoder = frozen_features.Encoder(tiny.resolve("tiny:distilbert"), 64, "mean", "cpu")
     short, long = (encoder.tokenizer(text)["input_ids"] for text in ("A dull film.", "The acting is superb. " * 5))

@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 from engines import catalog
+from engines.data.splits import Data
+from engines.errors import ConfigError, UserError
 from engines.methods import prompting
 from engines.methods.evaluate import open_classifier
 from engines.methods.prompting import Config, Prompting
-from engines.parts import asking, decoders, tiny
-from engines.parts.data import Data
-from engines.parts.models import Model
-from engines.parts.untrained_head import Headed
+from engines.models import opening, tiny
+from engines.models.location import Model
+from engines.prompts import answering
+from engines.prompts.untrained_head import Headed
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.settings import ConfigError, UserError
 
 ITEMS = 12
 DATA = Data(source="quickstart", train=60, validation=0, test=ITEMS)
@@ -48,7 +49,7 @@ def gemma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         initializer_range=0.3,
     )
     GemmaForCausalLM(config).save_pretrained(folder)
-    tokenizer = decoders.load_tokenizer(tiny.resolve("tiny:distilbert"))
+    tokenizer = opening.load_tokenizer(tiny.resolve("tiny:distilbert"))
     tokenizer.bos_token = "[CLS]"
     tokenizer.save_pretrained(folder)
     yield folder
@@ -114,7 +115,7 @@ def test_each_repeat_is_an_event_and_can_be_asked_again(home: Home, gemma: Path,
     first = prompting.load(folder, "cpu")
     answers = first.of_repeat(2).classify([item["text"] for item in items])
     assert answers == prompting.load(folder, "cpu", repeat=2).classify([item["text"] for item in items])
-    assert [a.label if a.label != asking.INVALID else None for a in answers] == [p["predicted"] for p in of_last]
+    assert [a.label if a.label != answering.INVALID else None for a in answers] == [p["predicted"] for p in of_last]
     for answer, line in zip(answers, of_last, strict=True):
         assert answer.probabilities == pytest.approx(line["probabilities"], abs=1e-5)
         assert answer.tokens_read == line["tokens_read"]
@@ -140,7 +141,7 @@ def test_a_run_by_likelihood_says_how_often_text_and_likelihood_disagree(home: H
     written = [line for line in lines(folder) if "text" in line]
     assert repeat.scores["written"] == len(written) == ITEMS
     words = ("negative", "positive")
-    parsed = [prompting.prompts.parse_answer(line["text"], words) for line in written]
+    parsed = [prompting.templates.parse_answer(line["text"], words) for line in written]
     assert repeat.scores["written_invalid"] == parsed.count(None)
     other = sum(p is not None and words[p] != line["predicted"] for p, line in zip(parsed, written, strict=True))
     assert repeat.scores["written_other"] == other
@@ -168,7 +169,7 @@ def test_an_untrained_head_is_marked_everywhere_and_equals_the_pipeline_of_the_s
     assert any(isinstance(e, ev.Note) and e.level == "warning" and "UNTRAINED HEAD" in e.text for e in events)
 
     texts = [json.loads(line)["text"] for line in folder.items.read_text().splitlines()]
-    model, tokenizer = decoders.load_headed(gemma, "float32", "cpu")
+    model, tokenizer = opening.load_headed(gemma, "float32", "cpu")
     headed = Headed(model, tokenizer, "cpu")
     study = pipeline("zero-shot-classification", model=model, tokenizer=tokenizer, device="cpu")
     for index in (0, 1):

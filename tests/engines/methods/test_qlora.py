@@ -10,17 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import engines.parts.adapters
+import engines.training.lora
 from engines import catalog
-from engines.parts import corpus, decoders
-from engines.parts.adapters import AdapterTuning
+from engines.data import corpus
+from engines.errors import ConfigError, UserError
+from engines.models import opening
 from engines.reporter import Restart
 from engines.runs import events as ev
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FAILED, FINISHED, summarize
-from engines.settings import ConfigError, UserError
+from engines.training.lora import AdapterTuning
 from tests.support import language_models, wait_until
 from tests.support.training import records, train
 
@@ -133,8 +134,8 @@ def test_the_model_folder_holds_card_adapters_and_the_merged_model(whole: RunFol
     for name, found in (("tuned", scores), ("original", scores["original"])):
         assert f"| {name} | {found['accuracy']:.4f}" in card
     assert "| train | 22 |" in card and "training.learning\\_rate | 0.003" in card
-    merged, _ = decoders.load_model(whole.model / "merged", "float32", "cpu")
-    base, _ = decoders.load_model(Path(whole.read_document()["model"]["name"]), "float32", "cpu")
+    merged, _ = opening.load_model(whole.model / "merged", "float32", "cpu")
+    base, _ = opening.load_model(Path(whole.read_document()["model"]["name"]), "float32", "cpu")
     before, after = base.model.layers[0].mlp.up_proj.weight, merged.model.layers[0].mlp.up_proj.weight
     assert 1e-4 < (after - before).abs().max() < 0.5
 
@@ -244,13 +245,13 @@ def test_a_row_that_would_be_dropped_ends_the_run_before_training(
 def test_a_row_that_would_teach_another_answer_ends_the_run_before_training(
     home: Home, places: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = engines.parts.adapters.conversations
+    made = engines.training.lora.conversations
 
     def one_spoilt(*given: Any) -> Any:
         ids, starts = made(*given)
         return ids, [None, *starts[1:]]
 
-    monkeypatch.setattr(engines.parts.adapters, "conversations", one_spoilt)
+    monkeypatch.setattr(engines.training.lora, "conversations", one_spoilt)
     with pytest.raises(UserError, match="1 of 22 train rows would be dropped: .* choose another prompt.template"):
         train(make(home, places, "gemma", precision="float32"))
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.runs.folder import write_atomic
+from engines.runs.writing import write_atomic
 
 
 def test_a_small_file_that_cannot_be_written_leaves_the_old_one_and_nothing_else(

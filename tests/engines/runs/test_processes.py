@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engines import worker
+from engines.errors import AlreadyRunningError
 from engines.reporter import Reporter, Restart
 from engines.runs import events as ev
 from engines.runs import locks, processes, queue
@@ -51,7 +52,7 @@ def test_probing_life_takes_nothing(tmp_path: Path) -> None:
 def test_a_second_worker_on_the_same_run_is_refused(scripted: Scripted) -> None:
     folder = scripted(steps=1000, pause_s=0.02)
     wait_until(lambda: state(folder) == RUNNING)
-    with pytest.raises(processes.AlreadyRunning):
+    with pytest.raises(AlreadyRunningError):
         processes.launch(folder, ["cpu"])
     by_hand = subprocess.run([sys.executable, "-m", "engines.worker", str(folder.path)], capture_output=True, text=True)
     assert by_hand.returncode == 2 and "living worker" in by_hand.stderr

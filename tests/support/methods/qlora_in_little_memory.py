@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from engines.methods import qlora
-from engines.parts.adapters import AdapterTuning
 from engines.reporter import Reporter
+from engines.training.lora import AdapterTuning
 
 TITLE = "qlora in little memory"
 USES_GPU = False

@@ -1,0 +1,1 @@
+"""What a classifier answers: predictions, scores, intervals, and the `Classifier` protocol."""

@@ -1,0 +1,148 @@
+"""Scores of a classifier from its answers, one definition for all engines; definitions as in scikit-learn."""
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from engines.reporter import Reporter
+from engines.runs.writing import write_atomic
+
+if TYPE_CHECKING:
+    from engines.data.items import Example
+
+
+def predicted_classes(probabilities: Sequence[Sequence[float]]) -> list[int | None]:
+    """The most probable class of each item (the first of equals); None, invalid, where a value is not finite."""
+    return [
+        max(range(len(row)), key=row.__getitem__) if row and all(map(math.isfinite, row)) else None
+        for row in probabilities
+    ]
+
+
+def confusion_matrix(true: Sequence[int], predicted: Sequence[int | None], classes: int) -> list[list[int]]:
+    """Counts with a row a true class and a column a predicted class, then a last column for invalid (None)."""
+    matrix = [[0] * (classes + 1) for _ in range(classes)]
+    for t, p in zip(true, predicted, strict=True):
+        matrix[t][classes if p is None else p] += 1
+    return matrix
+
+
+def scores(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> dict[str, Any]:
+    """Scores as fractions from a confusion matrix with an invalid column.
+
+    `accuracy` counts an invalid answer as wrong, `accuracy_answered` leaves it out; `recall`, `precision` and
+    `f1` hold a value a label, the `macro_` scores their plain means; `invalid` is a count. A share of nothing
+    is 0, as scikit-learn's `zero_division=0`.
+    """
+    classes = range(len(labels))
+    items = sum(map(sum, confusion))
+    correct = sum(confusion[c][c] for c in classes)
+    invalid = sum(row[-1] for row in confusion)
+    true = [sum(confusion[c]) for c in classes]
+    predicted = [sum(row[c] for row in confusion) for c in classes]
+    recall = [_share(confusion[c][c], true[c]) for c in classes]
+    precision = [_share(confusion[c][c], predicted[c]) for c in classes]
+    f1 = [_share(2 * confusion[c][c], true[c] + predicted[c]) for c in classes]
+    return {
+        "accuracy": _share(correct, items),
+        "accuracy_answered": _share(correct, items - invalid),
+        "macro_precision": _share(sum(precision), len(labels)),
+        "macro_recall": _share(sum(recall), len(labels)),
+        "macro_f1": _share(sum(f1), len(labels)),
+        "recall": dict(zip(labels, recall, strict=True)),
+        "precision": dict(zip(labels, precision, strict=True)),
+        "f1": dict(zip(labels, f1, strict=True)),
+        "invalid": invalid,
+    }
+
+
+def over_repeats(every: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The scores of a run from those of its repeats: the means, and with more than one `repeats`, the accuracy of
+    each, and `accuracy_sd`, their sample standard deviation. What only the first repeat has, and what is no number,
+    stays as it is there.
+    """
+    if len(every) == 1:
+        return every[0]
+    accuracies = [found["accuracy"] for found in every]
+    return _means(every) | {"repeats": accuracies, "accuracy_sd": statistics.stdev(accuracies)}
+
+
+def _means(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in scores[0].items():
+        values = [s[key] for s in scores if key in s]
+        if isinstance(value, dict):
+            found[key] = _means(values)
+        else:
+            found[key] = value if isinstance(value, bool) or len(values) < len(scores) else statistics.fmean(values)
+    return found
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def report_validation(
+    report: Reporter,
+    true: Sequence[int],
+    labels: Sequence[str],
+    probabilities: Sequence[Sequence[float]],
+    *,
+    loss: float | None = None,
+    step: int | None = None,
+    epoch: float | None = None,
+) -> dict[str, Any]:
+    """Score the validation split, report the scores and return them; `true` holds class numbers."""
+    confusion = confusion_matrix(true, predicted_classes(probabilities), len(labels))
+    result = scores(confusion, labels)
+    report.evaluated("validation", result, list(labels), confusion, loss=loss, step=step, epoch=epoch)
+    return result
+
+
+def prediction_lines(
+    examples: Sequence["Example"],
+    labels: Sequence[str],
+    probabilities: Sequence[Sequence[float]],
+    tokens_read: Sequence[int] | None = None,
+    **more: Any,
+) -> list[str]:
+    """The lines of `predictions.jsonl`, one an example; `more` are further fields of each."""
+    predicted = predicted_classes(probabilities)
+    read: Sequence[int | None] = tokens_read if tokens_read is not None else [None] * len(examples)
+    lines = []
+    for example, answer, row, tokens in zip(examples, predicted, probabilities, read, strict=True):
+        line = {
+            "hash": example.hash,
+            "label": labels[example.label],
+            "predicted": None if answer is None else labels[answer],
+            "probabilities": [p if math.isfinite(p) else None for p in row],
+            "tokens_read": tokens,
+            **more,
+        }
+        lines.append(json.dumps(line, separators=(",", ":")) + "\n")
+    return lines
+
+
+def conclude(
+    report: Reporter,
+    examples: Sequence["Example"],
+    labels: Sequence[str],
+    probabilities: Sequence[Sequence[float]],
+    *,
+    tokens_read: Sequence[int] | None = None,
+    loss: float | None = None,
+) -> dict[str, Any]:
+    """Score the test split: write `predictions.jsonl`, report the scores and return them.
+
+    `probabilities` has a row an example, in the order of `labels`; a row that is empty or holds a value that is
+    not finite is an invalid answer. `tokens_read` is how many tokens of each text the model saw. The file
+    appears whole or not at all.
+    """
+    lines = prediction_lines(examples, labels, probabilities, tokens_read)
+    write_atomic(report.folder.predictions, "".join(lines).encode())
+    confusion = confusion_matrix([e.label for e in examples], predicted_classes(probabilities), len(labels))
+    result = scores(confusion, labels)
+    report.evaluated("test", result, list(labels), confusion, loss=loss)
+    return result

@@ -1,0 +1,1 @@
+"""What comes in: files and hub data sets as labelled items, dealt into splits."""

@@ -1,0 +1,87 @@
+"""Reviews as their source holds them: the quickstart corpus, files, data sets of the hub. No splits yet."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from engines.data import corpus, files
+from engines.data.files import Source
+from engines.errors import DataError
+from engines.reporter import Reporter
+from engines.settings import nearest
+
+QUICKSTART = "quickstart"
+QUICKSTART_REVIEWS = 4000
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
+
+
+def read(source: str, text: str, label: str, report: Reporter) -> Source:
+    """Read a source whole. `text` and `label` name columns, "" finds them by name and says so.
+
+    A source of the hub is downloaded first, as a phase of its own. Raises `DataError`, or `HubError` when the hub
+    does not give it.
+    """
+    if source == QUICKSTART:
+        files.choose(QUICKSTART, ("text", "label"), text or "text", label or "label", report, True)
+        reviews = corpus.generate(QUICKSTART_REVIEWS, corpus.QUICKSTART_SEED)
+        return Source(QUICKSTART, [files.clean(r.text) for r in reviews], [r.label for r in reviews], "text", "label")
+    path = Path(source).expanduser()
+    if path.exists() or files.looks_like_file(source) or not _HUB_NAME.fullmatch(source):
+        return files.read(path, text, label, report)
+    if "/" not in source and nearest(source, [QUICKSTART]):
+        raise DataError(f'data.source = "{source}" is neither a file nor a data set{nearest(source, [QUICKSTART])}')
+    found = _read_hub(source, text, label, report)
+    files.clean_all(found)
+    return found
+
+
+def _read_hub(source: str, text: str, label: str, report: Reporter) -> Source:
+    """A data set of the hub, "owner/name" or "owner/name:configuration", through `datasets`."""
+    from engines import hub
+
+    name, _, configuration = source.partition(":")
+    folder = hub.fetch(name, "dataset", hub.DATASET_FILES, report)
+    report.phase("data")
+    if not any(path.suffix not in (".md", ".yaml") and path.is_file() for path in folder.rglob("*")):
+        raise DataError(
+            f"{name} holds no CSV, JSON or Parquet files (data sets made by a script are not run); "
+            "convert it to one of these"
+        )
+    loaded = _loaded(name, folder, configuration, report.folder.home.cache / "datasets")
+    order = [part for part in ("train", "validation", "test") if part in loaded]
+    order += [part for part in loaded if part not in order]
+    first = loaded[order[0]]
+    at, label_at = files.choose(name, first.column_names, text, label, report, True)
+    assert label_at is not None
+    text_column, label_column = first.column_names[at], first.column_names[label_at]
+    found = Source(name, [], [], text_column, label_column)
+    found.class_names = tuple(getattr(first.features[label_column], "names", None) or ())
+    for part in order:
+        table = loaded[part].data
+        if text_column not in table.column_names:
+            raise DataError(f'{name}: the split "{part}" has no column "{text_column}"; set data.text to one it has')
+        found.texts += table.column(text_column).to_pylist()
+        found.parts += [part] * table.num_rows
+        has_labels = label_column in table.column_names
+        labels = table.column(label_column).to_pylist() if has_labels else [None] * table.num_rows
+        found.labels += [None if value == -1 else value for value in labels]
+    return found
+
+
+def _loaded(name: str, folder: Path, configuration: str, cache: Path) -> Any:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        return datasets.load_dataset(str(folder), name=configuration or None, cache_dir=str(cache))
+    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        known = datasets.get_dataset_config_names(str(folder))
+        if configuration not in known:
+            raise DataError(
+                f"{name} has the configurations {', '.join(known)}; "
+                f'set data.source = "{name}:{known[0]}" or another of them'
+            ) from None
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise DataError(f"{name} cannot be read as a data set ({reason}); use another one or a file of it") from None

@@ -1,0 +1,1 @@
+"""Predictions that other programs made, read into runs: a format a file."""

@@ -1,0 +1,145 @@
+"""Predictions that another program made, as a run marked *imported*: answers without a model.
+
+Read are tables (CSV, TSV, JSON lines, Parquet, also .gz) with a label and one or more columns of predictions, and the
+samples files of lm-evaluation-harness. An item is known by the hash of its cleaned text, as everywhere, where the file
+holds texts; else by the file and its row, so that the columns of one file meet each other and nothing else.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engines.answers import columns, scoring
+from engines.data import files
+from engines.data.items import write_items
+from engines.errors import DataError
+from engines.importing.columns import Found
+from engines.importing.harness import SAMPLE_KEYS, Samples
+from engines.importing.tables import read_table, table_of_csv, table_of_objects, table_of_parquet
+from engines.reporter import Notes
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.runs.writing import write_atomic
+
+ENGINE = "imported"
+
+
+class _Notes:
+    """Keeps sentences for the run and passes them on."""
+
+    def __init__(self, other: Notes) -> None:
+        self.kept: list[ev.Note] = []
+        self._other = other
+
+    def note(self, text: str, level: str = "info") -> None:
+        self.kept.append(ev.Note(text, level))
+        self._other.note(text, level)
+
+
+def import_file(
+    home: Home,
+    path: Path,
+    report: Notes,
+    *,
+    name: str = "",
+    text: str = "",
+    label: str = "",
+    varied: str = "",
+    model: str = "",
+) -> RunFolder:
+    """Make a finished run of the predictions in a file; its folder.
+
+    `name` is what the run is called (default: the task, or the file's name), `text` and `label` name
+    columns (`text` also a field of a sample's `doc`), `varied` says what differs between several columns of
+    predictions, `model` what made them.
+    Raises `DataError` with file, line or row, column and remedy; then nothing has been written.
+    """
+    notes = _Notes(report)
+    if path.name.startswith("results_") and path.suffix == ".json":
+        raise DataError(f"{path}: the answers stand in the samples_*.jsonl beside this file; import that")
+    content, suffix = files.read_bytes(path, "FILE")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    rows: list[dict[str, Any]] = []
+    if suffix == ".jsonl":
+        rows, lines = files.objects(files.decode(content, path.name), path.name)
+    if rows and rows[0].keys() >= SAMPLE_KEYS:
+        if label:
+            raise DataError(f"{path.name}: samples of lm-evaluation-harness carry their label; leave --label out")
+        found = Samples(path, digest, rows, lines, text, notes).read()
+    else:
+        if suffix == ".jsonl":
+            table = table_of_objects(rows, lines, path.name)
+        elif suffix == ".parquet":
+            table = table_of_parquet(content, path.name)
+        else:
+            table = table_of_csv(files.decode(content, path.name), suffix == ".tsv", path.name, notes)
+        found = read_table(table, digest, text, label, notes)
+    return _write(home, path, digest, found, notes, name, varied, model)
+
+
+def _write(
+    home: Home, path: Path, digest: str, found: Found, notes: _Notes, name: str, varied: str, model: str
+) -> RunFolder:
+    labels, repeats = list(found.labels), found.repeats
+    name = name.strip() or found.details.get("task") or path.name.partition(".")[0]
+    model = model.strip() or found.model
+    document = {
+        "engine": ENGINE,
+        "title": f"Imported from {path.name}",
+        "family": ENGINE,
+        "experiment": name,
+        "model": {"name": model},
+        "imported": {"file": str(path.absolute()), "sha256": digest, "form": found.form, **found.details},
+    }
+    true = [e.label for e in found.examples]
+    confusions = [scoring.confusion_matrix(true, r.predicted, len(labels)) for r in repeats]
+    each = [scoring.scores(confusion, labels) for confusion in confusions]
+    scores = scoring.over_repeats(each)
+    story: list[ev.Event] = [ev.Started("elsewhere", digest[:16], found.versions), *notes.kept]
+    if len(repeats) > 1:
+        varied = varied.strip() or found.varied
+        story += [
+            ev.Repeat(index, varied, repeat.value, each[index], labels, confusions[index])
+            for index, repeat in enumerate(repeats)
+        ]
+    story.append(ev.Evaluated("test", len(true), scores, labels, confusions[0]))
+    story.append(
+        ev.Finished(model=model, scores=scores, split="test", items=len(true), labels=labels, confusion=confusions[0])
+    )
+    lines = "".join(_lines(found))
+    folder = RunFolder.create(home, document)
+    try:
+        write_items(folder, found.examples, labels)
+        write_atomic(folder.predictions, lines.encode())
+        writer = ev.EventWriter(folder.events)
+        try:
+            for event in story:
+                writer.write(event)
+        finally:
+            writer.close()
+        columns.write(folder)
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+    return folder
+
+
+def _lines(found: Found) -> Iterator[str]:
+    for index, repeat in enumerate(found.repeats):
+        for n, item in enumerate(found.examples):
+            answer = repeat.predicted[n]
+            line = {
+                "hash": item.hash,
+                "label": found.labels[item.label],
+                "predicted": None if answer is None else found.labels[answer],
+                "probabilities": repeat.probabilities[n],
+                "tokens_read": None,
+                "repeat": index,
+            }
+            if n in repeat.texts:
+                line["text"] = repeat.texts[n]
+            yield json.dumps(line, separators=(",", ":")) + "\n"

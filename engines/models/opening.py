@@ -1,0 +1,83 @@
+"""Opening a decoder model and its tokenizer from a folder, in the precision that is asked for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engines.errors import ModelError, UserError
+
+PRECISIONS = ("auto", "float32", "bf16", "nf4")
+
+
+def load_model(path: Path, precision: str, device: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """Model and tokenizer of a folder, ready to read.
+
+    `precision` "auto" is bf16 on a GPU that has it and float32 elsewhere; "nf4" holds the weights in 4 bits
+    (double quantisation, bf16 arithmetic) and needs bitsandbytes. Raises `ModelError` where the folder holds no
+    decoder model, wants code of its own run without leave, or lacks weights, so that some would be random.
+    """
+    from transformers import AutoModelForCausalLM
+
+    model, missing = _opened(AutoModelForCausalLM, path, precision, device, trust_remote_code)
+    if missing:
+        raise ModelError(
+            f"{path} lacks the weights {', '.join(sorted(missing)[:3])}, they would be random; use a folder that "
+            "holds the whole language model"
+        )
+    return model, load_tokenizer(path, trust_remote_code)
+
+
+def load_headed(path: Path, precision: str, device: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """A sequence-classification model of two classes whose head is new, hence random, and its tokenizer."""
+    from transformers import AutoModelForSequenceClassification
+
+    model, _ = _opened(AutoModelForSequenceClassification, path, precision, device, trust_remote_code)
+    return model, load_tokenizer(path, trust_remote_code)
+
+
+def load_tokenizer(path: Path, trust_remote_code: bool = False) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
+
+
+def _opened(auto: Any, path: Path, precision: str, device: str, trust_remote_code: bool) -> tuple[Any, set[str]]:
+    import torch
+
+    cuda = device.startswith("cuda")
+    if precision == "auto":
+        precision = "bf16" if cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    asked: dict[str, Any] = {"dtype": torch.float32 if precision == "float32" else torch.bfloat16}
+    if precision == "nf4":
+        asked["quantization_config"] = _nf4()
+        asked["device_map"] = {"": device}
+    try:
+        model, found = auto.from_pretrained(
+            path, trust_remote_code=trust_remote_code, output_loading_info=True, **asked
+        )
+    except ValueError as error:
+        if "trust_remote_code" in str(error):
+            raise ModelError(f"{path} brings code of its own; set trust_remote_code = true if you trust it") from None
+        if "Unrecognized configuration class" in str(error):
+            kind = json.loads((path / "config.json").read_bytes()).get("model_type", "unknown")
+            raise ModelError(f"{path} holds a model of type {kind}, which writes no text; use a decoder") from None
+        raise
+    if precision != "nf4":
+        model.to(device)
+    return model.eval(), set(found["missing_keys"])
+
+
+def _nf4() -> Any:
+    import importlib.util
+
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError('precision = "nf4" needs bitsandbytes; install it, or set precision = "bf16"')
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )

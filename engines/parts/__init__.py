@@ -1,1 +1,0 @@
-"""Facts that engines must agree on: data, splits, batching, scoring, statistics."""

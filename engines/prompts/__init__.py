@@ -1,0 +1,1 @@
+"""Asking a language model: wordings, tokens, likelihoods and written answers."""

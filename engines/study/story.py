@@ -1,0 +1,119 @@
+"""What a finished run's files tell beside its answers: its story by its events, its settings, its estimate."""
+
+import json
+import math
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from engines.answers.columns import Answers
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.study.values import Validation
+
+KEPT = re.compile(r"kept: the model of step (\d+)")  # the note of a run that goes back to its best validation
+
+
+@dataclass
+class Story:
+    """What a run's events tell beside its answers."""
+
+    scores: dict[str, Any] = field(default_factory=dict)
+    varied: str = ""
+    values: dict[int, str] = field(default_factory=dict)  # by repeat
+    validation: list[Validation] = field(default_factory=list)
+    kept_step: int | None = None  # of the model that was tested; None where the run does not say
+
+
+def stamp_of(folder: RunFolder) -> tuple[int, ...]:
+    """Changes with the events and the answers of a run."""
+    found = []
+    for path in (folder.events, folder.predictions):
+        try:
+            status = path.stat()
+        except OSError:
+            continue  # `answers.read` says what is missing
+        found += [status.st_size, status.st_mtime_ns]
+    return tuple(found)
+
+
+def read_story(folder: RunFolder) -> Story:
+    """What the run's events tell; what a start or a resume made void is left out."""
+    story, earlier = Story(), []
+    for event in _telling_events(folder):
+        match event:
+            case ev.Started():
+                earlier, story.validation = story.validation, []
+                story.kept_step = None
+            case ev.Resumed():
+                story.validation = [v for v in earlier if v["step"] is not None and v["step"] <= event.step]
+            case ev.Evaluated() if event.split == "validation":
+                story.validation.append(
+                    {
+                        "step": event.step,
+                        "epoch": event.epoch,
+                        "loss": finite(event.loss),
+                        "accuracy": event.scores.get("accuracy"),
+                    }
+                )
+            case ev.Repeat():
+                story.varied = "" if event.varied == "nothing" else event.varied
+                story.values[event.index] = event.value
+            case ev.Note() if kept := KEPT.match(event.text):
+                story.kept_step = int(kept[1])
+            case ev.Ended():
+                story.scores = event.scores
+    return story
+
+
+def _telling_events(folder: RunFolder) -> list[ev.Event]:
+    """All events but the many that tell of a step or of progress, which are not even parsed."""
+    found = []
+    with suppress(OSError):
+        for line in folder.events.read_bytes().splitlines():
+            head = line[:80]
+            if b'"kind":"step"' in head or b'"kind":"progress"' in head:
+                continue
+            with suppress(ValueError, TypeError):  # no event; a torn end
+                if record := ev.decode(line):
+                    found.append(record.event)
+    return found
+
+
+def read_settings(folder: RunFolder) -> dict[str, Any]:
+    """Of the run; empty where they cannot be read."""
+    with suppress(OSError, ValueError):
+        return folder.read_document()
+    return {}
+
+
+def finite(value: float | None) -> float | None:
+    """None for infinities and NaN, which JSON does not have."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def read_estimate(folder: RunFolder) -> int | None:
+    """The peak memory that was estimated before the start, in bytes."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return int(json.loads(folder.estimate.read_bytes())["peak_bytes"])
+    return None
+
+
+def count_trained_on(folder: RunFolder, document: dict[str, Any], answers: Answers) -> int | None:
+    """How many test items were trained on, where the run allowed it; None where no record is left."""
+    data = document.get("data")
+    if not isinstance(data, dict) or data.get("overlap") != "allow":
+        return 0
+    source = folder
+    try:
+        while document.get("engine") == "evaluate":
+            source = RunFolder(folder.home.runs / str(document.get("run", "")))
+            document = source.read_document()
+        if document.get("engine") == "prompting":
+            return 0  # nothing is trained, and no example is taken from the test
+        with open(source.splits, "rb") as file:
+            trained = {item["hash"].partition("#")[0] for item in map(json.loads, file) if item["split"] == "train"}
+    except (OSError, ValueError, KeyError, TypeError):  # the run that it scored is gone
+        return None
+    return sum(hashed.decode().partition("#")[0] in trained for hashed in answers.hashes.tolist())

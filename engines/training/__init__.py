@@ -1,0 +1,1 @@
+"""Fitting weights: batches, checkpoints, the course of a training, LoRA, the trainers of Hugging Face."""

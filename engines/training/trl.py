@@ -1,0 +1,104 @@
+"""TRL's `SFTTrainer`, held to the steps, the precision and the batches of an `AdapterTuning`."""
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from engines.errors import ConfigError
+from engines.prompts.likelihood import narrowed
+from engines.prompts.tuning_rows import Rows
+from engines.training.hf_trainer import Steps
+
+if TYPE_CHECKING:
+    from engines.training.lora import AdapterTuning
+
+
+def sft_trainer(task: "AdapterTuning", model: Any, rows: Rows) -> Any:
+    """An `SFTTrainer` that adds the adapters of `task` to `model` and makes the steps of `task`.
+
+    It is given `rows` so that it can be asked which of them it would keep; `task.steps` makes the batches. Raises
+    `ConfigError` where the model has no layers of the names that are to get adapters.
+    """
+    import torch
+    from datasets import Dataset
+    from datasets.utils.logging import disable_progress_bar
+    from peft import LoraConfig
+    from peft.helpers import disable_input_dtype_casting
+    from trl import SFTConfig, SFTTrainer
+
+    disable_progress_bar()
+    training, lora = task.config.training, task.config.lora
+    mixed = task.config.precision == "bf16"  # adapters in float32 on a base in bf16
+
+    class StepTrainer(SFTTrainer):
+        """An entry of the loader is one optimiser step, a list of micro-batches, whatever their size."""
+
+        def get_train_dataloader(self) -> Any:
+            return Steps(task, task.steps)
+
+        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+            one = super().training_step
+            with disable_input_dtype_casting(model, mixed):  # autocast makes them bf16 in any case
+                return sum(one(model, batch, inputs["answers"]) for batch in inputs["batches"])
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            # TRL's own sends every position through the output head where there is no Triton, and waits for
+            # the GPU several times a micro-batch to count what nobody reads
+            places, targets = inputs["places"], inputs["targets"]
+            head = model.get_base_model().get_output_embeddings()
+            with narrowed(head, lambda states: states[places[0], places[1]][:, None], None):
+                logits = model(input_ids=inputs["input_ids"], use_cache=False).logits[:, 0]
+            return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum") / num_items_in_batch
+
+        def floating_point_ops(self, inputs: Any) -> int:
+            return 0
+
+        def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:
+            device = task.device.partition(":")[0]
+            return torch.autocast(device, torch.bfloat16) if mixed else contextlib.nullcontext()
+
+    targets = lora.targets.strip()
+    plain = task.device == "cpu" or training.optimizer == "adamw"
+    try:
+        return StepTrainer(
+            model=model,
+            args=SFTConfig(
+                output_dir=str(task.report.folder.checkpoints),
+                max_steps=1,  # `drive` knows how many
+                per_device_train_batch_size=training.batch_size,
+                max_length=None,  # the reviews are cut, and nothing else
+                learning_rate=training.learning_rate,
+                weight_decay=training.weight_decay,
+                max_grad_norm=training.clip_norm,
+                optim="adamw_torch_fused" if plain else training.optimizer,
+                activation_checkpointing=training.activation_checkpointing,
+                activation_checkpointing_kwargs={"use_reentrant": False},
+                bf16=False,  # see `autocast_smart_context_manager`: scoring is not to be wrapped as well
+                use_cpu=task.device == "cpu",
+                seed=task.config.seed,
+                logging_strategy="no",  # `drive` asks for what is due
+                logging_nan_inf_filter=False,
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+            ),
+            train_dataset=Dataset.from_dict(
+                {"input_ids": list(rows), "labels": [rows.labels(n) for n in range(len(rows))]}
+            ),
+            data_collator=lambda rows: {},  # batches are made by `steps`
+            processing_class=task.tokenizer,
+            peft_config=LoraConfig(
+                r=lora.rank,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
+                target_modules=targets if targets == "all-linear" else [t.strip() for t in targets.split(",")],
+                task_type="CAUSAL_LM",
+            ),
+        )
+    except ValueError as error:
+        if "target modules" in str(error).lower():
+            raise ConfigError(
+                f'lora.targets = "{lora.targets}": {task.config.model.name} has no such layers; set it to "all-linear"'
+            ) from None
+        raise

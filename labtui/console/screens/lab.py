@@ -1,0 +1,576 @@
+"""Lab: the experiments, the runs, and the selected run live."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal, Vertical
+from textual.screen import Screen
+from textual.widget import Widget
+
+from engines.runs.folder import RunFolder
+from engines.runs.summary import FAILED, LOST, STOPPED
+from labtui import format
+from labtui.console.curves import VALIDATION_ACCURACY, VALIDATION_LOSS
+from labtui.console.feed import ExperimentView, Live, Mail, RunView
+from labtui.console.widgets.bars import KeyBar, TopBar
+from labtui.console.widgets.chart import PALETTE, Chart
+from labtui.console.widgets.log_pane import LogPane
+from labtui.console.widgets.plot import LineStyle
+from labtui.console.widgets.rows import Rows
+from labtui.console.widgets.run_panel import RunSummary, RunTitle, summary_text
+from labtui.console.widgets.run_table import ExperimentList, RunTable
+from labtui.sanitize import clean
+
+if TYPE_CHECKING:
+    from textual.widgets import Input  # imported when it is needed: the first paint is not to wait for it
+
+    from labtui.console.app import LabApp
+
+GIB = 2.0**30
+SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
+WIDE_COLUMNS, TALL_ROWS = 110, 28
+CONFIRM_WITHIN_S = 10.0
+TITLE_EVERY_S = 0.7
+RUNGS = (("ask", ""), ("terminate", "SIGTERM to its whole process tree"), ("kill", "SIGKILL to its whole process tree"))
+WELCOME = """No run to watch yet.
+
+  Choose an experiment at the left and press enter: its form opens with the
+  settings filled in. n starts it as it stands.
+
+  `labtui quickstart` runs a small study of every engine in three minutes,
+  without a GPU and without a model hub."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One series of a chart: its name there, the curve it shows, how, and by what its values are divided."""
+
+    name: str
+    curve: str
+    colour: str
+    style: LineStyle = "line"
+    divisor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One chart of the live view; one of a single trace is named by its legend."""
+
+    id: str
+    title: str
+    traces: tuple[Trace, ...]
+    y_limits: tuple[float | None, float | None] = (None, None)
+    value_text: Callable[[float | None], str] = format.value
+    smoothed: bool = False  # a quantity that jumps from step to step
+    placeholder: str = "no values yet"
+
+
+def _gib(number: float | None) -> str:
+    return format.bytes_text(None if number is None else number * GIB)
+
+
+SPECS = (
+    Spec(
+        "loss",
+        "loss",
+        (Trace("train", "loss", PALETTE[0]), Trace("validation", VALIDATION_LOSS, PALETTE[1], "points")),
+        smoothed=True,
+    ),
+    Spec(
+        "learning-rate", "", (Trace("learning rate", "learning_rate", PALETTE[2]),), (0.0, None), format.learning_rate
+    ),
+    Spec("grad-norm", "", (Trace("gradient norm", "grad_norm", PALETTE[5]),), (0.0, None), smoothed=True),
+    Spec(
+        "memory",
+        "memory of this run, GiB",
+        (
+            Trace("host memory", "host_memory_bytes", PALETTE[4], "line", GIB),
+            Trace("reserved", "memory_reserved_bytes", PALETTE[2], "dashed", GIB),
+            Trace("peak", "memory_peak_bytes", PALETTE[1], "dotted", GIB),
+            Trace("allocated", "memory_allocated_bytes", PALETTE[3], "line", GIB),
+        ),
+        (0.0, None),
+        _gib,
+    ),
+    Spec(
+        "accuracy",
+        "",
+        (Trace("validation accuracy", VALIDATION_ACCURACY, PALETTE[1], "points"),),
+        (None, 1.0),
+        format.score,
+        placeholder="comes at the end of an epoch",
+    ),
+    Spec("throughput", "", (Trace("items/s", "examples_per_s", PALETTE[3]),), (0.0, None), smoothed=True),
+)
+
+
+@dataclass
+class Ladder:
+    """How far the stopping of one run has gone: the rung to take next, and until when it is armed."""
+
+    rung: int = 0
+    armed_until: float = 0.0
+
+
+class LabScreen(Screen[None]):
+    """The first screen. It shows what `LabApp` delivers and asks the app for everything else."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "start_now", "Start now", tooltip="Start the experiment under the cursor as its config says"),
+        Binding("x", "stop", "Stop", tooltip="Stop the run: ask, then SIGTERM, then SIGKILL, each by another press"),
+        Binding("R", "resume", "Resume", tooltip="Go on with a stopped, failed or lost run from its last checkpoint"),
+        Binding("b", "drawer", "Lists", tooltip="Show or hide experiments and runs on a small terminal"),
+        Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only runs with these words in them"),
+        Binding("i", "summary", "Scores", tooltip="Scores and confusion matrix in place of the charts, and back"),
+        Binding("f", "maximise", "Full chart", tooltip="One chart over the whole view, and back"),
+        Binding("right_square_bracket", "chart(1)", "Chart", key_display="[ ]", tooltip="Previous or next chart"),
+        Binding("left_square_bracket", "chart(-1)", show=False),
+        Binding("l", "log_y", "Log-Y", tooltip="Logarithmic axis for the chart that has the focus, else the loss"),
+        Binding("s", "smooth", "Smooth", tooltip="Smooth the curves: 0, 0.6, 0.9, 0.97"),
+        Binding("o", "overlay", "Overlay", tooltip="Keep this run's loss on the chart behind the runs selected next"),
+        Binding("tab", "next_pane", "Next pane", show=False, tooltip="Experiments, runs, charts, log"),
+        Binding("shift+tab", "next_pane(-1)", "Previous pane", show=False),
+        Binding("escape", "back", "Back", show=False, tooltip="Back to the runs"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._selected: str | None = None
+        self._awaited: str | None = None  # selected before the list knows it
+        self._by_hand = False
+        self._view: RunView | None = None
+        self._title_due = 0.0
+        self._has_curves = False
+        self._want_summary = False
+        self._main = 0  # index of the chart that `[` and `]` move
+        self._maximised = False
+        self._smoothing = SMOOTHINGS[1]
+        self._overlay: str | None = None
+        self._overlay_name = ""
+        self._overlay_points: tuple[list[float], list[float]] = [], []
+        self._ladders: dict[str, Ladder] = {}
+        self._study_ran = False
+
+    @property
+    def lab_app(self) -> "LabApp":
+        return cast("LabApp", self.app)
+
+    @property
+    def experiments(self) -> Collection[ExperimentView]:
+        """All experiments of the config folders."""
+        return self._experiments.views.values()
+
+    @property
+    def runs(self) -> Collection[RunView]:
+        """All runs, newest first."""
+        return self._runs.views.values()
+
+    def compose(self) -> ComposeResult:
+        ascii_only = self.lab_app.ascii_only
+        self._experiments = ExperimentList(id="experiments")
+        self._runs = RunTable(id="runs")
+        self._title, self._summary, self._log = RunTitle(), RunSummary(id="summary"), LogPane(id="log")
+        self._charts = [
+            Chart(
+                id=spec.id,
+                y_limits=spec.y_limits,
+                value_text=spec.value_text,
+                smoothing=(self._smoothing if spec.smoothed else 0.0),
+                ascii_only=ascii_only,
+                placeholder=spec.placeholder,
+            )
+            for spec in SPECS
+        ]
+        self._experiments.border_title, self._runs.border_title, self._log.border_title = "experiments", "runs", "log"
+        for chart, spec in zip(self._charts, SPECS, strict=True):
+            chart.border_title = spec.title
+        yield TopBar("lab")
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                yield self._experiments
+                yield self._runs
+            with Vertical(id="right"):
+                yield self._title
+                yield Container(id="charts")
+                yield self._summary
+                yield self._log
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self._box = self.query_one("#charts", Container)
+        self._lay_out()
+        self._choose_page()
+        self._runs.focus()
+        self.lab_app.take_mail()
+        self.call_after_refresh(self._mount_charts)
+
+    async def _mount_charts(self) -> None:
+        """After the first paint: the charts are three quarters of the screen's widgets."""
+        await self._box.mount(*self._charts)
+        self._lay_out()
+
+    # -- what arrives -----------------------------------------------------------------------------------------
+
+    def show(self, mail: Mail) -> None:
+        """Take in what the feed found."""
+        if mail.experiments is not None:
+            self._experiments.show(mail.experiments)
+            if not self._runs.views and not mail.names and not self._by_hand:
+                self._experiments.focus()
+        if mail.names is not None and not mail.names and self._single:
+            self.add_class("-drawer")  # nothing to watch: something to choose
+        if mail.names is not None or mail.runs:
+            self._runs.show(mail.names, mail.runs)
+            alive = sum(run.alive for run in self.runs)
+            title = f"runs  {len(self.runs)}" + (f", {alive} alive" if alive else "")
+            if title != self._runs.border_title:  # setting it repaints the whole list
+                self._runs.border_title = title
+            self._select_by_itself()
+            self._end_of_study()
+        for name, live in mail.live.items():
+            if name == self._selected:
+                self._show_live(live)
+            elif name == self._overlay:
+                self._show_overlay(live)
+
+    def _select_by_itself(self) -> None:
+        """While the user has not chosen, show what matters: of the runs that were highlighted, the one that runs."""
+        views = self._runs.views
+        if self._awaited in views:
+            self._runs.key, self._awaited = self._awaited, None
+        if self._awaited:
+            return
+        if self._selected not in views:
+            self._selected = None
+        current = views.get(self._selected or "")
+        if current and (self._by_hand or current.alive):
+            return
+        wanted = [views[name] for name in self.lab_app.highlight if name in views]
+        candidates = [run for run in wanted if run.alive]
+        if current is None or not (self.lab_app.highlight or self._view):
+            candidates += wanted[:1] + [run for run in self.runs if run.alive] + list(self.runs)
+        running = [run for run in candidates if run.state == "running"]
+        if candidates:
+            self._select((running or candidates)[0].name)
+
+    def _end_of_study(self) -> None:
+        """When the last of the highlighted runs has ended before the user's eyes, their results are next."""
+        names = self.lab_app.highlight
+        alive = [name for name in names if name in self._runs.views and self._runs.views[name].alive]
+        if alive:
+            self._study_ran = True
+        elif self._study_ran and all(self._runs.views[n].state for n in names if n in self._runs.views):
+            self._study_ran = False
+            if self.app.screen is self:
+                self.notify("All runs of the study have ended; 1 goes back to their curves.", markup=False)
+                self.call_later(self.lab_app.action_mode, "results")
+
+    def _select(self, name: str) -> None:
+        if name == self._selected:
+            return
+        self._selected, self._want_summary = name, False
+        self._runs.key = name
+        self._follow()
+
+    def _follow(self) -> None:
+        names = dict.fromkeys(name for name in (self._selected, self._overlay) if name)
+        self.lab_app.feed.follow(*names)
+
+    def watch_run(self, name: str) -> None:
+        """Select a run and show its live view, whatever the list shows."""
+        self._by_hand = True
+        self._selected = None
+        self._awaited = name
+        self._select(name)
+        self.remove_class("-drawer")
+        self._runs.focus()
+
+    def _show_live(self, live: Live) -> None:
+        run = live.run
+        before, self._view = self._view, run
+        if live.points_anew:
+            self._has_curves = False
+            for chart in self._charts:
+                chart.clear()
+            if self._overlay and self._overlay != run.name:
+                self._draw_overlay(self._overlay_name, *self._overlay_points)
+        self._has_curves = self._has_curves or "loss" in live.points
+        has_device_memory = "memory_allocated_bytes" in live.points or "allocated" in self._charts[3].plot.series
+        for chart, spec in zip(self._charts, SPECS, strict=True):
+            chart.x_total = live.total
+            for trace in spec.traces:
+                points = live.points.get(trace.curve)
+                if points is None or (trace.curve == "host_memory_bytes" and has_device_memory):
+                    continue
+                if trace.name not in chart.plot.series:
+                    chart.add_series(trace.name, trace.colour, trace.style)
+                values = points[1] if trace.divisor == 1.0 else [value / trace.divisor for value in points[1]]
+                chart.extend(trace.name, points[0], values)
+        if live.lines_anew:
+            self._log.clear()
+        self._log.extend(live.lines)
+        other = before is None or (before.name, before.state) != (run.name, run.state)
+        if other or not run.alive or monotonic() > self._title_due:  # a whole line for some digits
+            self._title.show(run)
+            self._title_due = monotonic() + TITLE_EVERY_S
+        self._choose_page()
+        if other:
+            self.refresh_bindings()
+
+    def _show_overlay(self, live: Live) -> None:
+        if live.points_anew:
+            self._overlay_points = [], []
+        xs, ys = live.points.get("loss", ((), ()))
+        self._overlay_points[0].extend(xs)
+        self._overlay_points[1].extend(ys)
+        self._draw_overlay(f"{live.run.experiment.rpartition('/')[2]} {live.run.short}", xs, ys)
+
+    def _draw_overlay(self, name: str, xs: Iterable[float], ys: Iterable[float]) -> None:
+        self._overlay_name = name
+        if name not in self._charts[0].plot.series:
+            self._charts[0].add_series(name, PALETTE[4], "dashed")
+        self._charts[0].extend(name, xs, ys)
+
+    def _choose_page(self) -> None:
+        """Charts where there are curves, else the summary in words."""
+        charts = self._has_curves and not self._want_summary
+        if self._box.display != charts or self._summary.display == charts:
+            self._box.display, self._summary.display = charts, not charts
+            self.refresh_bindings()  # the keys of charts come and go with them
+        if not charts:
+            width = max(20, self.size.width - 60)
+            self._summary.say(summary_text(self._view, width) if self._view else Text(WELCOME))
+
+    # -- layout -----------------------------------------------------------------------------------------------
+
+    @property
+    def _single(self) -> bool:
+        return self.size.width < WIDE_COLUMNS or self.size.height < TALL_ROWS
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Two columns of charts, or one chart with the others as sparklines beneath it."""
+        single = self._single
+        self.set_class(single, "-single")
+        if not single:
+            self.remove_class("-drawer")
+        self._box.set_class(self._maximised, "-one")
+        for index, chart in enumerate(self._charts):
+            main = index == self._main
+            chart.set_class(main and (single or self._maximised), "-main")
+            chart.display = main or not self._maximised
+        order = (
+            self._charts
+            if not single
+            else [self._charts[self._main], *(c for c in self._charts if c is not self._charts[self._main])]
+        )
+        for index, chart in enumerate(order if self._box.children else ()):
+            if self._box.children[index] is not chart:
+                self._box.move_child(chart, before=index)
+
+    def action_drawer(self) -> None:
+        """Open or close the lists on a small terminal."""
+        self.toggle_class("-drawer")
+        (self._runs if self.has_class("-drawer") else self._charts[self._main]).focus()
+
+    def action_next_pane(self, direction: int = 1) -> None:
+        """Walk through the panes; on a small terminal the drawer opens and closes on the way."""
+        main = self._charts[self._main] if self._box.display else self._summary
+        panes: list[Widget] = [self._experiments, self._runs, main, self._log]
+        focused = self.focused
+        if isinstance(focused, Chart) and focused not in panes:
+            focused = self._charts[self._main]
+        index = panes.index(focused) if focused in panes else -1
+        pane = panes[(index + direction) % len(panes)]
+        if self._single:
+            self.set_class(isinstance(pane, Rows), "-drawer")
+        pane.focus()
+
+    def action_back(self) -> None:
+        """Leave a full chart, the filter or the drawer; then back to the runs."""
+        if self._maximised:
+            self.action_maximise()
+        elif not self.query("#filter") and self._single and self.has_class("-drawer") and self._view:
+            self.action_drawer()
+        else:
+            self.query("#filter").remove()
+            self._runs.filter("")
+            self._runs.focus()
+
+    def action_chart(self, step: int) -> None:
+        """The previous or next chart."""
+        self._main = (self._main + step) % len(self._charts)
+        self._lay_out()
+        self._charts[self._main].focus()
+
+    def action_maximise(self) -> None:
+        """One chart alone, and back."""
+        if isinstance(self.focused, Chart):
+            self._main = self._charts.index(self.focused)
+        self._maximised = not self._maximised
+        self._lay_out()
+        if self._maximised:
+            self._charts[self._main].focus()
+
+    def action_log_y(self) -> None:
+        """Logarithmic or linear axis."""
+        chart = self.focused if isinstance(self.focused, Chart) else self._charts[self._main]
+        chart.log_y = not chart.log_y
+
+    def action_smooth(self) -> None:
+        """The next factor of smoothing, for every quantity that jumps from step to step."""
+        self._smoothing = SMOOTHINGS[(SMOOTHINGS.index(self._smoothing) + 1) % len(SMOOTHINGS)]
+        for chart, spec in zip(self._charts, SPECS, strict=True):
+            if spec.smoothed:
+                chart.smoothing = self._smoothing
+
+    def action_summary(self) -> None:
+        """Charts or summary."""
+        self._want_summary = not self._want_summary
+        self._choose_page()
+
+    def action_overlay(self) -> None:
+        """Keep the loss of the selected run on the chart, or let it go."""
+        if self._overlay:
+            self._overlay = None
+            self._follow()
+        elif self._selected and self._view:
+            loss = self._charts[0].plot.series.get("train")
+            self._overlay = self._selected
+            self._overlay_name = f"{self._view.experiment.rpartition('/')[2]} {self._view.short}"
+            self._overlay_points = (list(loss.xs), list(loss.ys)) if loss else ([], [])
+            self.notify("Its loss stays on the chart; select another run. o lets it go.", markup=False)
+
+    # -- the lists --------------------------------------------------------------------------------------------
+
+    @on(Rows.Highlighted, "#runs")
+    def _moved(self, event: Rows.Highlighted) -> None:
+        self._by_hand, self._awaited = True, None
+        self._select(event.key)
+
+    @on(Rows.Chosen, "#runs")
+    def _watch(self) -> None:
+        self._by_hand = True
+        self.remove_class("-drawer")
+        (self._charts[self._main] if self._box.display else self._log).focus()
+
+    @on(Rows.Chosen, "#experiments")
+    def _open_form(self, event: Rows.Chosen) -> None:
+        experiment = self._experiments.views[event.key]
+        if experiment.error:
+            self.lab_app.complain(experiment.error)
+        else:
+            self.lab_app.open_launch(experiment.name)
+
+    async def action_filter(self) -> None:
+        """Ask for words that a run must hold to be listed."""
+        from textual.widgets import Input
+
+        if self._single:
+            self.add_class("-drawer")
+        if not self.query("#filter"):
+            line = Input(id="filter", placeholder="words of state, name or model; esc shows all", compact=True)
+            await self.query_one("#left").mount(line, before=self._runs)
+        self.query_one("#filter", Input).focus()
+
+    def on_input_changed(self, event: "Input.Changed") -> None:
+        self._runs.filter(event.value)
+
+    def on_input_submitted(self) -> None:
+        self._runs.focus()
+
+    # -- what is done to runs ---------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that could do nothing now are neither shown nor taken."""
+        run = self._view
+        match action:
+            case "stop":
+                return run is not None and run.alive
+            case "resume":
+                return run is not None and run.state in (STOPPED, FAILED, LOST)
+            case "start_now":
+                return isinstance(self.focused, ExperimentList)
+            case "drawer":
+                return self._single
+            case "log_y" | "smooth" | "overlay" | "maximise" | "chart":
+                return self._has_curves
+            case "summary":
+                return self._has_curves
+        return True
+
+    @property
+    def _folder(self) -> RunFolder:
+        assert self._view is not None
+        return RunFolder(self.lab_app.home.runs / self._view.name)
+
+    def action_start_now(self) -> None:
+        """Launch the experiment under the cursor as its config says."""
+        name, app = self._experiments.key, self.lab_app
+
+        def launch() -> RunFolder:
+            from engines import catalog
+            from labtui import actions
+
+            return actions.launch(app.home, catalog.read(str(name)))
+
+        def launched(folder: RunFolder) -> None:
+            self.notify(f"started {folder.name}", markup=False)
+            app.feed.poke()
+            self.watch_run(folder.name)
+
+        if name is not None:
+            app.in_background(launch, launched)
+
+    def action_resume(self) -> None:
+        """Go on with the selected run."""
+        app, folder = self.lab_app, self._folder
+
+        def resume() -> RunFolder:
+            from labtui import actions
+
+            return actions.resume(app.home, folder)
+
+        def resumed(folder: RunFolder) -> None:
+            self._ladders.pop(folder.name, None)
+            self.notify("resumed; it waits its turn and goes on from its last checkpoint", markup=False)
+            app.feed.poke(folder.name)
+
+        app.in_background(resume, resumed)
+
+    def action_stop(self) -> None:
+        """One rung of the ladder: ask at once, then SIGTERM and SIGKILL, each armed by one press, done by the next."""
+        assert self._view is not None
+        app, folder, run = self.lab_app, self._folder, self._view
+        ladder = self._ladders.setdefault(run.name, Ladder())
+        rung, effect = RUNGS[min(ladder.rung, len(RUNGS) - 1)]
+        if rung != "ask" and monotonic() > ladder.armed_until:
+            ladder.armed_until = monotonic() + CONFIRM_WITHIN_S
+            self.notify(
+                f"x again within {CONFIRM_WITHIN_S:.0f} s sends {effect}: {run.experiment} {run.short}",
+                severity="warning",
+                markup=False,
+                timeout=CONFIRM_WITHIN_S,
+            )
+            return
+        ladder.rung, ladder.armed_until = ladder.rung + 1, 0.0
+
+        def stop() -> str:
+            from labtui import actions
+
+            return actions.stop(folder, rung)
+
+        def stopped(sentence: str) -> None:
+            after = RUNGS[min(ladder.rung, len(RUNGS) - 1)][1]
+            self.notify(f"{clean(sentence)}; if it does not answer, x offers {after}", markup=False, timeout=8)
+            app.feed.poke(folder.name)
+
+        app.in_background(stop, stopped)

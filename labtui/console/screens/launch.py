@@ -1,0 +1,492 @@
+"""Launch: the form of an experiment, the command that does the same, and the start."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import tomli_w
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Input, Label, Select, Static
+
+from engines import catalog
+from engines.catalog import Experiment
+from engines.data import files
+from engines.errors import ConfigError, UserError
+from engines.memory.estimate import FITS, Estimate, gib
+from engines.runs import queue
+from engines.runs.folder import RunFolder
+from engines.runs.summary import Summary
+from engines.runs.writing import write_atomic
+from engines.settings import flatten, nest, settings
+from engines.study.statistics import smallest_detectable_difference
+from engines.study.values import Disagreement
+from labtui import actions
+from labtui.console.screens.form import LEGEND, Choice, Field, Line, SettingsForm, written
+from labtui.console.widgets.bars import KeyBar
+from labtui.devices import DeviceSampler
+from labtui.format import bytes_text, count
+from labtui.sanitize import clean
+
+DISAGREEMENT = 0.10  # share of the items that one of two models gets right, where no earlier runs say
+POWER = 0.80
+ALPHA = 0.05
+CONFIG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
+
+
+def command_text(words: list[str], overrides: Mapping[str, Any], device: str) -> str:
+    """The command line that does what the form would, quoted for a shell."""
+    sets = [word for name, value in overrides.items() for word in ("--set", f"{name}={written(value)}")]
+    return shlex.join(["labtui", *words, *sets, "--device", device])
+
+
+def estimate_text(found: Estimate, free_bytes: int | None) -> str:
+    """The estimate in a sentence: what it sums up to, component by component, whether that fits, how long it takes."""
+    parts = " + ".join(f"{name} {gib(size)}" for name, size in found.components.items())
+    text = f"memory {gib(found.total_bytes)} = {parts}"
+    if free_bytes is not None:
+        text = f"{found.verdict(free_bytes)}, {gib(free_bytes)} free: {text}"
+        if suggestion := found.suggestion(free_bytes):
+            text += f"; {suggestion}"
+    if found.corrected_by:
+        text += f"; corrected by {found.corrected_by} earlier runs"
+    return f"{text}; {found.pace.text}" if found.pace else text
+
+
+def power_text(items: int, seen: Disagreement | None) -> str:
+    """The smallest difference that so many test items can show, and what that rests on; `seen` is of earlier runs."""
+    share, source = DISAGREEMENT, "assumed"
+    if seen and seen["share"]:
+        share, pairs = seen["share"], f"{count(seen['pairs'])} pair{'s' if seen['pairs'] > 1 else ''}"
+        source = f"seen between {pairs} of earlier runs above chance and not told apart"
+    found = smallest_detectable_difference(items, share, POWER, ALPHA)
+    given = f"{100 * POWER:.0f} % power, alpha {ALPHA:g}"
+    tested = f"{count(items)} test item{'s' if items > 1 else ''}"
+    if found >= 1:
+        return f"{tested}: no difference can be seen ({given})"
+    unseen = f"differences under {100 * found:.1f} points cannot be seen reliably"
+    if found > share:  # then so is the disagreement: one model is right wherever the two differ
+        return f"{tested}: {unseen} ({given}, one model never worse)"
+    return f"{tested}: {unseen} ({given}, {100 * share:.3g} % disagreement {source})"
+
+
+def save_config(name: str, experiment: Experiment) -> None:
+    """Write an experiment into the user's config folder under `name`: only what differs from the engine's defaults."""
+    values = dict(flatten(asdict(experiment.config)))
+    kept = {key: values[key] for key in values if key in experiment.changed}
+    document = {"engine": experiment.engine, "title": experiment.title, **nest(kept)}
+    path = catalog.user_configs() / f"{name}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, tomli_w.dumps(document).encode())
+
+
+class FormScreen(Screen[RunFolder | None]):
+    """A form of settings, a device, the equivalent command; dismissed with the new run, or None.
+
+    What is made is said by three methods: `read` (the experiment on opening), `words` (the command without options)
+    and `start` (in a thread: the new run).
+    """
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    BINDINGS = [
+        Binding(
+            "ctrl+s",
+            "start",
+            "Start",
+            tooltip="Start the run; it waits its turn by itself (enter in a field does the same)",
+        ),
+        Binding("escape", "back", "Back", tooltip="Back without starting anything"),
+    ]
+    DEFAULT_CSS = """
+    FormScreen .title { height: 1; padding: 0 1; background: $panel; text-style: bold; text-wrap: nowrap;
+                        text-overflow: ellipsis; }
+    FormScreen .bottom { height: auto; padding: 0 1; border-top: solid $panel-lighten-2; }
+    FormScreen .asked { height: auto; max-height: 3; color: $text-muted; display: none; }
+    FormScreen .device-line { height: 1; }
+    FormScreen .device-line Label { width: 8; }
+    FormScreen .device-line Choice { width: 34; }
+    FormScreen .queue { width: 1fr; padding-left: 2; color: $text-muted; }
+    FormScreen .estimate { height: auto; max-height: 3; color: $text-muted; }
+    FormScreen .estimate.-warns { color: $text-warning; }
+    FormScreen .power { height: auto; max-height: 2; color: $text-muted; display: none; }
+    FormScreen .power.-shown { display: block; }
+    FormScreen .problem { height: auto; color: $text-error; display: none; }
+    FormScreen .problem.-shown { display: block; }
+    FormScreen .command { height: auto; max-height: 4; color: $text-success; }
+    FormScreen .command.-none { color: $text-warning; }
+    FormScreen .broken { padding: 1 2; color: $text-error; }
+    FormScreen .legend { height: 1; color: $text-muted; padding: 0 1; }
+    FormScreen.-narrow .device-line Choice { width: 30; }
+    FormScreen.-narrow .asked { display: block; }
+    FormScreen.-narrow .help { display: none; }
+    FormScreen.-narrow .value { width: 1fr; margin-right: 0; }
+    """
+
+    hidden: tuple[str, ...] = ()  # settings that are no field
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._experiment: Experiment | None = None
+        self._broken = ""
+        self._problem = ""
+        self._starting = False
+        self._tested: tuple[int, str] | None = None  # how many test items, and of which source
+        self._disagreements: dict[str, Disagreement | None] = {}  # by source; None while it is asked for
+        try:
+            self._experiment = self.read()
+        except UserError as error:
+            self._broken = clean(str(error))
+
+    # -- what a form makes --------------------------------------------------------------------------------
+
+    def read(self) -> Experiment:
+        """The experiment as it stands; raises `UserError`."""
+        raise NotImplementedError
+
+    def words(self) -> list[str]:
+        """The command without its options: `["run", NAME]`."""
+        raise NotImplementedError
+
+    def start(self, experiment: Experiment, overrides: dict[str, Any], device: str) -> RunFolder:
+        """Start it, in a thread; raises `UserError` or `OSError`."""
+        raise NotImplementedError
+
+    def heading(self, experiment: Experiment) -> str:
+        return f"Launch {experiment.name} · engine {experiment.engine} · {experiment.title}"
+
+    # -- the screen ---------------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        experiment = self._experiment
+        if experiment is None:
+            yield Static("This cannot be launched", classes="title", markup=False)
+            yield Static(f"{self._broken}\n\nMend it and open it again; esc goes back.", classes="broken", markup=False)
+            yield KeyBar()
+            return
+        yield Static(clean(self.heading(experiment)), classes="title", markup=False)
+        yield Static(LEGEND, classes="legend", markup=False)
+        values = dict(flatten(asdict(experiment.config)))
+        fields = [s for s in settings(type(experiment.config)) if s.name not in self.hidden]
+        yield SettingsForm(fields, values)
+        with Vertical(classes="bottom"):
+            yield Static(classes="asked", markup=False)
+            with Horizontal(classes="device-line"):
+                yield Label("device")
+                yield Choice(self._first_choices(), self._first_choices()[0][1], id="device")
+                yield Static(classes="queue", markup=False)
+            yield Static(classes="estimate", markup=False)
+            yield Static(classes="power", markup=False)
+            yield Static(classes="problem", markup=False)
+            yield Static(classes="command", markup=False)
+        yield KeyBar()
+
+    @property
+    def _uses_gpu(self) -> bool:
+        return self._experiment is not None and bool(catalog.engine(self._experiment.engine).USES_GPU)
+
+    def _first_choices(self) -> list[tuple[str, str]]:
+        return [("auto", "auto")] if self._uses_gpu else [("cpu", "cpu")]
+
+    def on_mount(self) -> None:
+        if self._experiment is None:
+            return
+        self._check()
+        if self._uses_gpu:
+            self._find_devices()
+        self._ask_queue()
+        self.set_interval(2.0, self._ask_queue)
+
+    @property
+    def form(self) -> SettingsForm:
+        return self.query_one(SettingsForm)
+
+    @property
+    def device(self) -> str:
+        return str(self.query_one("#device", Choice).value)
+
+    @work(thread=True, exclusive=True, group="devices")
+    def _find_devices(self) -> None:
+        devices = DeviceSampler().list_devices()
+        first = "auto: first free GPU" if len(devices) > 1 else "auto: cpu, there is no GPU"
+        choices = [(first, "auto")]
+        for device in devices:
+            free = f", {bytes_text(device.memory_free_bytes)} free" if device.memory_free_bytes is not None else ""
+            choices.append((clean(device.label) + free, device.label.split()[0]))
+        self.call_later(self._offer_devices, choices)
+
+    def _offer_devices(self, choices: list[tuple[str, str]]) -> None:
+        choice = self.query_one("#device", Choice)
+        with self.prevent(Select.Changed):
+            chosen = self.device
+            choice.set_options(choices)
+            choice.value = chosen
+
+    @work(thread=True, exclusive=True, group="queue")
+    def _ask_queue(self) -> None:
+        assert self._experiment is not None
+        try:
+            ahead = queue.runs_ahead(self.app.home, actions.accepted_devices(self._experiment.engine, self.device))  # type: ignore[attr-defined]
+        except (UserError, OSError) as error:
+            sentence = clean(str(error))
+        else:
+            sentence = (
+                "starts at once"
+                if not ahead
+                else f"waits its turn: {ahead} run{'s' if ahead > 1 else ''} go{'es' if ahead == 1 else ''} first"
+            )
+        self.call_later(self._say_queue, sentence)
+
+    def _say_queue(self, sentence: str) -> None:
+        self.query_one(".queue", Static).update(sentence)
+
+    @work(thread=True, exclusive=True, group="estimate")
+    def _ask_estimate(self, experiment: Experiment) -> None:
+        try:
+            found, free_bytes = actions.estimate(self.app.home, experiment, self.device)  # type: ignore[attr-defined]
+        except (UserError, OSError) as error:
+            self.call_later(self._say_estimate, f"memory: no estimate ({clean(str(error))})", False)
+        else:
+            fits = free_bytes is None or found.verdict(free_bytes) == FITS
+            self.call_later(self._say_estimate, estimate_text(found, free_bytes), not fits)
+
+    def _say_estimate(self, sentence: str, warns: bool) -> None:
+        said = self.query_one(".estimate", Static)
+        said.update(sentence)
+        said.set_class(warns, "-warns")
+
+    def _show_power(self, experiment: Experiment) -> None:
+        """Say what the test split can show, where its size is a count; ask once a source what earlier runs say."""
+        data = getattr(experiment.config, "data", None)
+        self._tested = None
+        if data is not None and isinstance(data.test, int) and data.test:
+            source = data.source if data.source == "quickstart" else files.absolute(data.source)  # as runs keep it
+            self._tested = data.test, source
+            if source not in self._disagreements:
+                self._disagreements[source] = None
+                self._ask_disagreement(source, experiment.engine)
+        self._say_power()
+
+    @work(thread=True, group="disagreement")
+    def _ask_disagreement(self, source: str, engine: str) -> None:
+        try:
+            found = self.app.analyst.disagreement(source, engine)  # type: ignore[attr-defined]
+        except (UserError, OSError):
+            return  # the assumption stands
+        self._disagreements[source] = found
+        self.call_later(self._say_power)
+
+    def _say_power(self) -> None:
+        said = self.query_one(".power", Static)
+        if self._tested:
+            items, source = self._tested
+            said.update(power_text(items, self._disagreements[source]))
+        said.set_class(self._tested is not None, "-shown")
+
+    @on(Field.Focused)
+    def _show_help(self, event: Field.Focused) -> None:
+        self.query_one(".asked", Static).update(clean(event.field.help_text))
+
+    @on(SettingsForm.Changed)
+    def _check(self) -> None:
+        """Check the settings against each other and write the command."""
+        assert self._experiment is not None
+        form = self.form
+        for field in form.fields:
+            field.complain(field.error)
+        self._problem = ""
+        if not form.errors:
+            try:
+                experiment = self.resolved()
+                self._ask_estimate(experiment)
+                self._show_power(experiment)
+            except ConfigError as error:
+                self._complain(str(error))
+        if form.errors:
+            count = len(form.errors)
+            text = f"{count} setting{'s' if count > 1 else ''} to mend before there is a command"
+        else:
+            text = command_text(self.words(), form.overrides, self.device)
+        said = self.query_one(".command", Static)
+        said.update(clean(text))
+        said.set_class(bool(form.errors), "-none")
+        problem = self.query_one(".problem", Static)
+        problem.update(self._problem)
+        problem.set_class(bool(self._problem), "-shown")
+
+    def _complain(self, error: str) -> None:
+        """Show an error of several settings under the first field that it names, else above the command."""
+        sentence = clean(error.removeprefix(f"{self._place}: "))
+        named = [(sentence.find(f.setting.name), f) for f in self.form.fields if f.setting.name in sentence]
+        if named:
+            min(named, key=lambda pair: pair[0])[1].complain(sentence)
+        self._problem = sentence
+
+    @property
+    def _place(self) -> str:
+        assert self._experiment is not None
+        return self._experiment.name
+
+    def resolved(self) -> Experiment:
+        """The experiment with the form's values; raises `ConfigError` when they do not go together."""
+        assert self._experiment is not None
+        return catalog.from_document(
+            self._experiment.document(), place=self._place, name=self._experiment.name, overrides=self.form.overrides
+        )
+
+    @on(Select.Changed, "#device")
+    def _device_changed(self) -> None:
+        self._check()
+        self._ask_queue()
+
+    @on(Input.Submitted)
+    def action_start(self) -> None:
+        """Start the run, or say what is to be mended."""
+        if self._experiment is None or self._starting:
+            return
+        if self.refuses():
+            return
+        self._starting = True
+        self._say_queue("starting …")
+        self._launch(self.resolved(), self.form.overrides, self.device)
+
+    def refuses(self) -> bool:
+        """Whether something is to be mended first: then go to the field, under which it is said."""
+        if not (self.form.errors or self._problem):
+            return False
+        self.app.bell()
+        wrong = next((f for f in self.form.fields if f.has_class("-wrong")), None)
+        if wrong:
+            wrong.editor.focus()
+        return True
+
+    @work(thread=True)
+    def _launch(self, experiment: Experiment, overrides: dict[str, Any], device: str) -> None:
+        try:
+            folder = self.start(experiment, overrides, device)
+        except (UserError, LookupError, OSError) as error:
+            self.call_later(self._not_started, clean(str(error)))
+        else:
+            self.call_later(self._started, folder)
+
+    def _started(self, folder: RunFolder) -> None:
+        self.pop_until_active()  # help or the palette may have been opened meanwhile
+        self.dismiss(folder)
+
+    def _not_started(self, sentence: str) -> None:
+        self._starting = False
+        self._problem = sentence
+        problem = self.query_one(".problem", Static)
+        problem.update(sentence)
+        problem.add_class("-shown")
+        self._problem = ""
+
+    def action_back(self) -> None:
+        if not self._starting:
+            self.dismiss(None)
+
+
+class LaunchScreen(FormScreen):
+    """Launch an experiment of the catalog by name."""
+
+    BINDINGS = [
+        Binding("w,ctrl+o", "save", "Save as mine", key_display="^o", tooltip="Save the form as a config of your own"),
+    ]
+
+    def __init__(self, experiment_name: str) -> None:
+        self.experiment_name = experiment_name
+        super().__init__()
+
+    def read(self) -> Experiment:
+        return catalog.read(self.experiment_name)
+
+    def words(self) -> list[str]:
+        return ["run", self.experiment_name]
+
+    def start(self, experiment: Experiment, overrides: dict[str, Any], device: str) -> RunFolder:
+        return actions.launch(self.app.home, experiment, device)  # type: ignore[attr-defined]
+
+    def action_save(self) -> None:
+        """Ask for a name and write the form's values as a config of the user."""
+        if self._experiment is None:
+            return
+        if self.refuses():
+            return
+        suggestion = f"mine/{self.experiment_name.rpartition('/')[2].lower()}"
+        self.app.push_screen(NameScreen(suggestion), self._save)
+
+    def _save(self, name: str | None) -> None:
+        if name is None:
+            return
+        try:
+            save_config(name, self.resolved())
+        except OSError as error:
+            self.notify(clean(f"not saved: {error}"), severity="error", markup=False)
+        else:
+            self.notify(f"saved; `labtui run {name}` runs it", markup=False)
+
+
+class EvaluateScreen(FormScreen):
+    """Score a finished run on other data: a new run without training."""
+
+    hidden = ("run", "data.train", "data.validation")  # nothing is trained
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+        super().__init__()
+
+    def read(self) -> Experiment:
+        return catalog.from_document(
+            {"engine": "evaluate", "run": self.summary.name},
+            place="evaluate",
+            name=f"{self.summary.experiment}-evaluate",
+        )
+
+    def heading(self, experiment: Experiment) -> str:
+        return f"Evaluate {self.summary.experiment} {self.summary.short} on other data"
+
+    def words(self) -> list[str]:
+        return ["evaluate", self.summary.name]
+
+    def start(self, experiment: Experiment, overrides: dict[str, Any], device: str) -> RunFolder:
+        return actions.evaluate(self.app.home, self.summary.folder, overrides, device)  # type: ignore[attr-defined]
+
+
+class NameScreen(ModalScreen[str | None]):
+    """Ask for the name of a config; dismissed with it, or None."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
+    DEFAULT_CSS = """
+    NameScreen { align: center middle; }
+    NameScreen > Vertical { width: 64; max-width: 90%; height: auto; padding: 1 2; border: round $primary;
+                            background: $surface; }
+    NameScreen Input { background: $panel; margin: 1 0; }
+    NameScreen .said { height: auto; color: $text-muted; }
+    """
+
+    def __init__(self, suggestion: str) -> None:
+        super().__init__()
+        self._suggestion = suggestion
+        self._confirmed = ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Label("Save these settings as my config")
+            yield Line(self._suggestion, compact=True)
+            yield Static("enter saves, esc goes back; a slash makes a family", classes="said", markup=False)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        name, said = event.value.strip(), self.query_one(".said", Static)
+        if not CONFIG_NAME.fullmatch(name) or ".." in name:
+            said.update("write small letters, digits, dots, dashes; a slash makes a family: mine/longer-texts")
+        elif (catalog.user_configs() / f"{name}.toml").exists() and self._confirmed != name:
+            self._confirmed = name
+            said.update(f"you have a config {name} already; enter again writes over it")
+        else:
+            self.dismiss(name)

@@ -1,0 +1,1 @@
+"""Finished runs as rows, groups, tables, exports and a report."""

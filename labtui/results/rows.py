@@ -1,0 +1,340 @@
+"""Finished runs as rows to compare, the published figures beside them, and both as text. No Textual here."""
+
+import hashlib
+import json
+import statistics
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from engines.answers.intervals import wilson_interval
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.runs.summary import FINISHED, list_runs, open_summary
+from labtui.sanitize import clean
+
+PUBLISHED = Path(__file__).with_name("published.toml")
+IMPORTED = "imported"  # the engine of runs that hold the predictions of another program
+BEFORE = "before tuning"
+NOTHING = "nothing varied"
+UNTRAINED = "UNTRAINED HEAD"
+NOT_SHARED = ("seed", "title", "family")  # settings in which the runs of one group may differ
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """A finished run, one of its repeats, a group of runs, or a published figure; texts are cleaned.
+
+    Fractions are 0 to 1, None is "not known". Behind a row stand one or several executions: the repeats of a run, or
+    the runs of a group. With several, figures are their means, the confusion matrix is their sum.
+    """
+
+    run: str  # name of the run folder, of a group that of its newest run; empty when published
+    experiment: str
+    engine: str
+    title: str
+    model: str
+    accuracy: float | None
+    items: int  # of each execution
+    interval: tuple[float, float] | None  # 95 %: Wilson's of one execution; of several from `measured`, over the items
+    recall: dict[str, float]  # by class, in the order of `labels`: the accuracy on the items of that class
+    macro_precision: float | None = None
+    macro_recall: float | None = None
+    macro_f1: float | None = None
+    invalid: int | None = None  # items whose answer was no label, over all executions; counted as wrong
+    training_seconds: float | None = None
+    seconds: float | None = None
+    items_per_s: float | None = None
+    memory_peak_bytes: int | None = None
+    memory_on_host: bool = False  # no device figure: the peak is the worker's resident memory
+    labels: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()  # a row a true label; a column a predicted one, then invalid
+    published: bool = False
+    note: str = ""
+    source: str = ""  # of a published figure
+    variant: str = ""  # which of a run's rows: "before tuning"; empty: its own
+    before: "ResultRow | None" = None  # the same items, answered by the model before this run tuned it
+    level: Literal["group", "run", "repeat"] = "run"
+    config: str = ""  # digest of the settings but for `NOT_SHARED`; empty where they cannot be read
+    seed: int | None = None
+    repeat: int = 0  # which one this is, from 0
+    value: str = ""  # what this repeat was given
+    varied: str = ""  # what differs between the executions, in words; empty for one
+    accuracies: tuple[float, ...] = ()  # of the executions; empty for one
+    children: tuple["ResultRow", ...] = ()  # the executions, where they have rows of their own
+    untrained_head: bool = False
+    # Known when the answers themselves have been read (`labtui.groups`).
+    measured: bool = False
+    macro_intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, by field name
+    brier: float | None = None
+    calibration_error: float | None = None
+    kappa: float | None = None  # Fleiss, over the executions
+    all_agree: float | None = None
+    flips: int | None = None
+    same_items: bool = True  # whether all executions answered the same items
+    estimate_bytes: int | None = None
+    warnings: tuple[tuple[str, str], ...] = ()  # (key of the column that it touches, sentence)
+
+    @property
+    def key(self) -> str:
+        """Names the row among all rows."""
+        if self.published:
+            return f"published {self.title}"
+        own = f"{self.run} {self.variant}".rstrip()
+        if self.level == "group":
+            return f"group {self.config} {self.variant}".rstrip()
+        return f"{own} repeat {self.repeat}" if self.level == "repeat" else own
+
+    @property
+    def n(self) -> int:
+        """How many executions stand behind the row."""
+        return len(self.accuracies) or 1
+
+    @property
+    def sd(self) -> float | None:
+        """Sample standard deviation of the executions' accuracies; None for one."""
+        return statistics.stdev(self.accuracies) if self.n > 1 else None
+
+    @property
+    def invalid_share(self) -> float | None:
+        """Share of the answers that are no label."""
+        answers = sum(map(sum, self.confusion)) or self.items * self.n  # behind a group of runs stand their repeats
+        return self.invalid / answers if self.invalid is not None and answers else None
+
+
+def name_of(row: ResultRow) -> str:
+    """How a row is called wherever it stands alone: the experiment and the run's last digits, or that it is published
+    or imported."""
+    if row.published:
+        return f"published: {row.title}"
+    name = f"{IMPORTED}: {row.experiment}" if row.engine == IMPORTED else row.experiment
+    if row.level != "group":
+        name += f" {row.run.rpartition('-')[2]}"
+    if row.variant:
+        name += f" {row.variant}"
+    return f"{name} repeat {row.repeat + 1}" if row.level == "repeat" else name
+
+
+def short_name(row: ResultRow) -> str:
+    """`name_of` without the family of the experiment."""
+    if row.published or row.engine == IMPORTED:
+        return name_of(row)
+    return name_of(row).rpartition("/")[2]
+
+
+def result_of(folder: RunFolder) -> ResultRow | None:
+    """The row of one run, from the end of its events; None unless it has finished.
+
+    Without scores of a test split, accuracy and interval are None and the items 0.
+    """
+    tail = ev.read_last(folder.events)
+    if not tail or not isinstance(tail[-1].event, ev.Finished):
+        return None
+    summary = open_summary(folder)
+    summary.apply(tail[-1:])
+    end = summary.settle().end
+    if summary.state != FINISHED or end is None:
+        return None
+    if end.split != "test":
+        end = replace(end, scores={}, items=0, labels=[], confusion=[])
+    row = ResultRow(
+        run=folder.name,
+        experiment=clean(summary.experiment),
+        engine=clean(summary.engine),
+        title=clean(str(summary.document.get("title", ""))),
+        model=clean(end.model),
+        **figures_of(end.scores, end.items, end.labels, end.confusion),
+        training_seconds=end.training_seconds,
+        seconds=end.seconds,
+        items_per_s=end.items_per_s,
+        memory_peak_bytes=end.memory_peak_bytes or end.host_memory_peak_bytes,
+        memory_on_host=not end.memory_peak_bytes,
+        config=settings_digest(summary.document),
+        seed=summary.document.get("seed"),
+        untrained_head=bool(end.scores.get("untrained_head")),
+    )
+    if len(end.scores.get("repeats", ())) > 1:
+        return with_repeats(row, _repeats(row, folder, tail, len(end.scores["repeats"])))
+    if not isinstance(original := end.scores.get("original"), dict):
+        return row
+    own = figures_of(original, end.items, end.labels, original.get("confusion", []))
+    return replace(row, before=replace(row, **own, variant=BEFORE, training_seconds=None, items_per_s=None))
+
+
+def settings_digest(document: Mapping[str, Any]) -> str:
+    """Equal exactly for runs of one group: the same settings but for `NOT_SHARED`. Empty without settings."""
+    shared = {key: value for key, value in document.items() if key not in NOT_SHARED}
+    told = json.dumps(shared, sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16] if shared else ""
+
+
+def _repeats(row: ResultRow, folder: RunFolder, tail: Sequence[ev.Record], count: int) -> list[ResultRow]:
+    """A row for each repeat; the whole file is read only where its end does not hold them all."""
+    found: dict[int, ev.Repeat] = {}
+    for records in (tail, ev.read_all(folder.events)):
+        found |= {record.event.index: record.event for record in records if isinstance(record.event, ev.Repeat)}
+        if len(found) >= count:
+            break
+    return [
+        repeat_row(
+            row,
+            at,
+            event.value,
+            varied=event.varied,
+            **figures_of(event.scores, sum(map(sum, event.confusion)), event.labels, event.confusion),
+        )
+        for at, event in sorted(found.items())
+    ]
+
+
+def repeat_row(run: ResultRow, repeat: int, value: str, **own: Any) -> ResultRow:
+    """The row of one repeat of `run`, with its `own` fields; time and memory are those of the run, not repeated."""
+    return replace(
+        run,
+        level="repeat",
+        repeat=repeat,
+        value=clean(value),
+        accuracies=(),
+        children=(),
+        before=None,
+        training_seconds=None,
+        seconds=None,
+        items_per_s=None,
+        memory_peak_bytes=None,
+        estimate_bytes=None,
+        warnings=(),
+        kappa=None,
+        all_agree=None,
+        flips=None,
+        **{"varied": "", **own},
+    )
+
+
+def with_repeats(run: ResultRow, repeats: Sequence[ResultRow]) -> ResultRow:
+    """The row of a run with several repeats: their means."""
+    varied = clean(repeats[0].varied).replace("_", " ") if repeats else ""
+    children = tuple(replace(child, varied="") for child in repeats)
+    return replace(averaged(run, children), varied=NOTHING if varied == "nothing" else varied)
+
+
+def averaged(row: ResultRow, children: tuple[ResultRow, ...]) -> ResultRow:
+    """`row` over its children: means of their figures, the sum of their confusion matrices, no interval yet."""
+
+    def mean(name: str) -> float | None:
+        values = [value for child in children if (value := getattr(child, name)) is not None]
+        return statistics.fmean(values) if len(values) == len(children) and values else None
+
+    shapes = {(child.labels, len(child.confusion)) for child in children}
+    alike = len(shapes) == 1 and all(child.confusion for child in children)
+    classes = list(dict.fromkeys(label for child in children for label in child.recall))
+    items = {child.items for child in children}
+    return replace(
+        row,
+        accuracy=mean("accuracy"),
+        macro_precision=mean("macro_precision"),
+        macro_recall=mean("macro_recall"),
+        macro_f1=mean("macro_f1"),
+        brier=mean("brier"),
+        calibration_error=mean("calibration_error"),
+        interval=None,
+        macro_intervals={},
+        items=items.pop() if len(items) == 1 else 0,
+        recall={
+            c: statistics.fmean(child.recall[c] for child in children)
+            for c in classes
+            if all(c in child.recall for child in children)
+        },
+        invalid=sum(child.invalid or 0 for child in children) if alike else None,
+        confusion=_sum([child.confusion for child in children]) if alike else (),
+        accuracies=tuple(child.accuracy for child in children if child.accuracy is not None),
+        children=children,
+        measured=all(child.measured for child in children),
+    )
+
+
+def _sum(tables: Sequence[Sequence[Sequence[int]]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(map(sum, zip(*lines, strict=True))) for lines in zip(*tables, strict=True))
+
+
+def figures_of(
+    scores: dict[str, Any], items: int, labels: Sequence[str], confusion: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """The fields of a row that are about its answers."""
+    right = sum(row[i] for i, row in enumerate(confusion) if i < len(row))
+    return {
+        "accuracy": scores.get("accuracy"),
+        "items": items,
+        "interval": wilson_interval(right, items) if items else None,
+        "recall": {
+            clean(label): row[i] / sum(row)
+            for i, (label, row) in enumerate(zip(labels, confusion, strict=False))
+            if sum(row)
+        },
+        "macro_precision": scores.get("macro_precision"),
+        "macro_recall": scores.get("macro_recall"),
+        "macro_f1": scores.get("macro_f1"),
+        "invalid": sum(row[len(labels)] for row in confusion if len(row) > len(labels)),
+        "labels": tuple(map(clean, labels)),
+        "confusion": tuple(map(tuple, confusion)),
+    }
+
+
+def published_rows() -> list[ResultRow]:
+    """The figures of the original study, from `published.toml`."""
+    document = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return [
+        ResultRow(
+            run="",
+            experiment=row.get("execution_of", ""),
+            engine="",
+            title=row["title"],
+            model=row["model"],
+            accuracy=row["accuracy"],
+            items=row["items"],
+            interval=wilson_interval(round(row["accuracy"] * row["items"]), row["items"]),
+            recall=row.get("recall", {}),
+            labels=tuple(row.get("recall", {})),
+            published=True,
+            note=row["note"],
+            source=document["source"],
+            varied=row.get("varied", ""),
+            untrained_head=row.get("untrained_head", False),
+        )
+        for row in document["row"]
+    ]
+
+
+class Follower:
+    """The finished runs of a home, read again and again: a finished run once, an unchanged one not at all."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._seen: dict[str, tuple[int, ResultRow | None]] = {}  # size of the events, row
+
+    def scored(self) -> list[ResultRow]:
+        """The rows with scores of a test split, newest first, one of an untuned model after that of the tuned one.
+
+        Opens files: not for the thread that draws.
+        """
+        return [r for row in self.finished() if row.accuracy is not None for r in (row, row.before) if r is not None]
+
+    def finished(self) -> list[ResultRow]:
+        """All finished runs, newest first, a row each; opens files too."""
+        seen = {}
+        for folder in list_runs(self._home):
+            try:
+                size = folder.events.stat().st_size
+            except OSError:
+                continue
+            before = self._seen.get(folder.name)
+            seen[folder.name] = before if before and before[0] == size else (size, result_of(folder))
+        self._seen = seen
+        return [row for _, row in seen.values() if row is not None]
+
+
+def collect_rows(home: Home, published: bool = False) -> list[ResultRow]:
+    """The finished runs, newest first, and with `published` the figures of the original study after them."""
+    return Follower(home).scored() + (published_rows() if published else [])

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from engines.models import opening
+from engines.prompts.encoding import Encoder
+from engines.prompts.likelihood import Scorer
+from engines.prompts.templates import TEMPLATES, Prompt
+from engines.prompts.tuning_rows import conversations
+from engines.training import lora
+from engines.training.lora import cosine
+from tests.support import language_models
+
+WORDS = ("negative", "positive")
+
+
+def test_scoring_in_4_bits_leaves_the_gradients_as_they_were(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    folder = language_models.write(tmp_path, "mistral", chat=False)
+    encoder, prompt = Encoder(opening.load_tokenizer(folder), chat=False), Prompt(TEMPLATES["classify"], WORDS)
+    (ids,), (start,) = conversations(encoder, prompt, ["A superb film, and I was glad to see it."], [1])
+    model, _ = lora.load_base(folder, "nf4", "cpu")
+    torch.manual_seed(0)
+    tuned = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+
+    def gradients() -> list[torch.Tensor]:
+        tuned.zero_grad()
+        labels = torch.tensor([[-100] * (start or 0) + ids[start:]])
+        tuned.train()(input_ids=torch.tensor([ids]), labels=labels).loss.backward()
+        return [p.grad.clone() for p in tuned.parameters() if p.grad is not None]
+
+    before = gradients()
+    Scorer(tuned.eval(), "cpu").score(encoder.encode(prompt, ["A dull film.", "Cheap."]))
+    after = gradients()
+    assert len(before) == 2 * 7 * 2 and sum(g.abs().max() > 0 for g in before) == 7 * 2, "of every second matrix"
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_the_rate_falls_from_the_warm_up_to_nothing_by_a_cosine() -> None:
+    assert [cosine(step, 4, 20) for step in (0, 2, 4, 12, 20, 30)] == pytest.approx([0, 0.5, 1, 0.5, 0, 0])
+    assert cosine(0, 0, 1) == 1

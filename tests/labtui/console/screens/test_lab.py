@@ -1,0 +1,337 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from engines.catalog import Experiment
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from labtui.console.app import LabApp
+from labtui.console.screens.lab import LabScreen
+from labtui.console.widgets.chart import Chart
+from labtui.console.widgets.rows import Rows
+from labtui.console.widgets.run_table import ExperimentList
+from tests.labtui.fabric import append, finished, living, make_run, started, steps, validated
+
+WIDE, SMALL = (140, 40), (80, 24)
+NASTY = "\x1b]52;c;QQ==\x07[/i] [@click=app.quit]x[/] \x1b[31m\x9b2Jy"
+CLEANED = "[/i] [@click=app.quit]x[/] y"
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], object], timeout_s: float = 15.0) -> None:
+    """Let the app go on until the condition holds."""
+    for _ in range(int(timeout_s / 0.02)):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError(f"not within {timeout_s:g} s:\n{screen_text(pilot.app)}")
+
+
+def screen_text(app: LabApp) -> str:
+    """What a person sees."""
+    width, height = app.size
+    lines = app.screen._compositor.render_strips(app.size)
+    return "\n".join("".join(segment.text for segment in strip) for strip in lines[:height])
+
+
+def xs(app: LabApp, chart: str, series: str) -> list[float]:
+    found = app.lab.query_one(f"#{chart}", Chart).plot.series.get(series)
+    return list(found.xs) if found else []
+
+
+def lab_app(home: Home, **more: Any) -> LabApp:
+    return LabApp(home, **more)
+
+
+async def test_an_empty_home_says_what_to_do_and_enter_opens_the_form(home: Home) -> None:
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: "bag-of-words" in screen_text(app))
+        assert "no runs yet" in screen_text(app) and "press enter" in screen_text(app)
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "experiments")
+        await pilot.press("enter")
+        await until(pilot, lambda: type(app.screen).__name__ == "LaunchScreen")
+
+
+async def test_runs_are_listed_with_their_states_and_the_living_one_is_watched(home: Home) -> None:
+    make_run(home, *started(), finished(0.913), experiment="a")
+    make_run(home, *started(), ev.Failed("OutOfMemoryError", "no memory"), experiment="b")
+    make_run(home, *started(), *steps(1, 3), experiment="c")
+    run = make_run(home, *started(), *steps(1, 25), experiment="d")
+    make_run(home, *started(), ev.Stopped(), experiment="e")
+    app = lab_app(home)
+    with living(run):
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await until(
+                pilot,
+                lambda: all(
+                    word in screen_text(app)
+                    for word in (
+                        "✓ finished",
+                        "0.913",
+                        "✗ failed",
+                        "out of memory",
+                        "▲ lost",
+                        "● running",
+                        "25 %",
+                        "■ stopped",
+                    )
+                ),
+            )
+            await until(pilot, lambda: "step 25/100" in screen_text(app))
+            await until(pilot, lambda: "(1 run goes on)" in screen_text(app))
+
+
+async def test_curves_follow_a_live_run_mark_its_nan_and_drop_what_a_resume_does_again(home: Home) -> None:
+    run = make_run(home, *started(), *steps(1, 6))
+    app = lab_app(home)
+    with living(run):
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await until(pilot, lambda: xs(app, "loss", "train") == [1, 2, 3, 4, 5, 6])
+            assert app.lab.query_one("#loss", Chart).x_total == 100
+            append(run, ev.Step(7, 100, 0.07, math.nan, 1e-4), validated(7, 0.875), ev.Checkpoint(7, "c", 1 << 20))
+            await until(pilot, lambda: xs(app, "accuracy", "validation accuracy") == [7])
+            await until(pilot, lambda: "checkpoint at step 7 complete (1.0 MiB)" in screen_text(app))
+            assert xs(app, "loss", "train")[-1] == 7 and "NaN" in screen_text(app)
+            append(run, ev.Resumed(3), *steps(4, 5))
+            await until(pilot, lambda: xs(app, "loss", "train") == [1, 2, 3, 4, 5])
+            assert xs(app, "accuracy", "validation accuracy") == []
+
+
+async def test_the_keys_of_charts_come_to_the_footer_with_the_first_curve(home: Home) -> None:
+    run = make_run(home, *started())
+    app = lab_app(home)
+    with living(run):
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await until(pilot, lambda: "x Stop" in screen_text(app))
+            assert "l Log-Y" not in screen_text(app)
+            append(run, *steps(1, 3))
+            await until(pilot, lambda: "l Log-Y" in screen_text(app))
+
+
+async def test_a_run_without_steps_shows_progress_then_scores_instead_of_empty_axes(home: Home) -> None:
+    run = make_run(home, *started(), ev.Phase("features", 4000, "reviews"), ev.Progress("features", 1000, 4000, 99.0))
+    app = lab_app(home)
+    with living(run):
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await until(pilot, lambda: "1,000 of 4,000 reviews" in screen_text(app) and "━━━" in screen_text(app))
+            assert not app.lab.query_one("#charts").display
+            append(run, finished(0.85))
+            await until(pilot, lambda: "true, answered" in screen_text(app) and "100 items of test" in screen_text(app))
+
+
+async def test_a_failed_run_says_what_failed_and_what_helps(home: Home) -> None:
+    make_run(home, *started(), ev.Failed("OutOfMemoryError", "tried 2 GiB", "Traceback\n  here\n", "lower the batch"))
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: "hint: lower the batch" in screen_text(app))
+        text = screen_text(app)
+        assert "OutOfMemoryError: tried 2 GiB" in text and "here" in text and "Resume" in text and "Stop" not in text
+
+
+@pytest.mark.parametrize("size", [WIDE, SMALL])
+async def test_foreign_text_with_markup_and_escapes_is_inert_everywhere(home: Home, size: tuple[int, int]) -> None:
+    labels = (f"neg{NASTY}", "pos[/b]")
+    run = make_run(
+        home,
+        *started(),
+        ev.Note(NASTY),
+        ev.Phase(NASTY, 10, NASTY),
+        validated(None, 0.5, labels),
+        ev.Failed(f"Error{NASTY}", NASTY, NASTY, NASTY, model=NASTY),
+        experiment=NASTY,
+        title=NASTY,
+    )
+    app = lab_app(home)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: f"hint: {CLEANED}" in screen_text(app) or CLEANED in app.lab._log.text)
+        await pilot.press("ctrl+p", *"watch")
+        await until(pilot, lambda: "Watch [/i]" in screen_text(app))
+        await pilot.press("escape", "b")
+        for _ in range(3):
+            await pilot.pause()
+            assert not set("\x1b\x07\x9b") & set(screen_text(app))
+            await pilot.press("tab")
+        assert run.name in app.lab._runs.views
+
+
+async def test_a_small_terminal_shows_one_chart_sparklines_and_a_drawer(home: Home) -> None:
+    make_run(home, *started(), *steps(1, 9), validated(9), finished(), experiment="first")
+    app = lab_app(home)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: xs(app, "loss", "train"))
+        loss, rate = app.lab.query_one("#loss", Chart), app.lab.query_one("#learning-rate", Chart)
+        await until(pilot, lambda: loss.size.height > 4 and rate.size.height == 1)
+        assert "learning rate" in screen_text(app) and not app.lab.query_one("#left").display
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: rate.size.height > 4 and loss.size.height == 1)
+        await pilot.press("b")
+        await until(pilot, lambda: "✓ finished" in screen_text(app) and "experiments" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.lab.query_one("#left").display)
+
+
+async def test_growing_and_shrinking_the_terminal_changes_the_layout_and_keeps_the_curves(home: Home) -> None:
+    make_run(home, *started(), *steps(1, 9), finished())
+    app = lab_app(home)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: xs(app, "loss", "train"))
+        await pilot.resize_terminal(*WIDE)
+        await until(pilot, lambda: app.lab.query_one("#learning-rate", Chart).size.height > 2)
+        assert app.lab.query_one("#left").display and len(xs(app, "loss", "train")) == 9
+        await pilot.resize_terminal(60, 15)
+        await until(pilot, lambda: not app.lab.query_one("#left").display)
+        assert "loss" in screen_text(app)
+
+
+async def test_moving_through_the_runs_shows_each_and_the_filter_narrows_them(home: Home) -> None:
+    for n in range(3):
+        make_run(home, *started(), *steps(1, 3 + n), finished(), experiment=f"kind-{n}")
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: len(app.lab._runs.views) == 3 and app.lab._runs.key)
+        await pilot.press("end")
+        key = app.lab._runs.key
+        await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == key)
+        await pilot.press("slash", *"kind-1")
+        await until(pilot, lambda: "kind-1" in screen_text(app) and "kind-2" not in _runs_text(app))
+        assert app.lab.query_one("#filter").region.height == 1  # what is typed can be seen
+        await pilot.press("escape")
+        await until(pilot, lambda: "kind-2" in _runs_text(app))
+
+
+def _runs_text(app: LabApp) -> str:
+    return "\n".join("".join(t for t, _ in line) for line in app.lab.query_one("#runs", Rows)._shown)
+
+
+async def test_keys_scale_smooth_and_maximise_the_charts(home: Home) -> None:
+    make_run(home, *started(), *steps(1, 30), finished())
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        loss, memory = app.lab.query_one("#loss", Chart), app.lab.query_one("#memory", Chart)
+        await until(pilot, lambda: xs(app, "loss", "train") and loss.is_mounted)
+        await pilot.press("l", "s", "f")
+        await until(pilot, lambda: loss.log_y and loss.smoothing == 0.9 and not memory.display)
+        await pilot.press("escape")
+        await until(pilot, lambda: memory.display)
+        await pilot.press("o")
+        await pilot.press("i")
+        await until(pilot, lambda: "true, answered" in screen_text(app))
+
+
+async def test_the_stop_ladder_asks_then_offers_each_signal_and_sends_it_at_the_next_press(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr("labtui.actions.stop", lambda folder, rung: sent.append(rung) or f"did {rung}")
+    run = make_run(home, *started(), *steps(1, 3))
+    app = lab_app(home)
+    with living(run):
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await until(pilot, lambda: "x Stop" in screen_text(app))
+            await pilot.press("x")
+            await until(pilot, lambda: sent == ["ask"] and "did ask" in screen_text(app))
+            await pilot.press("x")
+            await until(pilot, lambda: "x again within" in screen_text(app))
+            assert sent == ["ask"]
+            await pilot.press("x")
+            await until(pilot, lambda: sent == ["ask", "terminate"])
+            await pilot.press("x")
+            await pilot.press("x")
+            await until(pilot, lambda: sent == ["ask", "terminate", "kill"])
+
+
+async def test_an_action_that_cannot_be_done_is_explained(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(home: Home, folder: RunFolder) -> RunFolder:
+        raise LookupError("[no] checkpoint")
+
+    monkeypatch.setattr("labtui.actions.resume", refuse)
+    make_run(home, *started(), *steps(1, 3))
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: "R Resume" in screen_text(app))
+        await pilot.press("R")
+        await until(pilot, lambda: "[no] checkpoint" in screen_text(app))
+
+
+async def test_an_exception_in_the_background_reaches_the_screen_and_the_log_file(home: Home) -> None:
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: "no runs yet" in screen_text(app))
+
+        def fail() -> None:
+            raise ZeroDivisionError("in the background")
+
+        app.in_background(fail)
+        await until(pilot, lambda: "in the background" in screen_text(app))
+    assert "ZeroDivisionError: in the background" in (home.path / "console.log").read_text()
+
+
+async def test_a_launched_run_is_selected_and_watched(home: Home, scripted: Callable[..., RunFolder]) -> None:
+    make_run(home, finished())
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: len(app.lab._runs.views) == 1)
+        run = scripted(steps=400, pause_s=0.02)
+        app._launched(run)
+        await until(pilot, lambda: len(xs(app, "loss", "train")) > 5)
+        assert app.lab._runs.key == run.name
+
+
+async def test_the_study_of_quickstart_is_followed_run_by_run_and_ends_in_the_results(home: Home) -> None:
+    first = make_run(home, *started(), *steps(1, 3), experiment="one")
+    second = make_run(home, ev.Queued(["cpu"], 1), experiment="two")
+    app = lab_app(home, highlight=[first.name, second.name])
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        with living(second):
+            with living(first):
+                await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == first.name)
+                append(first, finished())
+                append(second, *started()[1:], *steps(1, 2))
+                await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == second.name)
+            append(second, finished())
+        await until(pilot, lambda: app.current_mode == "results")
+        await pilot.press("1")
+        await until(pilot, lambda: isinstance(app.screen, LabScreen))
+
+
+async def test_ascii_only_sends_no_other_character(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABTUI_ASCII", "1")
+    make_run(home, *started(), ev.Note("naïve 電影"), *steps(1, 30), validated(30), finished(0.9))
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: "+ finished" in screen_text(app) and xs(app, "loss", "train"))
+        await until(pilot, lambda: "na?ve ????" in screen_text(app))
+        assert screen_text(app).isascii()
+
+
+async def test_n_starts_the_experiment_under_the_cursor_and_a_broken_one_says_why_not(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = tmp_path / "configs" / "quickstart"
+    configs.mkdir(parents=True)
+    (configs / "aaa.toml").write_text('engine = "bag_of_word"')
+    run = make_run(home, *started(), *steps(1, 3), experiment="launched")
+    hidden = run.path.rename(tmp_path / run.name)
+
+    def launch(home: Home, experiment: Experiment) -> RunFolder:
+        assert experiment.name == "quickstart/bag-of-words"
+        hidden.rename(run.path)
+        return run
+
+    monkeypatch.setattr("labtui.actions.launch", launch)
+    app = lab_app(home)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        experiments = app.lab.query_one("#experiments", ExperimentList)
+        await until(pilot, lambda: "✗" in screen_text(app) and experiments.has_focus)
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: "no such engine" in screen_text(app))
+        while experiments.key != "quickstart/bag-of-words":
+            await pilot.press("down")
+        await pilot.press("n")
+        await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == run.name)
+        await until(pilot, lambda: xs(app, "loss", "train") == [1, 2, 3])

@@ -1,0 +1,108 @@
+"""The console as a person uses it: a real engine from launch to classify, and a console that is killed."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pyte
+
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from engines.runs.summary import FINISHED, list_runs, summarize
+from labtui.console.app import LabApp
+from labtui.console.screens.classify import ClassifyScreen
+from labtui.console.screens.launch import LaunchScreen
+from labtui.console.screens.results import ResultsScreen
+from tests.labtui.console.screens.test_lab import screen_text, until
+from tests.labtui.console.test_terminal import Console
+from tests.support import wait_until
+
+
+async def test_a_real_engine_is_launched_watched_compared_and_asked(home: Home) -> None:
+    app = LabApp(home)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: "quickstart/bag-of-words" in app.lab._experiments.views)
+        app.lab._experiments.key = "quickstart/bag-of-words"
+        app.lab._experiments.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LaunchScreen))
+        await until(pilot, lambda: "starts at once" in screen_text(app))
+        assert "labtui run quickstart/bag-of-words --device cpu" in screen_text(app)
+        await pilot.press("ctrl+s")
+
+        await until(pilot, lambda: len(app.lab.runs) == 1)
+        (run,) = list_runs(home)
+        assert app.lab._runs.key == run.name
+        await until(pilot, lambda: app.lab._view is not None and app.lab._view.state == FINISHED, timeout_s=60)
+        accuracy = summarize(run).accuracy
+        assert accuracy is not None and accuracy > 0.75  # two balanced classes
+        await until(pilot, lambda: "finished after" in screen_text(app) and f"{accuracy:.3f}" in screen_text(app))
+        assert "true, answered" in screen_text(app)  # it has no curves: its scores and matrix are shown
+
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen._read_once)
+        results = app.screen
+        assert isinstance(results, ResultsScreen) and results.selected and results.selected.run == run.name
+        await until(pilot, lambda: f"{run.name[-4:]} · 1,000 test items" in screen_text(app))
+
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, ClassifyScreen) and app.screen.models.selected == [run.name])
+        classify = app.screen
+        assert isinstance(classify, ClassifyScreen)
+        for text, label in (
+            ("wonderful, moving and beautifully acted", "positive"),
+            ("dull, tedious and badly acted", "negative"),
+        ):
+            classify.area.text = text
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: classify._verdicts[run.name].done, timeout_s=60)
+            verdict = classify._verdicts[run.name]
+            assert (verdict.label, verdict.device) == (label, "cpu") and 0.5 < verdict.probability <= 1
+            await until(pilot, lambda: f"{label} " in screen_text(app) and "tokens" in screen_text(app))  # noqa: B023
+
+
+def _display(console: Console) -> list[str]:
+    console.read()
+    screen = pyte.Screen(140, 40)
+    pyte.ByteStream(screen).feed(console.output)
+    return list(screen.display)
+
+
+def _loss_reaches_across(display: list[str]) -> bool:
+    """Whether something is drawn in every column of the loss chart, the first of the lines with an axis."""
+    axis = next((y for y, line in enumerate(display) if "└" in line), None)
+    if axis is None:
+        return False
+    first = display[axis].index("└") + 1
+    width = len(display[axis][first:].split(" ")[0])
+    drawn = {x for line in display[:axis] for x, char in enumerate(line) if "\u2800" < char <= "\u28ff"}
+    return set(range(first, first + width)) <= drawn
+
+
+def test_a_run_outlives_a_killed_console_and_another_shows_its_full_curve(
+    home: Home, tmp_path: Path, scripted: Callable[..., RunFolder]
+) -> None:
+    config = tmp_path / "configs" / "quickstart" / "a-outlives.toml"  # the first of the list
+    config.parent.mkdir(parents=True)
+    config.write_text('engine = "scripted"\nsteps = 150\npause_s = 0.02\n')
+    killed, reopened = Console(), None
+    try:
+        wait_until(lambda: killed.shows(b"outlives"))
+        os.write(killed.fd, b"n")
+        wait_until(lambda: (killed.read(), list_runs(home))[1], what="the key n launches it")
+        (run,) = list_runs(home)
+        wait_until(lambda: (killed.read(), summarize(run).done > 5)[1], what="the run is in its stride")
+        os.kill(killed.pid, signal.SIGKILL)
+        wait_until(killed.ended)
+        assert summarize(run).done < 150
+        reopened = Console()
+        wait_until(lambda: "finished after" in "\n".join(_display(reopened)), what="the reopened console follows it")
+        wait_until(lambda: _loss_reaches_across(_display(reopened)), what="the curve has no gap")
+    finally:
+        for console in filter(None, (killed, reopened)):
+            console.close()
+    assert summarize(run).state == FINISHED
+    records = ev.EventReader(run.events).read()
+    assert [r.event.step for r in records if isinstance(r.event, ev.Step)] == list(range(1, 151))

@@ -1,0 +1,138 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from engines.answers import scoring
+from engines.data.items import Example
+from engines.data.splits import write_items
+from engines.errors import UserError
+from engines.importing import importer
+from engines.runs.folder import RunFolder
+from engines.runs.home import Home
+from labtui.results import exports
+
+Finished = Callable[..., RunFolder]
+
+
+class Silent:
+    def note(self, text: str, level: str = "info") -> None:
+        pass
+
+
+@pytest.fixture
+def foreign_run(home: Home, tmp_path: Path) -> Callable[..., RunFolder]:
+    """An imported run: `foreign_run("label,prediction\\n...")`."""
+
+    def make(content: str, **options: str) -> RunFolder:
+        path = tmp_path / "their.csv"
+        path.write_text(content)
+        return importer.import_file(home, path, Silent(), **options)
+
+    return make
+
+
+# -- the answers of a run ---------------------------------------------------------------------------------
+
+
+def test_answers_come_back_as_they_were_when_they_are_imported_again(
+    home: Home, tmp_path: Path, foreign_run: Callable[..., RunFolder]
+) -> None:
+    texts = "text,label,predicted_1,probability_pos_1,predicted_2,probability_pos_2\n"
+    rows = ['"so, so",1,1,0.75,1,0.6', "dull,0,0,0.25,1,0.55", '"a ""great"" film",1,0,0.4,0,0.1', "so so,0,1,0.9,,"]
+    folder = foreign_run(texts + "\n".join(rows) + "\n")
+    for form, name in (("csv", "again.csv"), ("parquet", "again.parquet")):
+        path = tmp_path / name
+        path.write_bytes(exports.ITEMS[form](exports.item_table(folder)))
+        again = importer.import_file(home, path, Silent())
+        assert again.predictions.read_text() == folder.predictions.read_text()
+        assert again.items.read_text() == folder.items.read_text()
+    (first, *_) = json.loads(exports.ITEMS["json"](exports.item_table(folder)))
+    assert first["text"] == "so, so" and first["predicted_2"] == "positive" and first["probability_positive_1"] == 0.75
+    assert "text" not in exports.item_table(folder, texts=False).columns
+
+
+def test_a_run_that_tuned_a_model_has_columns_for_the_model_before(home: Home, finished: Finished) -> None:
+    folder = finished("tuned", [[1, 0, 0], [0, 1, 0]], before=[[0, 1, 0], [0, 0, 1]])
+    examples = [Example("bad", 0, 4, "h0"), Example("good", 1, 9, "h1")]
+    write_items(folder, examples, ["negative", "positive"])
+    labels = ["negative", "positive"]
+    lines = scoring.prediction_lines(examples, labels, [[0.2, 0.8], []], [3, 4], model="original")
+    lines += scoring.prediction_lines(examples, labels, [[0.9, 0.1], [0.3, 0.7]], [3, 4], model="tuned")
+    folder.predictions.write_text("".join(lines))
+    columns = exports.item_table(folder).columns
+    assert columns["row"] == [4, 9] and columns["predicted"] == ["negative", "positive"]
+    assert columns["predicted_original"] == ["positive", None]
+    assert columns["probability_positive_original"] == [0.8, None] and columns["tokens_read"] == [3, 4]
+
+
+def test_without_texts_there_is_no_column_of_them(foreign_run: Callable[..., RunFolder]) -> None:
+    columns = exports.item_table(foreign_run("label,prediction\n1,1\n0,1\n")).columns
+    assert list(columns) == ["hash", "row", "label", "predicted"] and columns["hash"][0].startswith("file:")
+
+
+def test_a_run_without_answers_says_so(home: Home, finished: Finished) -> None:
+    with pytest.raises(UserError, match="holds no predictions.jsonl"):
+        exports.item_table(finished("a", [[1, 0, 0], [0, 1, 0]]))
+    with pytest.raises(UserError, match="has no scores of a test split"):
+        exports.item_table(finished("b", [[1, 0, 0], [0, 1, 0]], split="validation"))
+    with pytest.raises(UserError, match="is not finished"):
+        exports.model_card(RunFolder.create(home, {"experiment": "c", "engine": "x"}))
+
+
+# -- model cards ------------------------------------------------------------------------------------------
+
+
+def test_a_model_card_has_a_valid_model_index(home: Home, finished: Finished, tmp_path: Path) -> None:
+    folder = finished("quickstart/a: 'b'\n# c", [[40, 10, 0], [5, 45, 0]], model="tiny|x")
+    path = tmp_path / "README.md"
+    path.write_text(exports.model_card(folder))
+    card = ModelCard.load(path)
+    assert card.data.pipeline_tag == "text-classification"
+    found = {result.metric_type: result for result in card.data.eval_results}
+    assert found["accuracy"].metric_value == 0.85 and set(found) == {"accuracy", "f1", "precision", "recall"}
+    assert found["f1"].metric_args == {"average": "macro"} and found["accuracy"].dataset_args["items"] == 100
+    assert "| accuracy | 0.8500 | 0.7672 to 0.9069 (Wilson) |" in card.text and "tiny\\|x" in card.text
+    assert card.text.lstrip().startswith("# quickstart/a: 'b' \\# c\n")
+
+
+def test_the_card_of_an_imported_run_says_where_its_answers_come_from(foreign_run: Callable[..., RunFolder]) -> None:
+    folder = foreign_run("label,a,b\n1,1,0\n0,1,0\n", name="theirs", model="org/model-2b")
+    card = ModelCard(exports.model_card(folder))
+    assert "imported" in card.data.tags and card.data.base_model == "org/model-2b"
+    assert "imported from `their.csv`; none of them was measured here" in card.text
+    assert "Means over 2 repeats" in card.text and "elsewhere" not in card.text
+
+
+# -- files ------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_written_whole_and_never_over_another_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert exports.save(Path("a.csv"), b"1") == tmp_path / "a.csv"
+    with pytest.raises(UserError, match="a.csv exists; name another file"):
+        exports.save(Path("a.csv"), b"2")
+    assert exports.save(Path("a.csv"), b"3", overwrite=True).read_bytes() == b"3"
+    with pytest.raises(UserError, match="there is no folder"):
+        exports.save(Path("no/a.csv"), b"4")
+    with pytest.raises(UserError, match="is a folder"):
+        exports.save(tmp_path, b"5")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.csv"]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"old")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exports.os, "replace", full)
+    with pytest.raises(UserError, match="cannot be written .No space left"):
+        exports.save(path, b"new", overwrite=True)
+    assert path.read_bytes() == b"old" and list(tmp_path.glob(".*")) == []

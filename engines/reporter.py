@@ -12,6 +12,7 @@ import psutil
 
 from engines.errors import UserError
 from engines.runs import events as ev
+from engines.runs.attempts import seconds_in_training
 from engines.runs.folder import RunFolder
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ class Reporter:
 
     def resumed(self, step: int) -> None:
         """Training goes on from the checkpoint of `step`; readers drop the steps above it."""
-        self._training_s = _seconds_in_training(self.folder)
+        self._training_s = seconds_in_training(ev.read_all(self.folder.events))
         self._emit(ev.Resumed(step))
 
     def finished(self) -> None:
@@ -226,23 +227,6 @@ class Reporter:
             "memory_peak_bytes": memory.get("memory_peak_bytes"),
             "host_memory_peak_bytes": self._host_peak,
         }
-
-
-def _seconds_in_training(folder: RunFolder) -> float | None:
-    """Time that earlier workers of a run spent inside the phase "train"; None if they never got there."""
-    total: float | None = None
-    entered: float | None = None
-    latest = 0.0
-    for record in ev.read_all(folder.events):
-        leaves = isinstance(record.event, ev.Phase | ev.Queued | ev.Started | ev.Ended)
-        if entered is not None and leaves:
-            # a worker that was lost left at its last event, not when the next one started
-            left = record.time if isinstance(record.event, ev.Phase | ev.Ended) else latest
-            total, entered = (total or 0.0) + left - entered, None
-        if isinstance(record.event, ev.Phase) and record.event.name == "train":
-            entered = record.time
-        latest = record.time
-    return total
 
 
 def _device_memory() -> dict[str, int | None]:

@@ -7,6 +7,8 @@ anything heavy.
 
 import dataclasses
 import difflib
+import hashlib
+import json
 import math
 import re
 import types
@@ -171,3 +173,11 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
             table = table.setdefault(t, {})
         table[leaf] = value
     return nested
+
+
+def settings_digest(document: Mapping[str, Any]) -> str:
+    """Equal for two resolved config documents of the same settings: those that differ at most in seed, title and
+    family. 16 hex digits; empty without settings."""
+    shared = {key: value for key, value in document.items() if key not in ("seed", "title", "family")}
+    text = json.dumps(shared, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if shared else ""

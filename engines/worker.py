@@ -3,15 +3,13 @@
 Exit status: 0 finished, 1 failed, 2 cannot start, 3 stopped.
 """
 
-import hashlib
 import importlib.metadata
-import json
 import os
 import shutil
 import signal
 import sys
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from engines import catalog
 from engines.answers import columns
@@ -21,6 +19,7 @@ from engines.memory.estimate import estimate_peak, gib
 from engines.reporter import Reporter, Restart, Stop
 from engines.runs import processes, queue
 from engines.runs.folder import RunFolder
+from engines.settings import settings_digest
 
 PACKAGES = ("torch", "transformers", "datasets", "scikit-learn", "accelerate", "peft", "trl", "bitsandbytes")
 
@@ -82,7 +81,7 @@ def _run(folder: RunFolder, report: Reporter, device: str) -> None:
     used = catalog.from_document(document, place=place, name=folder.name, overrides=folder.read_adjustments())
     os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device  # before torch is imported
     report.model = getattr(getattr(asked.config, "model", None), "name", "")
-    report.started(device, getattr(asked.config, "seed", None), config_hash(asked.document()), _versions())
+    report.started(device, getattr(asked.config, "seed", None), settings_digest(document), _versions())
     _estimate(used, device, report)
     catalog.engine(used.engine).run(used.config, report)
     _keep_columns(folder, report)
@@ -119,12 +118,6 @@ def _keep_columns(folder: RunFolder, report: Reporter) -> None:
         columns.write(folder)
     except Exception as error:  # no fault of it may cost a run
         report.note(f"{folder.predictions_columns.name}: {type(error).__name__}: {error}", "warning")
-
-
-def config_hash(document: dict[str, Any]) -> str:
-    """Equal for runs that differ in nothing but seed, name and title."""
-    same = {k: v for k, v in document.items() if k not in ("seed", "title", "family", "experiment")}
-    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _versions() -> dict[str, str]:

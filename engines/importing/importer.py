@@ -24,6 +24,7 @@ from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.writing import write_atomic
+from engines.settings import settings_digest
 
 ENGINE = "imported"
 
@@ -99,7 +100,7 @@ def _write(
     confusions = [scoring.confusion_matrix(true, r.predicted, len(labels)) for r in repeats]
     each = [scoring.scores(confusion, labels) for confusion in confusions]
     scores = scoring.over_repeats(each)
-    story: list[ev.Event] = [ev.Started("elsewhere", digest[:16], found.versions), *notes.kept]
+    story: list[ev.Event] = [ev.Started("elsewhere", settings_digest(document), found.versions), *notes.kept]
     if len(repeats) > 1:
         varied = varied.strip() or found.varied
         story += [

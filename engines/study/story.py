@@ -9,6 +9,7 @@ from typing import Any
 
 from engines.answers.columns import Answers
 from engines.runs import events as ev
+from engines.runs.attempts import counting_events
 from engines.runs.folder import RunFolder
 from engines.study.values import Validation
 
@@ -39,15 +40,12 @@ def stamp_of(folder: RunFolder) -> tuple[int, ...]:
 
 
 def read_story(folder: RunFolder) -> Story:
-    """What the run's events tell; what a start or a resume made void is left out."""
-    story, earlier = Story(), []
-    for event in _telling_events(folder):
+    """What the run's events tell, those left out that no longer count."""
+    story = Story()
+    for event in counting_events(_telling_events(folder)):
         match event:
             case ev.Started():
-                earlier, story.validation = story.validation, []
                 story.kept_step = None
-            case ev.Resumed():
-                story.validation = [v for v in earlier if v["step"] is not None and v["step"] <= event.step]
             case ev.Evaluated() if event.split == "validation":
                 story.validation.append(
                     {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from engines.runs import events as ev
+from engines.runs.attempts import Attempts
 
 Floats: TypeAlias = "array[float]"
 
@@ -50,13 +51,13 @@ class Curve:
 class Curves:
     """Every curve of a run, by name (`NAMES`), with the optimiser step as x.
 
-    After a resume the steps above the resumed one are done again: their first values are dropped, so that no curve
-    holds a step twice.
+    The steps of a curve rise: a value at a step that is done again replaces the earlier ones from there on.
     """
 
     def __init__(self) -> None:
         self.total: int | None = None
         self._curves = {name: Curve() for name in NAMES}
+        self._attempts = Attempts()
         self._anew = True
 
     def __getitem__(self, name: str) -> Curve:
@@ -66,30 +67,28 @@ class Curves:
         """Fold in further records, in their order."""
         for record in records:
             event = record.event
+            if (step := self._attempts.repeated_above(event)) is not None:
+                for name in NAMES:
+                    self._drop_above(name, step)
             match event:
                 case ev.Step():
                     self.total = event.total
-                    if self._curves["loss"].steps and event.step <= self._curves["loss"].steps[-1]:
-                        self._drop_above(event.step - 1)
                     for name, attribute in STEP_CURVES.items():
-                        value = getattr(event, attribute)
-                        if value is not None:
-                            self._curves[name].add(event.step, value)
+                        self._add(name, event.step, getattr(event, attribute))
                 case ev.Evaluated(split="validation", step=int(step)):
-                    for name, value in (
-                        (VALIDATION_LOSS, event.loss),
-                        (VALIDATION_ACCURACY, event.scores.get("accuracy")),
-                    ):
-                        if value is not None:
-                            self._curves[name].drop_above(step - 1)
-                            self._curves[name].add(step, value)
-                case ev.Resumed():
-                    self._drop_above(event.step)
+                    self._add(VALIDATION_LOSS, step, event.loss)
+                    self._add(VALIDATION_ACCURACY, step, event.scores.get("accuracy"))
 
-    def _drop_above(self, step: float) -> None:
-        self._anew = True
-        for curve in self._curves.values():
+    def _add(self, name: str, step: int, value: float | None) -> None:
+        if value is not None:
+            self._drop_above(name, step - 1)
+            self._curves[name].add(step, value)
+
+    def _drop_above(self, name: str, step: int) -> None:
+        curve = self._curves[name]
+        if curve.steps and curve.steps[-1] > step:
             curve.drop_above(step)
+            self._anew = True
 
     def rewind(self) -> None:
         """Hand out all points again at the next `take`."""

@@ -1,10 +1,8 @@
 """Finished runs as rows to compare, the published figures beside them, and both as text. No Textual here."""
 
-import hashlib
-import json
 import statistics
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +12,7 @@ from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, open_summary
+from engines.settings import settings_digest
 from labtui.sanitize import clean
 
 PUBLISHED = Path(__file__).with_name("published.toml")
@@ -21,7 +20,6 @@ IMPORTED = "imported"  # the engine of runs that hold the predictions of another
 BEFORE = "before tuning"
 NOTHING = "nothing varied"
 UNTRAINED = "UNTRAINED HEAD"
-NOT_SHARED = ("seed", "title", "family")  # settings in which the runs of one group may differ
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class ResultRow:
     variant: str = ""  # which of a run's rows: "before tuning"; empty: its own
     before: "ResultRow | None" = None  # the same items, answered by the model before this run tuned it
     level: Literal["group", "run", "repeat"] = "run"
-    config: str = ""  # digest of the settings but for `NOT_SHARED`; empty where they cannot be read
+    config: str = ""  # `settings_digest`, the same in all runs of a group; empty where settings cannot be read
     seed: int | None = None
     repeat: int = 0  # which one this is, from 0
     value: str = ""  # what this repeat was given
@@ -162,13 +160,6 @@ def result_of(folder: RunFolder) -> ResultRow | None:
         return row
     own = figures_of(original, end.items, end.labels, original.get("confusion", []))
     return replace(row, before=replace(row, **own, variant=BEFORE, training_seconds=None, items_per_s=None))
-
-
-def settings_digest(document: Mapping[str, Any]) -> str:
-    """Equal exactly for runs of one group: the same settings but for `NOT_SHARED`. Empty without settings."""
-    shared = {key: value for key, value in document.items() if key not in NOT_SHARED}
-    told = json.dumps(shared, sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()[:16] if shared else ""
 
 
 def _repeats(row: ResultRow, folder: RunFolder, tail: Sequence[ev.Record], count: int) -> list[ResultRow]:

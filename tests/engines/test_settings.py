@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from engines.errors import ConfigError
-from engines.settings import Setting, flatten, group, nest, option, resolve, settings
+from engines.settings import Setting, flatten, group, nest, option, resolve, settings, settings_digest
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,12 @@ def test_text_that_does_not_fit_is_refused(name: str, text: str) -> None:
 def test_nesting_and_flattening_are_inverse() -> None:
     nested = {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
     assert dict(flatten(nested)) == {"a.b": 1, "a.c.d": 2, "e": 3} and nest(dict(flatten(nested))) == nested
+
+
+def test_the_digest_of_settings_is_that_of_all_but_seed_title_and_family() -> None:
+    document = {"engine": "a", "experiment": "x/a", "seed": 1, "title": "A", "family": "x", "training": {"epochs": 2}}
+    digest = settings_digest(document)
+    assert digest == settings_digest({**document, "seed": 2, "title": "B", "family": "y"})
+    others = ({**document, "training": {"epochs": 3}}, {**document, "engine": "b"}, {**document, "experiment": "x/b"})
+    assert len({digest, *map(settings_digest, others)}) == 4 and len(digest) == 16
+    assert settings_digest({"seed": 1}) == ""

@@ -12,6 +12,7 @@ from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, summarize
+from labtui.results.rows import result_of
 
 
 @pytest.fixture
@@ -56,6 +57,13 @@ def test_a_run_leaves_its_answers_as_columns(in_process: None, bag: RunFolder) -
     stored = bag.predictions_columns.stat().st_mtime_ns
     assert columns.read(bag).predicted.shape == (1, 40)
     assert bag.predictions_columns.stat().st_mtime_ns == stored, "they fit, nothing was built anew"
+
+
+def test_the_settings_of_a_run_are_hashed_as_those_of_its_group_of_results(in_process: None, bag: RunFolder) -> None:
+    assert worker.main(["worker", str(bag.path)]) == 0
+    (started,) = [r.event for r in ev.read_all(bag.events) if isinstance(r.event, ev.Started)]
+    row = result_of(bag)
+    assert row is not None and started.config_hash == row.config != ""
 
 
 def test_no_fault_of_the_columns_costs_a_run(in_process: None, bag: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,6 +236,7 @@ def test_validation_of_a_run_that_started_over_is_forgotten(home: Home) -> None:
     folder = answered(home, truth(10), truth(10), validated=[(1, 0.5)])
     report = Reporter(folder)
     report.started("cpu", 0, "", {})
+    report.finished()
     report.close()
     assert ResultsReader(home).measure(folder.name)["validation"] == []
 

@@ -68,11 +68,20 @@ def test_resuming_drops_what_lies_above_the_resumed_step_and_hands_out_all_anew(
 
 def test_a_run_started_over_without_a_checkpoint_begins_its_curves_again() -> None:
     curves = Curves()
-    curves.apply([step(1), step(2), step(3), step(1)])
-    assert list(curves["loss"].steps) == [1]
+    started = record(ev.Started("cpu", "", {}))
+    curves.apply([started, *map(step, (10, 20, 30)), validation(15, 0.5)])
+    curves.take()
+    curves.apply([started])
+    assert list(curves["loss"].steps) == [10, 20, 30], "it may resume yet"
+    curves.apply([step(25)])
+    anew, points = curves.take()
+    assert anew and list(points["loss"][0]) == [25] and "validation_accuracy" not in points
 
 
 def test_validating_one_step_twice_keeps_the_later_score() -> None:
     curves = Curves()
-    curves.apply([validation(4, 0.5), validation(4, 0.7)])
-    assert list(curves["validation_accuracy"].values) == [0.7]
+    curves.apply([step(4), validation(4, 0.5)])
+    curves.take()
+    curves.apply([validation(4, 0.7)])
+    anew, points = curves.take()
+    assert anew and list(points["validation_accuracy"][1]) == [0.7] and list(points["loss"][0]) == [4]

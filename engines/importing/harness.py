@@ -11,6 +11,7 @@ from engines.answers import scoring
 from engines.data import files
 from engines.data.files import Source
 from engines.data.labels import whole_number
+from engines.data.tables import Table
 from engines.errors import DataError
 from engines.importing.columns import Column, Found, foreign_classes, foreign_examples, note_identity, note_invalid
 from engines.reporter import Notes
@@ -22,14 +23,12 @@ SAMPLE_KEYS = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps"
 class Samples:
     """A samples_*.jsonl: one line an item and filter. Several filters, several readings of an answer, are repeats."""
 
-    def __init__(
-        self, path: Path, digest: str, rows: list[dict[str, Any]], lines: list[int], text: str, notes: Notes
-    ) -> None:
-        """`digest` is the file's sha256, `lines` the line of each of its `rows`, `text` the field of `doc` with the
-        text, "" to find it by name. Raises `DataError` where the rows are no samples of one execution."""
+    def __init__(self, path: Path, digest: str, table: Table, text: str, notes: Notes) -> None:
+        """`table` holds the file's objects, `digest` is its sha256, `text` the field of `doc` with the text, "" to
+        detect it by name. Raises `DataError` where the objects are no samples of one execution."""
         self._path, self._name, self._digest, self._text, self._notes = path, path.name, digest, text, notes
         self._filters: dict[str, dict[int, tuple[int, dict[str, Any]]]] = {}
-        for row, line in zip(rows, lines, strict=True):
+        for row, line in zip(table.objects, table.lines, strict=True):
             if lacking := sorted(SAMPLE_KEYS - row.keys()):
                 raise DataError(
                     f'{self._name} line {line}: the key "{lacking[0]}" is missing, which the lines before '

@@ -5,25 +5,23 @@ samples files of lm-evaluation-harness. An item is known by the hash of its clea
 holds texts; else by the file and its row, so that the columns of one file meet each other and nothing else.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from engines.answers import columns, scoring
-from engines.data import files
 from engines.data.items import write_items
+from engines.data.tables import read_table
 from engines.errors import DataError
 from engines.importing.columns import Found
 from engines.importing.harness import SAMPLE_KEYS, Samples
-from engines.importing.tables import read_table, table_of_csv, table_of_objects, table_of_parquet
+from engines.importing.tables import read_predictions
 from engines.reporter import Notes
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.writing import write_atomic
+from engines.runs.writing import sha256, write_atomic
 from engines.settings import settings_digest
 
 ENGINE = "imported"
@@ -62,23 +60,14 @@ def import_file(
     notes = _Notes(report)
     if path.name.startswith("results_") and path.suffix == ".json":
         raise DataError(f"{path}: the answers stand in the samples_*.jsonl beside this file; import that")
-    content, suffix = files.read_bytes(path, "FILE")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    rows: list[dict[str, Any]] = []
-    if suffix == ".jsonl":
-        rows, lines = files.objects(files.decode(content, path.name), path.name)
-    if rows and rows[0].keys() >= SAMPLE_KEYS:
+    table = read_table(path, notes, setting="FILE")
+    digest = sha256(path)
+    if table.objects and table.objects[0].keys() >= SAMPLE_KEYS:
         if label:
             raise DataError(f"{path.name}: samples of lm-evaluation-harness carry their label; leave --label out")
-        found = Samples(path, digest, rows, lines, text, notes).read()
+        found = Samples(path, digest, table, text, notes).read()
     else:
-        if suffix == ".jsonl":
-            table = table_of_objects(rows, lines, path.name)
-        elif suffix == ".parquet":
-            table = table_of_parquet(content, path.name)
-        else:
-            table = table_of_csv(files.decode(content, path.name), suffix == ".tsv", path.name, notes)
-        found = read_table(table, digest, text, label, notes)
+        found = read_predictions(table, digest, text, label, notes)
     return _write(home, path, digest, found, notes, name, varied, model)
 
 

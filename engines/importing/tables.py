@@ -9,12 +9,12 @@ neither is refused.
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from engines.data import files
 from engines.data.files import Source
 from engines.data.labels import unified_name
+from engines.data.tables import Table
 from engines.errors import DataError
 from engines.importing.columns import Column, Found, foreign_classes, foreign_examples, note_identity, note_invalid
 from engines.reporter import Notes
@@ -25,91 +25,60 @@ _HALF = 1e-6  # what rounding does to a probability of one half
 _SUM_TOLERANCE = 0.02  # probabilities of all classes, written with two decimals
 
 
-@dataclass
-class Table:
-    """A file's columns, equally long; `lines` is the line of each row, empty where a file has none."""
+class _Columns:
+    """The columns of a table by their names, which have to be unique."""
 
-    name: str
-    columns: dict[str, list[Any]]
-    lines: Sequence[int] = ()
+    def __init__(self, table: Table) -> None:
+        _check_header(table.columns, table.header_place)
+        _check_keys(table)
+        self.name = table.name
+        self.by_name = {column: table.values(at) for at, column in enumerate(table.columns)}
 
     def pick(self, given: str, option: str, usual: Sequence[str]) -> str:
         """The column that `given` names, else the first of a usual name; "" where there is none."""
-        if given and given not in self.columns:
+        if given and given not in self.by_name:
             raise DataError(
-                f'{self.name}: no column "{given}"{nearest(given, self.columns)}; '
-                f"set {option} to one of {', '.join(self.columns)}"
+                f'{self.name}: no column "{given}"{nearest(given, self.by_name)}; '
+                f"set {option} to one of {', '.join(self.by_name)}"
             )
-        lower = {column.lower(): column for column in reversed(self.columns)}
+        lower = {column.lower(): column for column in reversed(self.by_name)}
         return given or next((lower[word] for word in usual if word in lower), "")
 
 
-def table_of_csv(content: str, tabs: bool, name: str, notes: Notes) -> Table:
-    """Of CSV, or with `tabs` of TSV; the first line names the columns. Raises `DataError`, as all here."""
-    found, lines = files.records(content, tabs, name, notes)
-    if not found:
-        raise DataError(f"{name} holds no rows; check FILE")
-    header = [column.strip() for column in found[0]]
-    _check_header(header, f"{name} line {lines[0]}")
-    if len(found) == 1:
-        raise DataError(f"{name} holds a header and no rows; check FILE")
-    return Table(name, {c: [row[at] for row in found[1:]] for at, c in enumerate(header)}, lines[1:])
-
-
-def table_of_objects(rows: list[dict[str, Any]], lines: list[int], name: str) -> Table:
-    """Of JSON lines: objects with the same keys, and where they stand."""
-    if not rows:
-        raise DataError(f"{name} holds no rows; check FILE")
-    for row, line in zip(rows, lines, strict=True):
-        if row.keys() != rows[0].keys():
-            odd = sorted(row.keys() ^ rows[0].keys())[0]
+def _check_keys(table: Table) -> None:
+    for line, row in zip(table.lines, table.objects, strict=False):
+        if row.keys() != table.objects[0].keys():
+            odd = sorted(row.keys() ^ table.objects[0].keys())[0]
             raise DataError(
-                f'{name} line {line}: the key "{odd}" stands in this line or in the first one, not in '
+                f'{table.name} line {line}: the key "{odd}" stands in this line or in the first one, not in '
                 "both; give every line the same keys"
             )
-    return Table(name, {column: [row[column] for row in rows] for column in rows[0]}, lines)
-
-
-def table_of_parquet(content: bytes, name: str) -> Table:
-    """Of a Parquet file's bytes."""
-    import io
-
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(io.BytesIO(content))
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{name} is no readable Parquet file ({str(error).splitlines()[0]}); write it again") from None
-    _check_header(table.column_names, name)
-    if not table.num_rows:
-        raise DataError(f"{name} holds no rows; check FILE")
-    return Table(name, {column: table.column(column).to_pylist() for column in table.column_names})
 
 
 def _check_header(columns: Sequence[str], place: str) -> None:
     for column, times in Counter(columns).items():
         if times > 1 or not column:
-            said = f'the column "{column}" stands there {times} times' if column else "a column has no name"
-            raise DataError(f"{place}: {said}; name every column once")
+            fault = f'the column "{column}" stands there {times} times' if column else "a column has no name"
+            raise DataError(f"{place}: {fault}; name every column once")
 
 
-def read_table(table: Table, digest: str, text: str, label: str, notes: Notes) -> Found:
-    """The predictions of a table whose file has this sha256 `digest`; `text` and `label` name columns, "" finds them by
-    name."""
-    label_column = table.pick(label, "--label", files.LABEL_NAMES)
+def read_predictions(table: Table, digest: str, text: str, label: str, notes: Notes) -> Found:
+    """The predictions in a table whose file has this sha256 `digest`; `text` and `label` name columns, "" detects them
+    by name. Raises `DataError`."""
+    columns = _Columns(table)
+    label_column = columns.pick(label, "--label", files.LABEL_NAMES)
     if not label_column:
         raise DataError(
             f"{table.name}: no column is called {' or '.join(files.LABEL_NAMES)}; set --label to one of "
             f"{', '.join(table.columns)} (the first line names the columns)"
         )
-    text_column = table.pick(text, "--text", files.TEXT_NAMES)
+    text_column = columns.pick(text, "--text", files.TEXT_NAMES)
     if text_column == label_column:
         raise DataError(f'{table.name}: text and label are both column "{label_column}"; set --text or --label')
     source = Source(
         table.name,
-        list(table.columns.get(text_column, ())),
-        table.columns[label_column],
+        list(columns.by_name.get(text_column, ())),
+        columns.by_name[label_column],
         text_column,
         label_column,
         table.lines,
@@ -117,11 +86,11 @@ def read_table(table: Table, digest: str, text: str, label: str, notes: Notes) -
     files.clean_all(source)
     labels, classes, class_of = foreign_classes(source, notes)
     others = [c for c in table.columns if c not in (text_column, label_column)]
-    chosen = _prediction_columns(table, others, labels, class_of, notes)
+    chosen = _prediction_columns(columns, others, labels, class_of, notes)
     repeats: list[Column] = []
     said: set[str] = set()
     for column in chosen:
-        values = table.columns[column]
+        values = columns.by_name[column]
         predicted = [class_of(value) for value in values]
         if all(p is None for p in predicted):
             raise DataError(
@@ -131,7 +100,7 @@ def read_table(table: Table, digest: str, text: str, label: str, notes: Notes) -
             )
         note_invalid(f'{table.name} column "{column}"', values, predicted, notes)
         alone = len(chosen) == 1  # else probability_1 may be that of prediction_1
-        of_column = _Probabilities(source, table, column, labels, class_of if alone else lambda word: None, notes)
+        of_column = _Probabilities(source, columns, column, labels, class_of if alone else lambda word: None, notes)
         given = of_column.of(predicted)
         said |= of_column.said
         probabilities = [[] if p is None else row for p, row in zip(predicted, given, strict=True)]
@@ -161,25 +130,25 @@ def _is_probability(column: str) -> bool:
 
 
 def _prediction_columns(
-    table: Table, others: list[str], labels: Sequence[str], class_of: Callable[[Any], int | None], notes: Notes
+    columns: _Columns, others: list[str], labels: Sequence[str], class_of: Callable[[Any], int | None], notes: Notes
 ) -> list[str]:
     """Columns called prediction, predicted or pred, those that hold no label only where none does; without such,
     those of whose values half or more are labels."""
     others = [c for c in others if not _is_probability(c)]
     named = [c for c in others if _PREDICTION.fullmatch(c)]
-    chosen = [c for c in named if any(class_of(v) is not None for v in table.columns[c])] or named
+    chosen = [c for c in named if any(class_of(v) is not None for v in columns.by_name[c])] or named
     if not chosen:
-        rows = len(next(iter(table.columns.values())))
-        chosen = [c for c in others if 2 * sum(class_of(v) is not None for v in table.columns[c]) >= rows]
+        rows = len(next(iter(columns.by_name.values())))
+        chosen = [c for c in others if 2 * sum(class_of(v) is not None for v in columns.by_name[c]) >= rows]
     if not chosen:
         raise DataError(
-            f"{table.name}: no column of predictions: none is called prediction, and none of "
+            f"{columns.name}: no column of predictions: none is called prediction, and none of "
             f"{', '.join(others) or 'the other columns'} holds the labels {', '.join(labels)}; "
             "rename the column to prediction"
         )
-    notes.note(f"{table.name}: predictions in {'column' if len(chosen) == 1 else 'columns'} {', '.join(chosen)}")
+    notes.note(f"{columns.name}: predictions in {'column' if len(chosen) == 1 else 'columns'} {', '.join(chosen)}")
     if left := [c for c in others if c not in chosen]:
-        notes.note(f"{table.name}: not read: {', '.join(left)}")
+        notes.note(f"{columns.name}: not read: {', '.join(left)}")
     return chosen
 
 
@@ -193,19 +162,19 @@ class _Probabilities:
     def __init__(
         self,
         source: Source,
-        table: Table,
+        columns: _Columns,
         column: str,
         labels: tuple[str, ...],
         class_of: Callable[[Any], int | None],
         notes: Notes,
     ) -> None:
         """`class_of` is the class that a word in a header means beside the labels themselves."""
-        self._source, self._table, self._labels, self._notes = source, table, labels, notes
+        self._source, self._columns, self._labels, self._notes = source, columns, labels, notes
         self._column, self._class_of = column, class_of
         self.said: set[str] = set()  # columns that were read, or of which was said why they were not
         named = _PREDICTION.fullmatch(column)
         self._suffix = named.group(1) if named else f"_{column}"
-        self._known = {c.lower(): c for c in reversed(table.columns)}
+        self._known = {c.lower(): c for c in reversed(columns.by_name)}
 
     def of(self, predicted: Sequence[int | None]) -> list[list[float]]:
         """A row an item, empty where there are none."""
@@ -219,7 +188,7 @@ class _Probabilities:
                 self.said |= set(by_class.values())
                 lacking = ", ".join(self._labels[c] for c in range(classes) if c not in by_class)
                 self._notes.note(
-                    f"{self._table.name}: the probabilities of {lacking} are missing, so none is read", "warning"
+                    f"{self._columns.name}: the probabilities of {lacking} are missing, so none is read", "warning"
                 )
                 return none
             ((known, column),) = by_class.items()
@@ -230,7 +199,7 @@ class _Probabilities:
         numbers = self._numbers(column)
         if classes > 2:
             self._notes.note(
-                f'{self._table.name}: column "{column}" gives one probability of {classes}, which says '
+                f'{self._columns.name}: column "{column}" gives one probability of {classes}, which says '
                 "nothing of the other classes; it is not read",
                 "warning",
             )
@@ -253,7 +222,7 @@ class _Probabilities:
     def _numbers(self, column: str) -> list[float | None]:
         self.said.add(column)
         found: list[float | None] = []
-        for row, value in enumerate(self._table.columns[column]):
+        for row, value in enumerate(self._columns.by_name[column]):
             if value is None or isinstance(value, str) and not value.strip():
                 found.append(None)
                 continue
@@ -304,7 +273,7 @@ class _Probabilities:
         low = [row for row, p, _ in there if p < 0.5 - _HALF]
         if not low:
             self._notes.note(
-                f'{self._table.name}: column "{column}" is read as the probability of the predicted '
+                f'{self._columns.name}: column "{column}" is read as the probability of the predicted '
                 "label: it is never below one half"
             )
             return [
@@ -322,7 +291,7 @@ class _Probabilities:
             )
         label = self._labels[fitting[0]]
         self._notes.note(
-            f'{self._table.name}: column "{column}" is read as the probability of {label}: it is above '
+            f'{self._columns.name}: column "{column}" is read as the probability of {label}: it is above '
             f"one half where {label} is predicted, and only there"
         )
         return self._of_class(fitting[0], numbers)

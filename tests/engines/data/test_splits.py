@@ -102,17 +102,17 @@ def test_the_quickstart_corpus_is_balanced_and_split_without_any_setting(read: L
     assert not any("<br" in e.text for e in everything(splits))
 
 
-def test_columns_left_unset_are_found_by_name_and_said(write: Write, read: Load, recorder: Recorder) -> None:
+def test_columns_left_unset_are_detected_by_name_and_noted(write: Write, read: Load, recorder: Recorder) -> None:
     rows = [(n, f"review {n}", n % 2) for n in range(20)]
     read(write("a.csv", as_csv(rows, ("id", "Review", "sentiment"))))
-    assert 'a.csv: text column "Review" and label column "sentiment" found by name' in recorder.notes
+    assert 'a.csv: text column "Review" and label column "sentiment" detected by name' in recorder.notes
     assert "label 0 is read as negative, 1 as positive" in recorder.notes
 
 
 def test_any_columns_can_be_named(write: Write, read: Load, recorder: Recorder) -> None:
     path = write("a.csv", as_csv([(n % 2, f"review {n}") for n in range(20)], ("stars", "opinion")))
     splits = read(path, text="opinion", label="stars", split="in_order")
-    assert splits.train[0].text == "review 0" and "found by name" not in recorder.notes
+    assert splits.train[0].text == "review 0" and "detected by name" not in recorder.notes
 
 
 @pytest.mark.parametrize("columns", [{}, {"text": "1"}, {"text": "1", "label": "2"}])
@@ -317,7 +317,7 @@ GOOD = as_csv(reviews(20))
     ("name", "content", "settings", "sentence"),
     [
         ("a.csv", b"", {}, "a.csv is empty"),
-        ("a.csv", b"text,label\n", {}, "holds no rows"),
+        ("a.csv", b"text,label\n", {}, "holds a header and no rows"),
         ("a.txt", GOOD, {}, r'files ending in ".txt" cannot be read; use one of .csv'),
         ("a.csv", GOOD, {"text": "txt"}, 'data.text = "txt": no such column; did you mean "text".*are text, label'),
         ("a.csv", GOOD, {"label": "text", "text": "text"}, "both column"),

@@ -9,7 +9,8 @@ from typing import Any
 
 import platformdirs
 
-from engines.errors import ConfigError
+from engines.errors import ConfigError, UserError
+from engines.memory.components import Machine, Need
 from engines.methods import engine, engine_names
 from engines.settings import flatten, nearest, resolve, settings
 
@@ -34,6 +35,14 @@ class Experiment:
     family: str
     config: Any  # an instance of the engine's Config
     changed: frozenset[str]  # dotted settings that differ from the engine's defaults
+
+    def memory_needs(self, config: Any, machine: Machine) -> Need:
+        """What the engine needs with `config`, this experiment's or one like it. `UserError` where it does not say."""
+        needs = getattr(engine(self.engine), "memory_needs", None)
+        if needs is None:
+            raise UserError(f'engine = "{self.engine}": its memory is not estimated')
+        need: Need = needs(config, machine)
+        return need
 
     def document(self) -> dict[str, Any]:
         """The fully resolved TOML document, every setting written out."""

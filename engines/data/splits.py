@@ -18,6 +18,8 @@ from engines.runs.writing import write_atomic
 from engines.settings import nearest, option
 
 SPLITS = ("train", "validation", "test")
+HUB_REVIEWS = 50_000
+"""Reviews of a source whose size is not known before it is read: IMDB's."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,15 @@ class Data:
     def class_names(self) -> tuple[str, ...]:
         """The names in `labels`, in class order; empty when they are to be taken from the data."""
         return tuple(unified_name(name) for name in self.labels.split(",")) if self.labels.strip() else ()
+
+    def expected_reviews(self, *splits: str) -> int:
+        """How many reviews `splits` will hold, as far as is known before the source is read.
+
+        Fractions are of the source's size where that is known, else of `HUB_REVIEWS`.
+        """
+        whole = sources.QUICKSTART_REVIEWS if self.source == sources.QUICKSTART else HUB_REVIEWS
+        sizes = [getattr(self, split) for split in splits]
+        return sum(size if isinstance(size, int) else round(size * whole) for size in sizes)
 
 
 @dataclass(frozen=True)

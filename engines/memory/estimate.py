@@ -1,8 +1,8 @@
 """How much memory a run will need at its peak, and which setting would make it fit. Standard library only.
 
-A run has phases, and the highest of them is its peak. What the phases of each engine need stands in
-`engines.memory.needs`, the formulae in `engines.memory.formulas`; docs/memory.md says where they are from
-and how they were checked. Imports nothing that imports torch, even later: the console reads it.
+A run has phases, and the highest of them is its peak. What the phases of an engine need is told by its own
+`memory_needs`, the formulae stand in `engines.memory.formulas`; docs/memory.md says where they are from and how they
+were checked. Imports nothing that imports torch, even later: the console reads it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from engines.errors import UserError
+from engines.memory.components import Machine, NamedModel, Need
 from engines.memory.history import Pace, PastRun, correction, pace
-from engines.memory.needs import NEEDS, Machine, dotted_name, setting
 from engines.models.architectures import Architecture, Fetch, architecture, read_config
 from engines.runs.home import Home
 
@@ -43,6 +42,8 @@ class Experiment(Protocol):
 
     @property
     def config(self) -> Any: ...
+
+    def memory_needs(self, config: Any, machine: Machine) -> Need: ...
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,12 @@ class Estimate:
     @property
     def components(self) -> dict[str, int]:
         """Bytes of each component at the peak; they sum to `total_bytes`. A correction may be negative."""
-        found = {name: size for name, size in self.phases[self.peak_phase].items() if size}
+        components = {name: size for name, size in self.phases[self.peak_phase].items() if size}
         if change := self.measured_bytes - self.uncorrected_bytes:
-            found["correction by earlier runs"] = change
+            components["correction by earlier runs"] = change
         if self.device == "cuda":
-            found["allocator"] = round(ALLOCATOR_SHARE * self.measured_bytes)
-        return {**found, **self.overhead}
+            components["allocator"] = round(ALLOCATOR_SHARE * self.measured_bytes)
+        return {**components, **self.overhead}
 
     @property
     def total_bytes(self) -> int:
@@ -150,21 +151,19 @@ def estimate_peak(
     `UserError` in one sentence where the model is not known.
     """
     machine = Machine("cpu" if device == "cpu" else "cuda", home, partial(_architecture, fetch=fetch))
-    found = _estimated(experiment.engine, experiment.config, machine)
-    factor, runs = correction(history, found.family, found.device, experiment.engine, found.uncorrected_bytes)
-    others = [
-        Alternative(changes, replace(_estimated(experiment.engine, config, machine), factor=factor).least_bytes)
+    plain = _uncorrected(experiment, experiment.config, machine)
+    factor, runs = correction(history, plain.family, plain.device, experiment.engine, plain.uncorrected_bytes)
+    alternatives = [
+        Alternative(changes, replace(_uncorrected(experiment, config, machine), factor=factor).least_bytes)
         for changes, config in _variants(experiment.config)
     ]
-    place = "cpu" if found.device == "cpu" else device
+    place = "cpu" if plain.device == "cpu" else device
     expected = pace(history, experiment.engine, experiment.config, place)
-    return replace(found, factor=factor, corrected_by=runs, pace=expected, alternatives=tuple(others))
+    return replace(plain, factor=factor, corrected_by=runs, pace=expected, alternatives=tuple(alternatives))
 
 
-def _estimated(engine: str, config: Any, machine: Machine) -> Estimate:
-    if engine not in NEEDS:
-        raise UserError(f'engine = "{engine}": its memory is not estimated')
-    need = NEEDS[engine](config, machine)
+def _uncorrected(experiment: Experiment, config: Any, machine: Machine) -> Estimate:
+    need = experiment.memory_needs(config, machine)
     kind = "cpu" if need.on_host else machine.kind
     if kind == "cuda":
         overhead = {**need.unseen, "CUDA context": CUDA_CONTEXT_BYTES}
@@ -173,12 +172,11 @@ def _estimated(engine: str, config: Any, machine: Machine) -> Estimate:
         overhead, always = {**need.host, "Python and libraries": HOST_BYTES[need.libraries]}, {}
     phases = {name: {**parts, **always} for name, parts in need.phases.items()}
     least = {name: {**parts, **always} for name, parts in need.least.items()}
-    return Estimate(engine, need.family, kind, phases, overhead, least, need.notes)
+    return Estimate(experiment.engine, need.family, kind, phases, overhead, least, need.notes)
 
 
-def _architecture(config: Any, fetch: Fetch | None = None) -> Architecture:
-    name = config.model.name
-    return architecture(read_config(name, config.model.revision, fetch), name)
+def _architecture(model: NamedModel, fetch: Fetch | None = None) -> Architecture:
+    return architecture(read_config(model.name, model.revision, fetch), model.name)
 
 
 def describe_estimate(estimate: Estimate, free_bytes: int | None = None) -> list[str]:
@@ -209,6 +207,24 @@ def gib(size_bytes: float) -> str:
 
 
 # -- other settings ------------------------------------------------------------------------------------------
+
+
+def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in vars(config).items():
+        if hasattr(value, "__dict__"):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _dotted_name(config: Any, name: str) -> str:
+    """Dotted name of the first setting called `name`, whatever table it stands in, or an empty string."""
+    return next((dotted for dotted, _ in _leaves(config) if dotted.rpartition(".")[2] == name), "")
+
+
+def _setting(config: Any, name: str, default: Any) -> Any:
+    """Value of the first setting called `name`, or `default`."""
+    return dict(_leaves(config)).get(_dotted_name(config, name), default)
 
 
 def _with(config: Any, dotted: str, value: Any) -> Any:
@@ -246,25 +262,25 @@ def _applied(config: Any, all_changes: Any) -> Iterator[tuple[dict[str, Any], An
 
 
 def _checkpointed(config: Any) -> Iterator[dict[str, Any]]:
-    if setting(config, "activation_checkpointing", True) is False:
-        yield {dotted_name(config, "activation_checkpointing"): True}
+    if _setting(config, "activation_checkpointing", True) is False:
+        yield {_dotted_name(config, "activation_checkpointing"): True}
 
 
 def _halved(config: Any) -> Iterator[dict[str, Any]]:
-    name, steps = dotted_name(config, "batch_size"), dotted_name(config, "accumulation")
-    size, accumulation = setting(config, "batch_size", 1), setting(config, "accumulation", 1)
+    name, steps = _dotted_name(config, "batch_size"), _dotted_name(config, "accumulation")
+    size, accumulation = _setting(config, "batch_size", 1), _setting(config, "accumulation", 1)
     while size > 1:
         size, accumulation = size // 2, accumulation * 2
         yield {name: size, **({steps: accumulation} if steps else {})}
 
 
 def _quantised(config: Any) -> Iterator[dict[str, Any]]:
-    if setting(config, "precision", "nf4") != "nf4":
-        yield {dotted_name(config, "precision"): "nf4"}
+    if _setting(config, "precision", "nf4") != "nf4":
+        yield {_dotted_name(config, "precision"): "nf4"}
 
 
 def _shortened(config: Any) -> Iterator[dict[str, Any]]:
-    length = setting(config, "max_length", 0)
+    length = _setting(config, "max_length", 0)
     while length > 128:
         length = max(128, length // 2)
-        yield {dotted_name(config, "max_length"): length}
+        yield {_dotted_name(config, "max_length"): length}

@@ -94,8 +94,8 @@ def _past(folder: RunFolder) -> PastRun | None:
 
 def _device(folder: RunFolder) -> str:
     reader = ev.EventReader(folder.events)
-    found = (r.event.device for r in reader.read(limit_bytes=1 << 16) if isinstance(r.event, ev.Started))
-    return next(found, "")
+    devices = (r.event.device for r in reader.read(limit_bytes=1 << 16) if isinstance(r.event, ev.Started))
+    return next(devices, "")
 
 
 def correction(history: Sequence[PastRun], family: str, device: str, engine: str, peak_bytes: int) -> tuple[float, int]:
@@ -106,13 +106,13 @@ def correction(history: Sequence[PastRun], family: str, device: str, engine: str
     """
     ratios: dict[bool, list[float]] = {True: [], False: []}
     for run in history:
-        said = run.estimated
-        if not said or (said.family, said.device) != (family, device) or not run.measured_bytes:
+        estimated = run.estimated
+        if not estimated or (estimated.family, estimated.device) != (family, device) or not run.measured_bytes:
             continue
-        if peak_bytes / COMPARABLE <= said.peak_bytes <= peak_bytes * COMPARABLE and said.peak_bytes:
-            ratios[run.engine == engine].append(run.measured_bytes / said.peak_bytes)
-    found = ratios[True] or ratios[False]
-    return (median(found), len(found)) if found else (1.0, 0)
+        if peak_bytes / COMPARABLE <= estimated.peak_bytes <= peak_bytes * COMPARABLE and estimated.peak_bytes:
+            ratios[run.engine == engine].append(run.measured_bytes / estimated.peak_bytes)
+    comparable = ratios[True] or ratios[False]
+    return (median(comparable), len(comparable)) if comparable else (1.0, 0)
 
 
 def pace(history: Sequence[PastRun], engine: str, config: Any, device: str) -> Pace | None:
@@ -158,8 +158,8 @@ def _number(config: Any, name: str) -> float | None:
     items = config.items() if isinstance(config, dict) else vars(config).items()
     for key, value in items:
         if isinstance(value, dict) or hasattr(value, "__dict__"):
-            if (found := _number(value, name)) is not None:
-                return found
+            if (number := _number(value, name)) is not None:
+                return number
         elif key == name and isinstance(value, int | float):
             return value
     return None

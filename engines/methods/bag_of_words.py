@@ -10,6 +10,7 @@ from engines.answers import scoring
 from engines.answers.classifier import Answer, answers, classify_reported
 from engines.data.splits import Data, load_training_splits
 from engines.errors import UserError
+from engines.memory.components import Machine, Need, texts
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_folder
@@ -77,6 +78,15 @@ def run(config: Config, report: Reporter) -> None:
     scoring.conclude(
         report, splits.test, splits.labels, [a.probabilities for a in found], tokens_read=[a.tokens_read for a in found]
     )
+
+
+def memory_needs(config: Config, machine: Machine) -> Need:
+    reviews = config.data.expected_reviews("train")
+    # measured with one and two words a feature; the vocabulary before its cut grows less than the texts do
+    counts = round((70 << 20) * (max(reviews, 1) / 2000) ** 0.815 * config.features.ngrams / 2)
+    regression = 8 * 25 * config.features.max_features  # gradient, coefficients and ten pairs of both
+    held = {"words and their counts": counts, "regression": min(regression, counts), **texts(config.data)}
+    return Need("bag of words", {"train": held}, scoring="train", libraries="scikit-learn", on_host=True)
 
 
 def load(folder: RunFolder, device: str) -> "Model":

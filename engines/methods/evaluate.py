@@ -7,11 +7,13 @@ from engines.answers.classifier import Classifier, classify_reported
 from engines.data.splits import Data, Example, Splits, load_splits, read_split, write_items
 from engines.errors import UserError
 from engines.importing import importer
+from engines.memory.components import Machine, Need
 from engines.methods import engine
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
+from engines.runs.home import Home
 from engines.runs.summary import summarize
-from engines.settings import group, option
+from engines.settings import flatten, group, option, resolve, settings
 
 TITLE = "Score a finished run on other data"
 USES_GPU = True
@@ -44,6 +46,25 @@ def run(config: Config, report: Reporter) -> None:
     scoring.conclude(
         report, test, classifier.labels, [a.probabilities for a in found], tokens_read=[a.tokens_read for a in found]
     )
+
+
+def memory_needs(config: Config, machine: Machine) -> Need:
+    """Those of the engine that made the model, for its scoring alone."""
+    folder = RunFolder((machine.home or Home()).runs / config.run) if config.run else None
+    if folder is None or not folder.config.is_file():
+        raise UserError(f'run = "{config.run}" is no run here; set it to the name of a finished run')
+    document = source_run(folder).read_document()
+    source = engine(str(document["engine"]))
+    known = {setting.name for setting in settings(source.Config)}  # another version may have written it
+    values = {name: value for name, value in flatten(document) if name in known}
+    need: Need = source.memory_needs(
+        replace(resolve(source.Config, values, str(folder.config)), data=config.data), machine
+    )
+    phases, least = (
+        {"test": {name: size for name, size in phases[need.scoring].items() if not name.startswith("optimiser")}}
+        for phases in (need.phases, need.least or need.phases)
+    )
+    return replace(need, phases=phases, least=least if need.least else {}, scoring="test", unseen={})
 
 
 def load(folder: RunFolder, device: str) -> Classifier:

@@ -1,5 +1,7 @@
 """Fine-tuning of a pretrained encoder as a classifier, by a plain torch loop."""
 
+from engines.memory.components import Machine, Need, classes, encoder_tuning, texts, unknown_family
+from engines.models.forward import BATCH_TOKENS
 from engines.reporter import Reporter
 from engines.training import course
 from engines.training.course import Config, FineTuning
@@ -29,3 +31,17 @@ def run(config: Config, report: Reporter) -> None:
             task.stepped(loss, grad_norm)  # reports, saves, and stops when asked
         task.end_epoch()  # validates and saves
     task.conclude()  # the best model, saved and scored on the test split
+
+
+def memory_needs(config: Config, machine: Machine) -> Need:
+    model, training = machine.architecture(config.model), config.training
+    budget = BATCH_TOKENS[machine.kind]
+    phases = encoder_tuning(model, machine, training.batch_size, training.max_length, classes(config.data), budget)
+    return Need(
+        model.family,
+        phases,
+        scoring="validate",
+        libraries="transformers",
+        host=texts(config.data),
+        notes=unknown_family(model),
+    )

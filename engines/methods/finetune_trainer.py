@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from engines.memory.components import Machine, Need, classes, encoder_tuning, texts, unknown_family
+from engines.models.forward import BATCH_TOKENS
 from engines.reporter import Reporter
 from engines.training import course
 from engines.training.course import Config, FineTuning
@@ -43,3 +45,17 @@ def run(config: Config, report: Reporter) -> None:
     )
     drive(task, trainer)
     task.conclude()
+
+
+def memory_needs(config: Config, machine: Machine) -> Need:
+    model, training = machine.architecture(config.model), config.training
+    budget = BATCH_TOKENS[machine.kind]
+    phases = encoder_tuning(model, machine, training.batch_size, training.max_length, classes(config.data), budget)
+    return Need(
+        model.family,
+        phases,
+        scoring="validate",
+        libraries="Trainer",
+        host=texts(config.data),
+        notes=unknown_family(model),
+    )

@@ -10,8 +10,9 @@ from engines.answers import scoring
 from engines.answers.classifier import Answer, answers
 from engines.data.splits import Data, load_training_splits
 from engines.errors import ConfigError
+from engines.memory.components import Machine, Need, encoder_scoring, texts, unknown_family
 from engines.models import location
-from engines.models.forward import forward, tokenized
+from engines.models.forward import BATCH_TOKENS, forward, tokenized
 from engines.models.location import Model
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
@@ -79,6 +80,21 @@ def run(config: Config, report: Reporter) -> None:
         scoring.report_validation(report, [e.label for e in splits.validation], splits.labels, probabilities)
     probabilities = head.probabilities(features("test", "test")).tolist()
     scoring.conclude(report, splits.test, splits.labels, probabilities, tokens_read=tables["test"].lengths)
+
+
+def memory_needs(config: Config, machine: Machine) -> Need:
+    model = machine.architecture(config.model)
+    scoring = encoder_scoring(model, machine, config.features.max_length, 1, BATCH_TOKENS[machine.kind])
+    # as they are, standardised, and the solver's copy
+    features_bytes = 8 * 3 * model.width * config.data.expected_reviews("train")
+    return Need(
+        model.family,
+        {"features": scoring},
+        scoring="features",
+        libraries="transformers, scikit-learn",
+        host={**texts(config.data), "features": features_bytes},
+        notes=unknown_family(model),
+    )
 
 
 def load(folder: RunFolder, device: str) -> "FrozenClassifier":

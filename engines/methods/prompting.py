@@ -17,14 +17,15 @@ from engines.answers import scoring
 from engines.answers.classifier import checked_repeat
 from engines.data.splits import Data, Example, Splits, load_splits, write_items
 from engines.errors import ConfigError
-from engines.memory import formulas
+from engines.memory import components, formulas
+from engines.memory.components import ANSWER_TOKENS, Machine, Need, classes, prompt_scoring, shared_tokens
 from engines.models import location, opening
 from engines.models.location import Model
 from engines.models.opening import PRECISIONS
 from engines.prompts import encoding, likelihood, templates
 from engines.prompts.answering import Asked, PromptClassifier, asked_path, write_answers
 from engines.prompts.encoding import Encoder
-from engines.prompts.likelihood import CALIBRATIONS, Scorer
+from engines.prompts.likelihood import CALIBRATIONS, Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from engines.prompts.untrained_head import HeadClassifier, Headed
 from engines.reporter import Reporter
@@ -149,6 +150,30 @@ def run(config: Config, report: Reporter) -> None:
     _write_predictions(report, splits, results, read)
     _save(config, splits, path, asked, report)
     _conclude(splits, results, report)
+
+
+def memory_needs(config: Config, machine: Machine) -> Need:
+    model, prompt = machine.architecture(config.model), config.prompt
+    precision, batches = machine.decoder_precision(config.precision), Batches(machine.kind)
+    least: dict[str, dict[str, int]] = {}
+    if prompt.method == "untrained_head":
+        tokens = batches.size(prompt.max_length) * prompt.max_length
+        score = {
+            **formulas.weights(model, precision, model.width * classes(config.data)),
+            "activations": formulas.passing_bytes(model, tokens, machine.decoder_numbers(precision)),
+        }
+    else:
+        review = prompt.max_length + ANSWER_TOKENS
+        shared = shared_tokens(model, review, prompt.shots * classes(config.data) * prompt.example_length)
+        score = prompt_scoring(model, machine, precision, review, shared, batches.size(review, shared))
+        least = {"score": prompt_scoring(model, machine, precision, review, shared, 1)}
+    return Need(
+        model.family,
+        {"score": score},
+        least,
+        host=components.texts(config.data),
+        notes=components.unknown_family(model),
+    )
 
 
 def weight_bytes(folder: RunFolder) -> int:

@@ -11,12 +11,14 @@ from typing import Any
 from engines.answers import scoring
 from engines.answers.intervals import wilson_interval
 from engines.data.splits import SPLITS, class_counts
-from engines.memory import formulas
+from engines.memory import components, formulas
+from engines.memory.components import ANSWER_TOKENS, INSTRUCTION_TOKENS, Machine, Need, prompt_scoring, shared_tokens
+from engines.memory.formulas import LINEAR_NAMES
 from engines.models import cards, opening
 from engines.prompts import encoding
 from engines.prompts.answering import Asked, PromptClassifier, asked_path
 from engines.prompts.encoding import Encoder
-from engines.prompts.likelihood import Scorer
+from engines.prompts.likelihood import Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
@@ -63,6 +65,47 @@ def load(folder: RunFolder, device: str) -> PromptClassifier:
     labels = tuple(document["labels"])
     asked = Asked("", Prompt(TEMPLATES[document["template"]], labels), "", (0.0,) * len(labels))
     return PromptClassifier(labels, encoder, Scorer(model, device), [asked], document["max_length"], False, 0.0)
+
+
+def memory_needs(config: Config, machine: Machine) -> Need:
+    model, training, precision = machine.architecture(config.model), config.training, config.precision
+    numbers = machine.decoder_numbers(precision)
+    asked = config.lora.targets.strip()
+    targets = LINEAR_NAMES if asked == "all-linear" else [name.strip() for name in asked.split(",")]
+    adapters = formulas.Lora(
+        config.lora.rank, tuple(name for name in LINEAR_NAMES if name in targets), config.lora.dropout
+    )
+    parameters = model.lora_parameters(adapters.rank, adapters.targets)
+    adapters_bytes = parameters * (2 if precision == "nf4" else 4)  # on a 4-bit base adapters are bf16, else float32
+    optimizer = training.optimizer if machine.on_gpu else "AdamW float32"
+    moments = {f"optimiser, {optimizer}": parameters * (2 if "8bit" in optimizer else 8)}
+    paged = "paged" in optimizer  # CUDA's managed memory, which torch does not count
+    held = {**formulas.weights(model, precision), "adapters": adapters_bytes, **({} if paged else moments)}
+    review = training.max_length + ANSWER_TOKENS
+    batch, length = training.batch_size, review + INSTRUCTION_TOKENS
+    train = {
+        **held,
+        "gradients": adapters_bytes,
+        "activations": formulas.training_activations(
+            model, batch, length, numbers, adapters, training.activation_checkpointing
+        ),
+        "activations under way": formulas.backward_bytes(model, batch * length, numbers),
+        "logits": batch * ANSWER_TOKENS * model.vocabulary * 4,  # only answers meet the output head
+    }
+    shared = shared_tokens(model, review)
+    score, one = (
+        {**prompt_scoring(model, machine, precision, review, shared, rows), **held}
+        for rows in (Batches(machine.kind).size(review, shared), 1)
+    )
+    return Need(
+        model.family,
+        {"train": train, "score": score},
+        {"train": train, "score": one},
+        libraries="Trainer",
+        host=components.texts(config.data),
+        unseen=moments if paged else {},
+        notes=components.unknown_family(model),
+    )
 
 
 def weight_bytes(folder: RunFolder) -> int:

@@ -267,6 +267,10 @@ class Batches:
         self.tokens = tokens or _BATCH_TOKENS[kind]
         self._cached_tokens = _CACHED_TOKENS[kind]
 
+    def size(self, width: int, shared: int = 0) -> int:
+        """Rows of `width` tokens in a batch, each after `shared` tokens in its cache; at least one."""
+        return max(1, min(self.tokens // width, self._cached_tokens // (shared + width)))
+
     def run(
         self, lengths: Sequence[int], work: Callable[[list[int]], Any], shared: int = 0, alike: bool = False
     ) -> None:
@@ -277,8 +281,7 @@ class Batches:
         order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
         while order:
             width = lengths[order[0]]
-            size = max(1, min(self.tokens // width, self._cached_tokens // (shared + width)))
-            rows = [n for n in order[:size] if not alike or lengths[n] == width]
+            rows = [n for n in order[: self.size(width, shared)] if not alike or lengths[n] == width]
             if _fits(lambda rows=rows: work(rows)):  # type: ignore[misc]
                 order = order[len(rows) :]
             elif len(rows) == 1:

@@ -1,21 +1,22 @@
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from engines import catalog
+from engines.catalog import Experiment
 from engines.data.splits import Data
 from engines.errors import UserError
 from engines.memory.estimate import DOES_NOT_FIT, FITS, TIGHT, _with, describe_estimate, estimate_peak
 from engines.memory.history import Estimated, PastRun, past_runs, record
+from engines.methods.prompting import Config, Prompting
 from engines.models.location import Model
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.settings import group, option
-from engines.training.course import Config, Training
+from engines.training import course, lora
 
 MISTRAL, GEMMA, DISTILBERT = (
     "mistralai/Mistral-7B-Instruct-v0.2",
@@ -24,64 +25,24 @@ MISTRAL, GEMMA, DISTILBERT = (
 )
 
 
-@dataclass(frozen=True)
-class Adapters:
-    rank: int = option(64, "")
-    dropout: float = option(0.1, "")
-    targets: str = option("all-linear", "")
+def experiment_of(engine: str, config: Any) -> Experiment:
+    return Experiment("test", engine, "", "", config, frozenset())
 
 
-@dataclass(frozen=True)
-class AdapterTraining:
-    batch_size: int = option(1, "")
-    accumulation: int = option(4, "")
-    max_length: int = option(512, "")
-    activation_checkpointing: bool = option(True, "")
-    optimizer: str = option("paged_adamw_8bit", "")
+def qlora(**changes: Any) -> Experiment:
+    return experiment_of("qlora", replace(lora.Config(model=Model(MISTRAL)), **changes))
 
 
-@dataclass(frozen=True)
-class AdapterConfig:
-    """The settings of a fine-tuning of adapters that the estimate reads, in tables of its own."""
-
-    model: Model = group(lambda: Model(MISTRAL))
-    data: Data = group(Data)
-    lora: Adapters = group(Adapters)
-    training: AdapterTraining = group(AdapterTraining)
-    precision: str = option("nf4", "")
+def adapter_training(**changes: Any) -> lora.Training:
+    return replace(lora.Training(optimizer="paged_adamw_8bit"), **changes)
 
 
-@dataclass(frozen=True)
-class Asked:
-    method: str = option("likelihood", "")
-    shots: int = option(0, "")
-    max_length: int = option(512, "")
+def prompting(shots: int) -> Experiment:
+    return experiment_of("prompting", Config(model=Model(GEMMA), prompt=Prompting(shots=shots)))
 
 
-@dataclass(frozen=True)
-class AskedConfig:
-    model: Model = group(lambda: Model(GEMMA))
-    data: Data = group(Data)
-    prompt: Asked = group(Asked)
-    precision: str = option("auto", "")
-
-
-@dataclass(frozen=True)
-class Some:
-    engine: str
-    config: Any
-
-
-def qlora(**changes: Any) -> Some:
-    return Some("qlora", replace(AdapterConfig(), **changes))
-
-
-def prompting(**changes: Any) -> Some:
-    return Some("prompting", replace(AskedConfig(), **changes))
-
-
-def finetuning(training: Training, engine: str = "finetune_loop") -> Some:
-    return Some(engine, Config(model=Model(DISTILBERT), training=training))
+def finetuning(training: course.Training, engine: str = "finetune_loop") -> Experiment:
+    return experiment_of(engine, course.Config(model=Model(DISTILBERT), training=training))
 
 
 GIB = 1 << 30
@@ -115,14 +76,14 @@ def test_weights_of_mistral_in_bf16_and_nf4() -> None:
 
 
 def test_the_peak_is_the_highest_phase() -> None:
-    found = estimate_peak(finetuning(Training(batch_size=1, max_length=8)))
+    found = estimate_peak(finetuning(course.Training(batch_size=1, max_length=8)))
     assert found.peak_phase == "validate" and "activations under way" not in found.components
-    assert estimate_peak(finetuning(Training(batch_size=64))).peak_phase == "train"
+    assert estimate_peak(finetuning(course.Training(batch_size=64))).peak_phase == "train"
 
 
 def test_a_paged_optimiser_is_needed_but_not_counted_in_the_measured_peak() -> None:
-    paged = estimate_peak(qlora())
-    plain = estimate_peak(qlora(training=AdapterTraining(optimizer="adamw_8bit")))
+    paged = estimate_peak(qlora(training=adapter_training()))
+    plain = estimate_peak(qlora(training=adapter_training(optimizer="adamw_8bit")))
     assert paged.overhead["optimiser, paged_adamw_8bit"] == 2 * 167_772_160
     assert plain.uncorrected_bytes - paged.uncorrected_bytes == 2 * 167_772_160
 
@@ -130,22 +91,22 @@ def test_a_paged_optimiser_is_needed_but_not_counted_in_the_measured_peak() -> N
 @pytest.mark.parametrize(
     ("experiment", "free_gib", "words"),
     [
-        (finetuning(Training(batch_size=64)), 4, "training.batch_size = 16"),
+        (finetuning(course.Training(batch_size=64)), 4, "training.batch_size = 16"),
         (
-            qlora(training=AdapterTraining(batch_size=8, activation_checkpointing=False)),
+            qlora(training=adapter_training(batch_size=8, activation_checkpointing=False)),
             14,
             "training.activation_checkpointing = true",
         ),
         (
-            qlora(training=AdapterTraining(batch_size=32)),
+            qlora(training=adapter_training(batch_size=32)),
             12,
             "training.batch_size = 8, training.accumulation = 16",
         ),
         (qlora(precision="bf16"), 16, "precision = nf4"),
-        (qlora(precision="bf16", training=AdapterTraining(batch_size=64)), 7, "precision = nf4"),
+        (qlora(precision="bf16", training=adapter_training(batch_size=64)), 7, "precision = nf4"),
     ],
 )
-def test_the_setting_named_makes_it_fit(experiment: Some, free_gib: int, words: str) -> None:
+def test_the_setting_named_makes_it_fit(experiment: Experiment, free_gib: int, words: str) -> None:
     found = estimate_peak(experiment)
     assert found.verdict(free_gib * GIB) == DOES_NOT_FIT
     suggestion = found.suggestion(free_gib * GIB)
@@ -154,7 +115,7 @@ def test_the_setting_named_makes_it_fit(experiment: Some, free_gib: int, words: 
     config = experiment.config
     for name, value in changes.items():
         config = _with(config, name, value)
-    assert estimate_peak(Some(experiment.engine, config)).verdict(free_gib * GIB) in (FITS, TIGHT)
+    assert estimate_peak(replace(experiment, config=config)).verdict(free_gib * GIB) in (FITS, TIGHT)
 
 
 def test_what_no_setting_makes_fit_says_how_much_is_needed() -> None:
@@ -163,14 +124,14 @@ def test_what_no_setting_makes_fit_says_how_much_is_needed() -> None:
 
 
 def test_prompts_that_only_fit_in_smaller_batches_are_tight() -> None:
-    found = estimate_peak(prompting(prompt=Asked(shots=8)))
+    found = estimate_peak(prompting(shots=8))
     assert found.verdict(64 * GIB) == FITS and found.suggestion(64 * GIB) == ""
     assert found.verdict(8 * GIB) == TIGHT and "halves its batches" in found.suggestion(8 * GIB)
     assert found.verdict(4 * GIB) == DOES_NOT_FIT
 
 
 def test_more_examples_mean_a_larger_cache_never_beyond_the_context() -> None:
-    sizes = [estimate_peak(prompting(prompt=Asked(shots=n))).least["score"]["KV cache"] for n in (0, 4, 20, 100)]
+    sizes = [estimate_peak(prompting(shots=n)).least["score"]["KV cache"] for n in (0, 4, 20, 100)]
     assert sizes[0] < sizes[1] < sizes[2] == sizes[3]
     assert sizes[3] == 18 * 2 * 256 * 2 * (8192 + 8192 - 520)  # one row, and the shared beginning once more
 
@@ -195,12 +156,12 @@ def test_evaluate_is_estimated_by_the_model_of_its_run(home: Home) -> None:
 # -- what earlier runs teach --------------------------------------------------------------------------------
 
 
-def peak(config: Training) -> int:
+def peak(config: course.Training) -> int:
     return estimate_peak(finetuning(config), device="cpu").uncorrected_bytes
 
 
 def earlier(ratio: float, **changes: Any) -> PastRun:
-    bytes_ = peak(Training())
+    bytes_ = peak(course.Training())
     run = PastRun(
         engine="finetune_loop",
         model=DISTILBERT,
@@ -221,10 +182,10 @@ def earlier(ratio: float, **changes: Any) -> PastRun:
 
 
 def test_the_median_of_measured_by_estimated_corrects_and_is_said() -> None:
-    experiment = finetuning(Training())
+    experiment = finetuning(course.Training())
     plain = estimate_peak(experiment, device="cpu")
-    other_family = earlier(9.0, estimated=Estimated("bert", "cpu", peak(Training())))
-    other_device = earlier(9.0, estimated=Estimated("distilbert", "cuda", peak(Training())))
+    other_family = earlier(9.0, estimated=Estimated("bert", "cpu", peak(course.Training())))
+    other_device = earlier(9.0, estimated=Estimated("distilbert", "cuda", peak(course.Training())))
     runs = [earlier(1.1), earlier(1.2), earlier(3.0), other_family, other_device, earlier(9.0, engine="evaluate")]
     found = estimate_peak(experiment, runs, device="cpu")
     assert found.total_bytes == pytest.approx(1.2 * plain.total_bytes, rel=1e-6)
@@ -237,8 +198,8 @@ def test_the_median_of_measured_by_estimated_corrects_and_is_said() -> None:
 
 
 def test_a_run_of_another_size_corrects_nothing() -> None:
-    experiment = finetuning(Training())
-    size = peak(Training())
+    experiment = finetuning(course.Training())
+    size = peak(course.Training())
     for times, counts in ((1 / 5, 0), (1 / 3, 1), (3, 1), (5, 0)):
         run = earlier(9.0, estimated=Estimated("distilbert", "cpu", round(size * times)))
         found = estimate_peak(experiment, [run], device="cpu")
@@ -246,16 +207,16 @@ def test_a_run_of_another_size_corrects_nothing() -> None:
 
 
 def test_time_is_scaled_from_runs_of_the_same_engine_model_and_device() -> None:
-    experiment = Some(
+    experiment = experiment_of(
         "finetune_loop",
-        Config(model=Model(DISTILBERT), data=Data(train=4000, test=1000), training=Training(epochs=2)),
+        course.Config(model=Model(DISTILBERT), data=Data(train=4000, test=1000), training=course.Training(epochs=2)),
     )
     found = estimate_peak(experiment, [earlier(1.0), earlier(1.0, device="GPU-1")], device="cpu").pace
     assert found is not None and found.runs == 1 and found.items_per_s == 10.0
     assert found.seconds == pytest.approx(50 + 100 * 4 * 2 + 50 * 2)
     assert "time: about 16 minutes, 10.0 items/s in the test, by 1 earlier run on this device" in found.text
     assert estimate_peak(experiment, [earlier(1.0, model="other")], device="cpu").pace is None
-    shorter = replace(experiment, config=replace(experiment.config, training=Training(max_length=128)))
+    shorter = replace(experiment, config=replace(experiment.config, training=course.Training(max_length=128)))
     assert estimate_peak(shorter, [earlier(1.0)], device="cpu").pace is None
 
 

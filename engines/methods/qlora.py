@@ -61,7 +61,7 @@ def load(folder: RunFolder, device: str) -> PromptClassifier:
     base, _ = lora.load_base(asked_path(folder, document), document["precision"], device)
     model = lora.add_adapters(base, folder.model, document["precision"])
     tokenizer = opening.load_tokenizer(folder.model)
-    encoder = Encoder(tokenizer, encoding.chats(document["form"], tokenizer))
+    encoder = Encoder(tokenizer, encoding.chats(document["form"], tokenizer), tuned=True)
     labels = tuple(document["labels"])
     asked = Asked("", Prompt(TEMPLATES[document["template"]], labels), "", (0.0,) * len(labels))
     return PromptClassifier(labels, encoder, Scorer(model, device), [asked], document["max_length"], False, 0.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.errors import ConfigError
-from engines.prompts.templates import Prompt
+from engines.prompts.templates import SEPARATOR, Prompt
 
 _CHUNK = 256  # prompts tokenised at once
 
@@ -23,15 +23,19 @@ class Encoded:
 
     prefix: list[int]
     rows: list[list[int]]  # at least one token each
-    answers: list[list[int]]  # a label's words, a class each
+    answers: list[list[int]]  # a label's words, a class each; none of them begins another
 
 
 class Encoder:
-    """Turns prompts into tokens, by the tokenizer's chat form (`chat`) or as plain text after its first token."""
+    """Turns prompts into tokens, by the tokenizer's chat form (`chat`) or as plain text after its first token.
 
-    def __init__(self, tokenizer: Any, chat: bool) -> None:
+    `tuned` says that the model has learned to close its answers, as rows for tuning do.
+    """
+
+    def __init__(self, tokenizer: Any, chat: bool, tuned: bool = False) -> None:
         self.tokenizer = tokenizer
         self.chat = chat
+        self.tuned = tuned
         first = tokenizer.bos_token_id
         marked = tokenizer("a")["input_ids"]
         # closing tokens, as BERT's, would stand between a prompt and its answer
@@ -84,29 +88,49 @@ class Encoder:
         return len(self.ids(prompt, [self.render(prompt, text)])[0])
 
     def answers(self, prompt: Prompt) -> list[list[int]]:
-        """Token ids of each label's words, as they follow the prompt."""
+        """Token ids of each label's words, as they follow the prompt.
+
+        Where one label's tokens begin another's ("1" and "10"), each label gets an end, or the longer one could never
+        be the likelier: what closes a turn in chats and after tuning, and in plain prompts the separator that follows
+        the answers of examples, since base models write no closing token there. Raises `ConfigError` where the
+        tokenizer cannot tell labels apart.
+        """
+        answers = self._answers(prompt, ended=False)
+        if _begins_another(answers) is not None:
+            answers = self._answers(prompt, ended=True)
+            if (at := _begins_another(answers)) is not None:
+                raise ConfigError(
+                    f'the tokenizer cannot tell where the answer "{prompt.words[at]}" ends, which begins another; '
+                    "choose another prompt.template or other label words"
+                )
+        return answers
+
+    def _answers(self, prompt: Prompt, ended: bool) -> list[list[int]]:
         asked = self.render(prompt, "")
         (before,) = self.ids(prompt, [asked])
-        found: list[list[int]] = []
+        answers: list[list[int]] = []
         for word in prompt.words:
-            (whole,) = self.ids(prompt, [asked + self._written(prompt, asked, word)])
-            if whole[: len(before)] != before or len(whole) == len(before) or whole[len(before) :] in found:
+            lead, end, closing = self._around(prompt, asked, word)
+            (whole,) = self.ids(prompt, [asked + lead + word + (end if ended else "")])
+            if whole[: len(before)] != before or len(whole) == len(before) or whole[len(before) :] in answers:
                 raise ConfigError(
                     f'the tokenizer cannot tell the answer "{word}" from the end of the prompt "{prompt.template.name}"'
                     " or from another label; choose another prompt.template or other label words"
                 )
-            found.append(whole[len(before) :])
-        return found
+            answers.append(whole[len(before) :] + (closing if ended else []))
+        return answers
 
-    def _written(self, prompt: Prompt, asked: str, word: str) -> str:
-        """The answer with what stands before it: a space, or what the chat form puts there."""
+    def _around(self, prompt: Prompt, asked: str, word: str) -> tuple[str, str, list[int]]:
+        """What stands before an answer, what text ends it, and what tokens end it that no text stands for."""
+        eos = [] if self.tokenizer.eos_token_id is None else [int(self.tokenizer.eos_token_id)]
         if self._chats(prompt):
             answered = [*prompt.messages(""), {"role": "assistant", "content": word}]
             whole: str = self.tokenizer.apply_chat_template(answered, tokenize=False)
             if whole.startswith(asked) and word in whole[len(asked) :]:
-                return whole[len(asked) :].partition(word)[0] + word
-            return word
-        return f" {word}"
+                lead, _, end = whole[len(asked) :].partition(word)
+                return lead, end, [] if end else eos
+            return "", "", eos
+        return " ", "" if self.tuned and eos else SEPARATOR, eos if self.tuned else []
 
     def encode(self, prompt: Prompt, texts: Sequence[str], tick: Callable[[], None] = lambda: None) -> Encoded:
         """All prompts tokenised as wholes, then parted at the longest beginning they share with the one without text.
@@ -126,3 +150,11 @@ class Encoder:
             tick()
         rows = [first[shared:known] + rest for known, rest in parts]
         return Encoded(first[:shared], rows, self.answers(prompt))
+
+
+def _begins_another(answers: Sequence[list[int]]) -> int | None:
+    """The first answer whose tokens are the beginning of another's; None without one."""
+    for at, answer in enumerate(answers):
+        if any(other[: len(answer)] == answer for n, other in enumerate(answers) if n != at):
+            return at
+    return None

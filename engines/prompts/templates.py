@@ -15,6 +15,8 @@ from engines.settings import nearest
 if TYPE_CHECKING:
     from engines.data.splits import Example
 
+SEPARATOR = "\n\n"
+"""What stands between the examples of a plain prompt, and so follows every answer in it."""
 POLARITY = ("negative", "positive")
 """Classes for which the wordings speak of reviews and sentiment; all others are categories of texts."""
 
@@ -122,7 +124,7 @@ class Prompt:
         """The prompt as one text, for a base model; the answer follows it after a space."""
         parts = [self._worded(self.template.instruction)] if self.template.instruction else []
         parts += [f"{self._asked(shot)} {self.words[label]}" for shot, label in self.shots]
-        return "\n\n".join([*parts, self._asked(text)])
+        return SEPARATOR.join([*parts, self._asked(text)])
 
     def messages(self, text: str) -> list[dict[str, str]]:
         """The prompt as a conversation that waits for the assistant; examples are earlier turns."""

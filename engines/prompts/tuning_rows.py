@@ -55,7 +55,7 @@ def conversations(
     rows, starts = [], []
     before_ids = encoder.ids(prompt, asked)
     for before, ids, label in zip(before_ids, encoder.ids(prompt, whole), classes, strict=True):
-        expected = before + scored[label]
-        starts.append(len(before) if ids[: len(expected)] == expected else None)
-        rows.append(ids + closing)
+        closed, expected = ids + closing, before + scored[label]
+        starts.append(len(before) if closed[: len(expected)] == expected else None)
+        rows.append(closed)
     return rows, starts

@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ class AdapterTuning(FineTuning):
 
         self.base, config, report = folder, self.config, self.report
         self.tokenizer = opening.load_tokenizer(folder)
-        self.encoder = Encoder(self.tokenizer, encoding.chats(config.prompt.form, self.tokenizer))
+        self.encoder = Encoder(self.tokenizer, encoding.chats(config.prompt.form, self.tokenizer), tuned=True)
         self.prompt = Prompt(TEMPLATES[config.prompt.template], tuple(self.splits.labels))
         self._pad_id = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
         found = AutoConfig.from_pretrained(folder).get_text_config(decoder=True)
@@ -403,7 +403,9 @@ class AdapterTuning(FineTuning):
         if self.original:
             return
         report.phase("test", len(test), "texts")
-        self.original = self._scores(model, self._prompts("test"), count=True)
+        untuned = Encoder(self.tokenizer, self.encoder.chat)
+        prompts = replace(self._prompts("test"), answers=untuned.answers(self.prompt))
+        self.original = self._scores(model, prompts, count=True)
         self._write_predictions({"original": self.original})
         scores, confusion = self.scores_of(self.original)
         report.note(f"the model before tuning: accuracy {scores['accuracy']:.4f} on {len(test):,} test reviews")

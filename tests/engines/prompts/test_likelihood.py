@@ -10,6 +10,7 @@ from engines.prompts import likelihood
 from engines.prompts.encoding import Encoded, Encoder
 from engines.prompts.likelihood import Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
+from tests.support import language_models
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 2500,
@@ -119,6 +120,47 @@ def test_scores_equal_those_of_each_full_prompt_alone(name: str, words: tuple[st
     for batch_tokens in (4096, 60, 1):
         found = log_odds(Scorer(model, "cpu", batch_tokens).score(prompts))
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+NUMBERS = tuple(str(n) for n in range(1, 11))
+
+
+@pytest.mark.parametrize(("chat", "tuned"), [(False, False), (False, True), (True, False)])
+@pytest.mark.parametrize("words", [NUMBERS, ("art", "art history", "art history of france", "music")])
+@pytest.mark.parametrize("name", ["mistral", "gemma2, every other layer in a window, soft caps", "recurrent layers"])
+def test_labels_that_begin_another_are_scored_with_their_end(
+    name: str, words: tuple[str, ...], chat: bool, tuned: bool
+) -> None:
+    model, words_of = MODELS[name](), language_models.tokenizer(chat)
+    prompts = Encoder(words_of, chat, tuned).encode(Prompt(TEMPLATES["classify"], words, SHOTS), TEXTS)
+    end = "</s>" if chat or tuned else "\n\n"
+    assert [words_of.decode(answer) for answer in prompts.answers] == [f" {word}{end}" for word in words]
+    torch.testing.assert_close(
+        log_odds(Scorer(model, "cpu").score(prompts)), log_odds(alone(model, prompts)), atol=1e-4, rtol=0
+    )
+
+
+def test_without_an_end_the_longer_label_could_never_be_the_answer() -> None:
+    model, words_of = mistral(), language_models.tokenizer(False)
+    prompts = Encoder(words_of, chat=False).encode(Prompt(TEMPLATES["classify"], ("1", "10")), TEXTS * 20)
+    end = words_of("\n\n", add_special_tokens=False)["input_ids"]
+    one, ten = (answer[: -len(end)] for answer in prompts.answers)
+    assert ten[: len(one)] == one, "the tokens of one begin the other's"
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for row in prompts.rows[: 4 * 8]:  # it learns to answer 10
+        ids = torch.tensor([prompts.prefix + row + prompts.answers[1]])
+        hidden = torch.full_like(ids[:, : -len(prompts.answers[1])], -100)
+        model(input_ids=ids, labels=torch.cat([hidden, ids[:, hidden.shape[1] :]], 1)).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    endless = Encoded(prompts.prefix, prompts.rows[:4], [one, ten])
+    assert all(row[0] > row[1] for row in alone(model, endless))
+    assert all(row[1] > row[0] for row in Scorer(model, "cpu").score(prompts)), "with an end it is"
+
+
+def test_labels_that_begin_no_other_have_no_end(tokenizer: Any) -> None:
+    encoded = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["classify"], ("bad", "good")), TEXTS)
+    assert [tokenizer.decode(answer) for answer in encoded.answers] == ["bad", "good"]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engines.data.tables import SUFFIXES, Table, read_table
+from engines.data.tables import FORMATS, Table, read_table
 from engines.errors import DataError
 from engines.reporter import Notes
 from engines.settings import nearest
@@ -53,7 +53,7 @@ def clean(text: str) -> str:
 
 
 def looks_like_file(name: str) -> bool:
-    return name.startswith((".", "/", "~")) or name.lower().endswith((*SUFFIXES, ".gz"))
+    return name.startswith((".", "/", "~")) or name.lower().endswith((*FORMATS, ".gz"))
 
 
 def absolute(name: str) -> str:

@@ -1,6 +1,6 @@
 """Tables in files: CSV, TSV, JSON lines and Parquet, also compressed, read into columns whose rows know their place.
 
-What a column means is no matter of this module.
+What a column means is no matter of this module. A format is a function and its line in `FORMATS`.
 """
 
 import csv
@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from engines.errors import DataError
 from engines.reporter import Notes
 from engines.settings import nearest
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _FIELD_CHARACTERS_MAX = 2**31 - 1
 
 
@@ -33,45 +33,56 @@ class Table:
     objects: Sequence[dict[str, Any]] = ()  # the rows of JSON lines as they stand, all their keys included
 
 
+Header = Callable[[list[list[str]]], bool]
+"""Whether the first of these rows names the columns."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a reader of one format gets: a file as it stands on the disk, decompressed."""
+
+    name: str  # of the file
+    data: bytes  # at least one
+    notes: Notes
+    header: Header
+
+    def text(self) -> str:
+        """UTF-8 text without a byte order mark; `DataError` with line and byte where it is none."""
+        return _decode(self.data, self.name)
+
+
 def read_table(
     path: Path,
     notes: Notes,
     *,
     setting: str = "data.source",
-    header: Callable[[list[list[str]]], bool] = lambda rows: True,
+    header: Header = lambda rows: True,
 ) -> Table:
     """Read a file whole; a column of Parquet only when its values are asked for.
 
     `setting` is what the user has to mend where the file cannot be used. `header` tells of the rows of a CSV or TSV
     file whether the first of them names the columns. Raises `DataError` naming file, line and remedy.
     """
-    content, suffix = _read_bytes(path, setting)
-    name = path.name
-    if suffix == ".parquet":
-        table, count = _parquet(content, name)
-    elif suffix == ".jsonl":
-        table, count = _json_lines(*_objects(_decode(content, name), name), name)
-    else:
-        rows, lines = _records(_decode(content, name), suffix == ".tsv", name, notes)
-        table, count = _csv(rows, lines, name, header)
+    data, suffix = _read_bytes(path, setting)
+    table, count = FORMATS[suffix](Content(path.name, data, notes, header))
     if not count:
         what = "a header and no rows" if table.columns and suffix in (".csv", ".tsv") else "no rows"
-        raise DataError(f"{name} holds {what}; check {setting}")
+        raise DataError(f"{path.name} holds {what}; check {setting}")
     return table
 
 
 def _read_bytes(path: Path, setting: str) -> tuple[bytes, str]:
-    """What a file holds, decompressed, and its suffix, one of `SUFFIXES`."""
+    """What a file holds, decompressed, and its suffix, one of `FORMATS`."""
     if not path.exists():
         raise DataError(_missing(path, setting))
     zipped = path.suffix.lower() == ".gz"
     suffix = Path(path.stem if zipped else path.name).suffix.lower()
     if path.is_dir():
         raise DataError(f"{path} is a folder; set {setting} to one file in it")
-    if suffix not in SUFFIXES:
+    if suffix not in FORMATS:
         raise DataError(
             f'{path}: files ending in "{suffix or path.name}" cannot be read; '
-            f"use one of {', '.join(SUFFIXES)}, or these with .gz"
+            f"use one of {', '.join(FORMATS)}, or these with .gz"
         )
     try:
         content = path.read_bytes()
@@ -106,9 +117,11 @@ def _decode(content: bytes, name: str) -> str:
         ) from None
 
 
-def _parquet(content: bytes, name: str) -> tuple[Table, int]:
+def _parquet(content: Content) -> tuple[Table, int]:
     import pyarrow
     from pyarrow import parquet
+
+    name = content.name
 
     def unreadable(error: Exception) -> DataError:
         return DataError(f"{name} is no readable Parquet file ({str(error).splitlines()[0]}); write it again")
@@ -121,14 +134,16 @@ def _parquet(content: bytes, name: str) -> tuple[Table, int]:
         return column
 
     try:
-        file = parquet.ParquetFile(io.BytesIO(content))
+        file = parquet.ParquetFile(io.BytesIO(content.data))
     except pyarrow.ArrowException as error:
         raise unreadable(error) from None
     columns = list(file.schema_arrow.names)
     return Table(name, columns, values, header_place=name), file.metadata.num_rows
 
 
-def _json_lines(rows: list[dict[str, Any]], lines: list[int], name: str) -> tuple[Table, int]:
+def _json_lines(content: Content) -> tuple[Table, int]:
+    name = content.name
+    rows, lines = _objects(content.text(), name)
     columns = list(rows[0]) if rows else []
 
     def values(position: int) -> list[Any]:
@@ -143,10 +158,10 @@ def _json_lines(rows: list[dict[str, Any]], lines: list[int], name: str) -> tupl
     return Table(name, columns, values, lines, name, rows), len(rows)
 
 
-def _csv(
-    rows: list[list[str]], lines: list[int], name: str, header: Callable[[list[list[str]]], bool]
-) -> tuple[Table, int]:
-    if rows and header(rows):
+def _separated(content: Content, separator: str) -> tuple[Table, int]:
+    name = content.name
+    rows, lines = _records(content.text(), separator, name, content.notes)
+    if rows and content.header(rows):
         place = f"{name} line {lines[0]}"
         columns, rows, lines = [cell.strip() for cell in rows[0]], rows[1:], lines[1:]
     else:
@@ -173,13 +188,12 @@ def _objects(content: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
     return rows, lines
 
 
-def _records(content: str, tabs: bool, name: str, notes: Notes) -> tuple[list[list[str]], list[int]]:
+def _records(content: str, delimiter: str, name: str, notes: Notes) -> tuple[list[list[str]], list[int]]:
     """The rows of a CSV text, all of one width, and the line on which each begins; a header is the first of them.
 
-    The separator is a tab or a comma, or what the first line is separated by instead.
+    A `delimiter` that the first line lacks gives way to what that line is separated by.
     """
     first_line = content.partition("\n")[0]
-    delimiter = "\t" if tabs else ","
     if delimiter not in first_line:
         delimiter = max(",;\t", key=first_line.count)
         if delimiter in first_line:
@@ -243,3 +257,12 @@ def _quote_opened(content: str, line: int, delimiter: str) -> int:
             return line + rest.count("\n", 0, opened)
         position += 2
     return line
+
+
+FORMATS: dict[str, Callable[[Content], tuple[Table, int]]] = {
+    ".csv": partial(_separated, separator=","),
+    ".tsv": partial(_separated, separator="\t"),
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+}
+"""What is read, by suffix: a table and how many rows it has. `.gz` behind a suffix is taken off before."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import ArchitectureError
+from engines.models import sources
 
 SHIPPED = Path(__file__).with_name("hub_configs")
-TINY, TINY_FOLDER = "tiny:", Path(__file__).with_name("tiny_models")
 _ENCODERS = ("distilbert", "bert", "roberta")
 _DECODERS = ("llama", "mistral", "gemma", "qwen2", "qwen3")
 _DISTILBERT_NAMES = {
@@ -31,12 +31,12 @@ Fetch = Callable[[str, str], Path]
 
 
 def read_config(name: str, revision: str = "", fetch: Fetch | None = None) -> dict[str, Any]:
-    """The config.json of a model: of a shipped tiny one, a local folder, the hub's cache, or those that ship.
+    """The config.json of a model: of a named source, a local folder, the hub's cache, or those that ship.
 
-    `fetch` is asked last; without it nothing leaves this machine. Raises `ArchitectureError`, or what `fetch` does.
+    `fetch` is asked last; without it nothing leaves this machine. Raises `ModelError`, or what `fetch` does.
     """
-    if name.startswith(TINY):
-        return _parsed(TINY_FOLDER / name.removeprefix(TINY) / "config.json")
+    if named := sources.folder(name):
+        return _parsed(named / "config.json")
     if name and (folder := Path(name).expanduser()).is_dir():
         return _parsed(folder / "config.json")
     if cached := _cached(name, revision):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engines import hub
 from engines.errors import ModelError
-from engines.models import tiny
+from engines.models import sources
 from engines.reporter import Reporter
 from engines.settings import nearest, option
 
@@ -26,15 +26,13 @@ def locate(model: Model, report: Reporter) -> Path:
     path = Path(model.name).expanduser()
     if not model.name:
         raise ModelError("model.name is empty; set it to a name on the hub, a local folder or tiny:distilbert")
-    if model.revision and (model.name.startswith(tiny.PREFIX) or path.exists()):
+    folder = sources.folder(model.name)
+    if model.revision and (folder or path.exists()):
         raise ModelError(
             f'model.revision = "{model.revision}" is for models of the hub, {model.name} is local; leave it empty'
         )
-    if model.name.startswith(tiny.PREFIX):
-        try:
-            return tiny.resolve(model.name)
-        except ValueError as error:
-            raise ModelError(str(error)) from None
+    if folder:
+        return _checked(folder, model.name)
     if path.exists():
         return _checked(path, model.name)
     if model.name.startswith((".", "/", "~")) or model.name.count("/") > 1:

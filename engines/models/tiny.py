@@ -15,16 +15,18 @@ Rebuild one with `python -m engines.pretraining NAME`.
 import difflib
 from pathlib import Path
 
+from engines.errors import ModelError
+
 PREFIX = "tiny:"
 """What marks a model name as one of this package."""
 MODELS_FOLDER = Path(__file__).with_name("tiny_models")
 
 
 def resolve(name: str) -> Path:
-    """The folder of the tiny model `name`, such as `tiny:distilbert`; a `ValueError` names the nearest."""
+    """The folder of the tiny model `name`, such as `tiny:distilbert`; a `ModelError` names the nearest."""
     known = sorted(folder.name for folder in MODELS_FOLDER.iterdir() if folder.is_dir())
     short = name.removeprefix(PREFIX)
     if name.startswith(PREFIX) and short in known:
         return MODELS_FOLDER / short
     nearest = difflib.get_close_matches(short, known, n=1, cutoff=0.0)[0]
-    raise ValueError(f'model name "{name}" is no tiny model; the nearest is "{PREFIX}{nearest}"')
+    raise ModelError(f'model name "{name}" is no tiny model; the nearest is "{PREFIX}{nearest}"')

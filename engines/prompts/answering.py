@@ -8,7 +8,7 @@ from typing import Any
 
 from engines.answers.classifier import Answer, answers, checked_repeat
 from engines.errors import UserError
-from engines.models import tiny
+from engines.models import sources
 from engines.prompts import likelihood, templates
 from engines.prompts.encoding import Encoded, Encoder
 from engines.prompts.likelihood import Scorer
@@ -32,7 +32,7 @@ class Asked:
 def asked_path(folder: RunFolder, document: dict[str, Any]) -> Path:
     """Where the model lies that a run asked or tuned, `document` being its own record of it."""
     name, path = str(document["model"]), Path(document["path"])
-    path = tiny.resolve(name) if name.startswith(tiny.PREFIX) else path
+    path = sources.folder(name) or path
     if not path.is_dir():
         raise UserError(f"{folder.name} asked the model in {path}, which is gone; run it again")
     return path

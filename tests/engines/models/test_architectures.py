@@ -9,8 +9,7 @@ import pytest
 from engines import hub as hub_client
 from engines.errors import ArchitectureError
 from engines.memory.formulas import LINEAR_NAMES
-from engines.models import tiny
-from engines.models.architectures import TINY, TINY_FOLDER, Architecture, architecture, read_config
+from engines.models.architectures import Architecture, architecture, read_config
 from tests.engines.conftest import Recorder
 from tests.stub_hub import StubHub
 
@@ -127,7 +126,3 @@ def test_a_config_that_does_not_suffice_is_named(content: str, sentence: str, tm
 
 def test_adapters_on_all_linear_layers_of_mistral_are_the_known_count() -> None:
     assert shipped(MISTRAL).lora_parameters(64, LINEAR_NAMES) == 167_772_160
-
-
-def test_where_the_tiny_models_lie_is_where_they_are_shipped() -> None:
-    assert (TINY, TINY_FOLDER) == (tiny.PREFIX, tiny.MODELS_FOLDER)

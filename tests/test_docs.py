@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from engines import catalog
 from labtui import cli
 
@@ -36,3 +38,42 @@ def test_every_page_is_linked_from_the_readme_and_every_link_leads_somewhere() -
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).is_file(), f"{page.name}: {link}"
     assert [str(p.relative_to(ROOT)) for p in pages if f"]({p.relative_to(ROOT)})" not in readme] == []
+
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+SOURCES = [p for folder in ("engines", "labtui", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_and_module_that_a_text_names_exists(page: Path) -> None:
+    text = page.read_text()
+    made_by_the_page = set(re.findall(r"^`([^`\n]+)`:\n```", text, re.M))
+    for name in re.findall(r"(?<![\w/.~-])((?:engines|labtui|configs|tests|benchmarks|docs)/[\w/.-]*\w)", text):
+        assert (ROOT / name).exists() or name in made_by_the_page, name
+    for name in re.findall(r"`(?:python -m )?((?:engines|labtui|benchmarks)(?:\.\w+)+)[` ]", text):
+        assert is_module(name), name
+
+
+def is_module(name: str) -> object:
+    """Whether a dotted name is a module, or something in one."""
+    place = ROOT
+    for part in name.split("."):
+        if (place / f"{part}.py").is_file():
+            return True
+        place = place / part
+    above = place.parent / "__init__.py"
+    return (place / "__init__.py").is_file() or above.is_file() and re.search(rf"\b{place.name}\b", above.read_text())
+
+
+def test_the_make_target_and_the_readme_check_the_same() -> None:
+    make = re.findall(
+        r"^\t\$\(BIN\)/(.*)$", (ROOT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0], re.M
+    )
+    readme = (ROOT / "README.md").read_text().partition("<!-- test -->")[2].partition("<!-- end -->")[0]
+    assert make == re.findall(r"&& \.venv/bin/(?!pip)(.*?)(?= &&|\n)", readme) and len(make) == 4
+
+
+def test_the_quick_tests_are_there() -> None:
+    listed = (ROOT / "Makefile").read_text().partition("QUICK_TESTS =")[2].partition("\n\n")[0]
+    names = listed.replace("\\", " ").split()
+    assert names and [name for name in names if not (ROOT / name).exists()] == []

@@ -64,7 +64,7 @@ class ResultRow:
     accuracies: tuple[float, ...] = ()  # of the executions; empty for one
     children: tuple["ResultRow", ...] = ()  # the executions, where they have rows of their own
     untrained_head: bool = False
-    # Known when the answers themselves have been read (`labtui.groups`).
+    # Known when the answers themselves have been read (`labtui.results.groups`).
     measured: bool = False
     macro_intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, by field name
     brier: float | None = None

@@ -39,6 +39,8 @@ def test_a_wheel_finds_every_experiment_from_another_directory(unpacked_wheel: P
     [
         "labtui/console/app.tcss",
         "labtui/results/published.toml",
+        "labtui/py.typed",
+        "engines/py.typed",
         "engines/models/tiny_models/distilbert/model.safetensors",
     ],
 )

@@ -16,7 +16,7 @@ TOTAL = 6000
 def main() -> None:
     folder, seconds = RunFolder(sys.argv[1]), float(sys.argv[2])
     processes.hold_alive(folder.lock)
-    processes.sign(folder)
+    processes.record_pid(folder)
     report = Reporter(folder)
     report.started("cpu", 0, "", {})
     report.phase("train", TOTAL, "steps")

@@ -11,8 +11,8 @@
         ├── AlreadyRunningError  a worker is at it
         └── ServingError         its classify worker does not answer
 
-The command line and the console catch the root. What is asked of a worker is no error: `engines.reporter.Stop` and
-`Restart` are not in this tree.
+The command line and the console catch the root, and `OSError` where files are meant; `sentence_of` says either. What
+is asked of a worker is no error: `engines.reporter.Stop` and `Restart` are not in this tree.
 """
 
 
@@ -44,7 +44,7 @@ class RunError(UserError):
     """A run with which this cannot be done."""
 
 
-class RunNotFoundError(RunError, LookupError):
+class RunNotFoundError(RunError):
     """No run of that name, or several."""
 
 
@@ -54,3 +54,10 @@ class AlreadyRunningError(RunError):
 
 class ServingError(RunError):
     """The classify worker could not answer; the message says why and what to do."""
+
+
+def sentence_of(error: UserError | OSError) -> str:
+    """What went wrong, in one sentence for people: the message, or the file and the system's reason."""
+    if isinstance(error, UserError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from engines import catalog
 from engines.answers import columns
-from engines.errors import AlreadyRunningError, UserError
+from engines.errors import AlreadyRunningError, RunError, UserError
 from engines.memory import history
 from engines.memory.estimate import estimate_peak, gib
 from engines.reporter import Reporter, Restart, Stop
@@ -40,12 +40,12 @@ def main(argv: list[str]) -> int:
     report = Reporter(folder)
     try:
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # blocked where a worker began anew
-            turn = _turn(folder, report)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # blocked by `processes.reexec`
+            lease = _lease_device(folder, report)
             try:
-                _run(folder, report, turn.device)
+                _run(folder, report, lease.device)
             except Restart as restart:
-                _begin_anew(folder, report, restart, alive_fd, turn)
+                _restart(folder, report, restart, alive_fd, lease)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a run has one end: too late to stop, or to stop twice
         report.finished()
@@ -61,18 +61,19 @@ def main(argv: list[str]) -> int:
         report.close()
 
 
-def _turn(folder: RunFolder, report: Reporter) -> queue.Turn:
-    launch = processes.sign(folder)
+def _lease_device(folder: RunFolder, report: Reporter) -> queue.DeviceLease:
+    launch = processes.record_pid(folder)
     catalog.from_document(folder.read_document(), place=str(folder.config), name=folder.name)  # no waiting in vain
-    said: list[int] = []
+    reported: int | None = None
 
     def waiting(ahead: int) -> None:
-        if said[-1:] != [ahead]:
+        nonlocal reported
+        if ahead != reported:
             report.queued(launch.devices, ahead)
-            said.append(ahead)
+            reported = ahead
         report.check_stop()
 
-    return queue.kept_turn(folder.home) or queue.wait_turn(folder, launch, waiting)
+    return queue.kept_lease(folder.home) or queue.wait_for_device(folder, launch, waiting)
 
 
 def _run(folder: RunFolder, report: Reporter, device: str) -> None:
@@ -87,27 +88,30 @@ def _run(folder: RunFolder, report: Reporter, device: str) -> None:
     _keep_columns(folder, report)
 
 
-def _begin_anew(folder: RunFolder, report: Reporter, restart: Restart, alive_fd: int, turn: queue.Turn) -> NoReturn:
-    """Go on in a fresh process that keeps the sign of life and the device, with the changed settings."""
+def _restart(
+    folder: RunFolder, report: Reporter, restart: Restart, alive_fd: int, lease: queue.DeviceLease
+) -> NoReturn:
+    """Go on in a fresh process that keeps the lock of the run and the device, with the changed settings."""
     if restart.changes.items() <= folder.read_adjustments().items():
-        raise RuntimeError(f"{restart.reason}; that was so already")
+        changes = ", ".join(f"{name} = {value}" for name, value in restart.changes.items())
+        raise RunError(f"{restart.reason}, but {changes} was set already; start a new run with other settings")
     folder.adjust(restart.changes)
     report.note(restart.reason, "warning")
-    queue.keep_turn(turn)
-    processes.begin_anew([sys.executable, "-m", "engines.worker", str(folder.path)], alive_fd, [turn.lock_fd])
+    queue.keep_lease(lease)
+    processes.reexec([sys.executable, "-m", "engines.worker", str(folder.path)], alive_fd, [lease.lock_fd])
 
 
 def _estimate(experiment: catalog.Experiment, device: str, report: Reporter) -> None:
     """Leave the estimated peak memory in the folder, for later estimates to learn from."""
     try:
-        found = estimate_peak(experiment, device="cpu" if device == "cpu" else "cuda")
+        estimate = estimate_peak(experiment, device="cpu" if device == "cpu" else "cuda")
     except UserError:
         return  # the model is not on this machine yet, or of a kind without formulae
     except Exception as error:  # an estimate is advice: no fault of it may cost a run
         report.note(f"no estimate of the peak memory: {type(error).__name__}: {error}", "warning")
         return
-    history.record(report.folder, found.family, found.device, found.uncorrected_bytes)
-    report.note(f"estimated peak memory: {gib(found.total_bytes)}")
+    history.record(report.folder, estimate.family, estimate.device, estimate.uncorrected_bytes)
+    report.note(f"estimated peak memory: {gib(estimate.total_bytes)}")
 
 
 def _keep_columns(folder: RunFolder, report: Reporter) -> None:
@@ -121,13 +125,13 @@ def _keep_columns(folder: RunFolder, report: Reporter) -> None:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
+    versions = {"python": sys.version.split()[0]}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

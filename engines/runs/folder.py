@@ -8,6 +8,7 @@ from typing import Any
 
 import tomli_w
 
+from engines.errors import RunError
 from engines.runs.home import Home
 from engines.runs.writing import write_atomic
 
@@ -119,16 +120,23 @@ class RunFolder:
         return self.path / "model"
 
     def read_document(self) -> dict[str, Any]:
-        """The frozen config as a TOML document."""
-        return tomllib.loads(self.config.read_text(encoding="utf-8"))
+        """The frozen config as a TOML document. Raises `OSError`, or `RunError` where it is damaged."""
+        try:
+            return tomllib.loads(self.config.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RunError(f"{self.config}: not a TOML file: {error}; put it right, or start a new run") from None
 
     def read_adjustments(self) -> dict[str, Any]:
-        """Dotted settings to values; empty where the run goes by its config alone."""
+        """Dotted settings to values; empty where the run goes by its config alone. Raises `RunError` on damage."""
         try:
-            found: dict[str, Any] = json.loads(self.adjustments.read_bytes())
+            adjustments = json.loads(self.adjustments.read_bytes())
         except FileNotFoundError:
             return {}
-        return found
+        except ValueError as error:
+            raise RunError(f"{self.adjustments}: not JSON: {error}; start a new run") from None
+        if not isinstance(adjustments, dict):
+            raise RunError(f"{self.adjustments} holds no settings; start a new run")
+        return adjustments
 
     def adjust(self, changes: dict[str, Any]) -> None:
         """Let further settings hold for every later worker of this run."""

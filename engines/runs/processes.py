@@ -77,8 +77,8 @@ def spawn(argv: list[str], folder: Path, log: Path, lock_fd: int) -> None:
     threading.Thread(target=process.wait, name="reaper", daemon=True).start()
 
 
-def begin_anew(argv: list[str], alive_fd: int, kept_fds: Sequence[int] = ()) -> NoReturn:
-    """Become a fresh process of the same pid that holds the same locks; whatever else was open or allocated is gone.
+def reexec(argv: list[str], alive_fd: int, kept_fds: Sequence[int] = ()) -> NoReturn:
+    """Replace this program by a fresh one of the same pid that holds the same locks; all else is closed and freed.
 
     SIGTERM stays blocked until the new program unblocks it, so that none is lost in between. Raises `OSError` where
     the program cannot be started.
@@ -113,14 +113,17 @@ def hold_alive(lock: Path) -> int:
     return fd
 
 
-def sign(folder: RunFolder) -> Launch:
+def record_pid(folder: RunFolder) -> Launch:
     """Called by a worker: write its own pid into `launch.json` (making one when started by hand)."""
-    found = folder.read_launch() or Launch(sys.argv, "", "", time.time(), ["cpu"])
-    signed = replace(
-        found, pid=os.getpid(), pid_start_ticks=start_ticks(os.getpid()), host=socket.gethostname(), boot_id=boot_id()
+    launch = replace(
+        folder.read_launch() or Launch(sys.argv, "", "", time.time(), ["cpu"]),
+        pid=os.getpid(),
+        pid_start_ticks=start_ticks(os.getpid()),
+        host=socket.gethostname(),
+        boot_id=boot_id(),
     )
-    folder.write_launch(signed)
-    return signed
+    folder.write_launch(launch)
+    return launch
 
 
 def is_alive(folder: RunFolder) -> bool:

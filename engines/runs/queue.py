@@ -13,17 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.errors import RunError
 from engines.runs import locks
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.home import Home
 
 POLL_S = 0.2
-_TURN = "LABTUI_TURN"  # the device and its lock's descriptor, for the fresh process of a worker that begins anew
+_LEASE = "LABTUI_DEVICE_LEASE"  # the lock's descriptor and the device, kept for a worker that replaces itself
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A device that is ours for as long as the descriptor stays open."""
+class DeviceLease:
+    """A device that belongs to this process for as long as the descriptor stays open."""
 
     device: str
     lock_fd: int
@@ -69,24 +70,24 @@ def runs_ahead(home: Home, devices: list[str]) -> int:
     return 0 if free else len(earlier) + 1
 
 
-def keep_turn(turn: Turn) -> None:
-    """Leave word for the program that replaces this process: the device stays ours, if the descriptor stays open."""
-    os.environ[_TURN] = f"{turn.lock_fd} {turn.device}"
+def keep_lease(lease: DeviceLease) -> None:
+    """Tell the program that replaces this process which device it has, if the descriptor stays open."""
+    os.environ[_LEASE] = f"{lease.lock_fd} {lease.device}"
 
 
-def kept_turn(home: Home) -> Turn | None:
-    """The turn that this very process kept before it was replaced; None where it is a new one."""
-    fd, _, device = os.environ.pop(_TURN, "").partition(" ")
+def kept_lease(home: Home) -> DeviceLease | None:
+    """The lease that this process had before its program was replaced; None in a new process."""
+    fd, _, device = os.environ.pop(_LEASE, "").partition(" ")
     if not device:
         return None
     if not os.path.samestat(os.fstat(int(fd)), os.stat(device_lock(home, device))):
-        raise RuntimeError(f"descriptor {fd} is not the lock of {device}")
+        raise RunError(f"descriptor {fd} does not hold the lock of {device}; resume the run to queue it again")
     os.set_inheritable(int(fd), False)
-    return Turn(device, int(fd))
+    return DeviceLease(device, int(fd))
 
 
-def wait_turn(folder: RunFolder, launch: Launch, waiting: Callable[[int], None]) -> Turn:
-    """Block until one of the launch's devices is ours.
+def wait_for_device(folder: RunFolder, launch: Launch, waiting: Callable[[int], None]) -> DeviceLease:
+    """Block until one of the launch's devices belongs to this process.
 
     `waiting(ahead)` is called at every poll with the number of runs that go first; it may raise to give up.
     """
@@ -101,7 +102,7 @@ def wait_turn(folder: RunFolder, launch: Launch, waiting: Callable[[int], None])
                     continue
                 fd = locks.try_lock(device_lock(folder.home, device))
                 if fd is not None:
-                    return Turn(device, fd)
+                    return DeviceLease(device, fd)
             waiting(len(earlier) + 1)
             time.sleep(POLL_S)
     finally:

@@ -1,12 +1,11 @@
 """What a list shows of a run, computed from its files: never stored, always rebuildable."""
 
-import tomllib
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from engines.errors import RunNotFoundError
+from engines.errors import RunError, RunNotFoundError
 from engines.runs import events as ev
 from engines.runs import locks
 from engines.runs.folder import RunFolder
@@ -170,7 +169,7 @@ def open_summary(folder: RunFolder) -> Summary:
     """A summary with the config read and no events folded in yet."""
     try:
         document = folder.read_document()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (OSError, RunError):
         document = {}
     return Summary(folder, document)
 

@@ -7,9 +7,9 @@ import argparse
 import io
 import sys
 
-from engines.errors import AlreadyRunningError, ServingError, UserError
+from engines.errors import UserError, sentence_of
 from labtui.cli import console, models, results, runs
-from labtui.cli.common import EXIT_CODES, INTERRUPTED, OK, USAGE, Action, say
+from labtui.cli.common import EXIT_CODES, FAILURE, INTERRUPTED, OK, USAGE, Action, say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,8 +21,8 @@ def main(argv: list[str] | None = None) -> int:
     action: Action = arguments.action
     try:
         return action(arguments)
-    except (UserError, LookupError, AlreadyRunningError, ServingError) as error:
-        say(f"labtui: {error.args[0] if error.args else error}")
+    except UserError as error:
+        say(f"labtui: {sentence_of(error)}")
         return USAGE
     except KeyboardInterrupt:
         say("interrupted; runs that were started go on by themselves")
@@ -30,6 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stderr.close()
         return OK
+    except OSError as error:
+        say(f"labtui: {sentence_of(error)}")
+        return FAILURE
 
 
 def _parser() -> argparse.ArgumentParser:

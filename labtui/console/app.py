@@ -19,7 +19,7 @@ from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
-from engines.errors import AlreadyRunningError, UserError
+from engines.errors import UserError, sentence_of
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.console.analyst import Analyst
@@ -172,8 +172,8 @@ class LabApp(App[None]):
         def run() -> None:
             try:
                 result = work()
-            except (UserError, LookupError, AlreadyRunningError, OSError) as error:
-                self.call_later(self.complain, str(error.args[0] if error.args else error))
+            except (UserError, OSError) as error:
+                self.call_later(self.complain, sentence_of(error))
             except Exception as error:
                 self.report(error)
             else:

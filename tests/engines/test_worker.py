@@ -2,12 +2,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engines import catalog, worker
 from engines.answers import columns
-from engines.reporter import Reporter
+from engines.reporter import Reporter, Restart
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -75,3 +76,29 @@ def test_no_fault_of_the_columns_costs_a_run(in_process: None, bag: RunFolder, m
     notes = [r.event for r in ev.read_all(bag.events) if isinstance(r.event, ev.Note)]
     assert [n.text for n in notes if n.level == "warning"] == ["predictions.npz: MemoryError: too many"]
     assert summarize(bag).state == FINISHED
+
+
+def test_a_restart_that_changes_nothing_is_refused(
+    in_process: None, scripted: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(config: Any, report: Reporter) -> None:
+        raise Restart({"steps": 4}, "4 steps are too many")
+
+    folder = scripted(start=False)
+    folder.adjust({"steps": 4})
+    monkeypatch.setattr(catalog.engine("scripted"), "run", run)
+    assert worker.main(["worker", str(folder.path)]) == 1
+    end = summarize(folder).end
+    assert isinstance(end, ev.Failed) and end.traceback == ""
+    assert end.message == "4 steps are too many, but steps = 4 was set already; start a new run with other settings"
+
+
+@pytest.mark.parametrize(("file", "content"), [("config.toml", "engine = "), ("adjustments.json", "{")])
+def test_a_damaged_file_of_a_run_is_named(
+    in_process: None, scripted: Callable[..., RunFolder], file: str, content: str
+) -> None:
+    folder = scripted(start=False)
+    (folder.path / file).write_text(content)
+    assert worker.main(["worker", str(folder.path)]) == 1
+    end = summarize(folder).end
+    assert isinstance(end, ev.Failed) and end.traceback == "" and end.message.startswith(f"{folder.path / file}: not ")

@@ -17,7 +17,7 @@ from textual.widgets import Input, Label, Select, Static
 from engines import catalog
 from engines.catalog import Experiment
 from engines.data import files
-from engines.errors import ConfigError, UserError
+from engines.errors import ConfigError, UserError, sentence_of
 from engines.memory.estimate import FITS, Estimate, gib
 from engines.runs import queue
 from engines.runs.folder import RunFolder
@@ -368,8 +368,8 @@ class FormScreen(Screen[RunFolder | None]):
     def _launch(self, experiment: Experiment, overrides: dict[str, Any], device: str) -> None:
         try:
             folder = self.start(experiment, overrides, device)
-        except (UserError, LookupError, OSError) as error:
-            self.call_later(self._not_started, clean(str(error)))
+        except (UserError, OSError) as error:
+            self.call_later(self._not_started, clean(sentence_of(error)))
         else:
             self.call_later(self._started, folder)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engines.data import corpus, files
+from engines.errors import ModelError
 from engines.models import opening, tiny
 from engines.prompts import encoding, likelihood
 from engines.prompts.templates import TEMPLATES, Prompt
@@ -53,12 +54,12 @@ def test_no_path_of_a_building_machine_is_shipped(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tiny:distilbret", "tiny:bert", "distilbert", "tiny:../distilbert"])
 def test_an_unknown_name_names_the_nearest(name: str) -> None:
-    with pytest.raises(ValueError, match="tiny:distilbert"):
+    with pytest.raises(ModelError, match="tiny:distilbert"):
         tiny.resolve(name)
 
 
 def test_a_bare_prefix_is_no_model() -> None:
-    with pytest.raises(ValueError, match='"tiny:" is no tiny model'):
+    with pytest.raises(ModelError, match='"tiny:" is no tiny model'):
         tiny.resolve(tiny.PREFIX)
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import worker
 from engines.errors import AlreadyRunningError
-from engines.reporter import Reporter, Restart
 from engines.runs import events as ev
 from engines.runs import locks, processes, queue
 from engines.runs.folder import Launch, RunFolder
@@ -154,7 +152,7 @@ def test_the_worker_survives_the_death_of_the_process_that_launched_it(scripted:
     assert [f.name for f in list_runs(folder.home)] == [folder.name]
 
 
-def test_a_run_begins_anew_in_the_same_process_id_with_its_locks_and_the_changed_settings(scripted: Scripted) -> None:
+def test_a_run_restarts_in_the_same_process_id_with_its_locks_and_the_changed_settings(scripted: Scripted) -> None:
     folder = scripted(steps=40, restart_above=10, start=False)
     processes.launch(folder, ["cpu"])
     seen = set()
@@ -177,7 +175,7 @@ def test_a_run_begins_anew_in_the_same_process_id_with_its_locks_and_the_changed
     wait_until(lambda: not locks.is_locked(queue.device_lock(folder.home, "cpu")))
 
 
-def test_the_device_stays_with_a_run_that_begins_anew(scripted: Scripted) -> None:
+def test_the_device_stays_with_a_run_that_restarts(scripted: Scripted) -> None:
     first = scripted(steps=3000, restart_above=400, pause_s=0.002, ignore_requests=True)
     wait_until(lambda: state(first) == RUNNING)
     second = scripted(steps=1)
@@ -193,12 +191,3 @@ def test_a_signal_between_two_beginnings_is_not_lost(scripted: Scripted) -> None
     assert processes.signal_tree(folder, signal.SIGTERM) == 1
     wait_until(lambda: state(folder) == STOPPED)
     assert len([e for e in gapless(folder) if isinstance(e, ev.Ended)]) == 1
-
-
-def test_a_run_that_would_begin_anew_without_a_change_is_refused(scripted: Scripted) -> None:
-    folder = scripted(start=False)
-    folder.adjust({"steps": 4})
-    report = Reporter(folder)
-    with pytest.raises(RuntimeError, match="too much; that was so already"):
-        worker._begin_anew(folder, report, Restart({"steps": 4}, "too much"), -1, queue.Turn("cpu", -1))
-    report.close()

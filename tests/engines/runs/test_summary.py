@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
+from engines.errors import RunNotFoundError
 from engines.reporter import Reporter
 from engines.runs import locks
 from engines.runs.folder import RunFolder
@@ -77,9 +78,9 @@ def test_runs_are_found_by_their_last_digits_or_a_unique_part(home: Home, script
     assert find_run(home, alpha.name[-4:]).name == alpha.name
     assert find_run(home, "beta").name == beta.name
     assert {f.name for f in list_runs(home)} == {alpha.name, beta.name}
-    with pytest.raises(LookupError, match="matches 2 runs"):
+    with pytest.raises(RunNotFoundError, match="matches 2 runs"):
         find_run(home, "a-")
-    with pytest.raises(LookupError, match="no run matches"):
+    with pytest.raises(RunNotFoundError, match="no run matches"):
         find_run(home, "gamma")
 
 

@@ -7,6 +7,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engines.catalog import Experiment
+from engines.errors import RunError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -247,7 +248,7 @@ async def test_the_stop_ladder_asks_then_offers_each_signal_and_sends_it_at_the_
 
 async def test_an_action_that_cannot_be_done_is_explained(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(home: Home, folder: RunFolder) -> RunFolder:
-        raise LookupError("[no] checkpoint")
+        raise RunError("[no] checkpoint")
 
     monkeypatch.setattr("labtui.actions.resume", refuse)
     make_run(home, *started(), *steps(1, 3))

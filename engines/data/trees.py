@@ -1,0 +1,194 @@
+"""Files by their paths, whether they lie in a folder or in an archive: read one at a time, never extracted.
+
+An archive is never trusted: names that lead out of it, links, devices, archives in archives and sizes beyond the
+bounds below are refused before anything is read.
+"""
+
+import io
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from engines.errors import DataError
+
+MEMBERS_MAX = 2_000_000
+MEMBER_BYTES_MAX = 4 << 30
+ARCHIVE_BYTES_MAX = 64 << 30
+"""Of all members together, unpacked."""
+RATIO_MAX = 1000
+"""Unpacked by packed size of a member above 1 MiB: text reaches some 20, a bomb a thousand and more."""
+PARTS = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation"), "test"),
+}
+"""What folders and files of official splits are called."""
+NOISE = ("__MACOSX", ".ipynb_checkpoints")
+_WORD = re.compile(r"[^a-z]")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of a tree."""
+
+    path: PurePosixPath  # below the root
+    size_bytes: int
+    read: Callable[[], bytes]  # raises `DataError`
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files below a folder or inside an archive, sorted by path; hidden files and what systems add are left out."""
+
+    name: str  # for sentences
+    members: tuple[Member, ...]
+
+    def names(self) -> list[str]:
+        return [str(member.path) for member in self.members]
+
+
+def part_of(name: str) -> str:
+    """The official split that a folder or file is named after, "" where it is none: "train-00000-of-00001" is train."""
+    return PARTS.get(_WORD.split(name.lower())[0], "")
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether a file that begins so is a zip or a tar file, not compressed."""
+    return head.startswith(b"PK\x03\x04") or head[257:262] == b"ustar"
+
+
+def of_folder(folder: Path) -> Tree:
+    """All regular files below `folder`; links to files are followed, links to folders are not."""
+    members = []
+    for path in _walk(folder):
+        relative = PurePosixPath(path.relative_to(folder).as_posix())
+        members.append(Member(relative, path.stat().st_size, lambda path=path: _read_file(path)))  # type: ignore[misc]
+        if len(members) > MEMBERS_MAX:
+            raise DataError(f"{folder} holds more than {MEMBERS_MAX:,} files; set data.source to a folder below it")
+    return _tree(folder, members)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({error.strerror}); check its permissions") from None
+    for path in entries:
+        if path.name.startswith(".") or path.name in NOISE:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+        elif path.is_file():
+            yield path
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from None
+
+
+def of_archive(path: Path) -> Tree:
+    """The files of a zip or tar archive, the latter also compressed by gzip, bzip2 or xz."""
+    try:
+        with open(path, "rb") as file:
+            zipped = file.read(4) == b"PK\x03\x04"
+        return _of_zip(path) if zipped else _of_tar(path)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path}: damaged or unknown archive ({error}); copy or pack it again") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); copy it again") from None
+
+
+def _of_zip(path: Path) -> Tree:
+    archive = zipfile.ZipFile(path)
+    members: list[Member] = []
+    total = 0
+    for info in archive.infolist():
+        if info.is_dir():
+            continue
+        kind = info.external_attr >> 28
+        total = _checked(
+            path, info.filename, kind not in (0, 8), info.file_size, info.compress_size, total, len(members)
+        )
+        if info.flag_bits & 1:
+            raise DataError(
+                f"{path}: {info.filename} is encrypted; unpack the archive, and set data.source to the folder"
+            )
+
+        def read(name: str = info.filename, size: int = info.file_size) -> bytes:
+            try:
+                with archive.open(name) as file:
+                    return _bounded(file.read(size + 1), size, path, name)
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+                raise DataError(f"{path}: {name} is damaged ({error}); copy or pack the archive again") from None
+
+        if _is_wanted(info.filename):
+            members.append(Member(PurePosixPath(info.filename), info.file_size, read))
+    return _tree(path, members)
+
+
+def _of_tar(path: Path) -> Tree:
+    """A tar file is read in one go from its start: to seek in a compressed one means to unpack it again and again."""
+    members: list[Member] = []
+    total, packed = 0, path.stat().st_size
+    with tarfile.open(path, "r:*") as archive:
+        for info in archive:
+            if info.isdir():
+                continue
+            total = _checked(path, info.name, not info.isreg(), info.size, 0, total, len(members))
+            if total > 1 << 20 and total > RATIO_MAX * packed:
+                raise DataError(f"{path}: it unpacks to more than {RATIO_MAX} times its size; it is not read")
+            if not _is_wanted(info.name):
+                continue
+            file = archive.extractfile(info)
+            content = _bounded(file.read(info.size + 1) if file else b"", info.size, path, info.name)
+            members.append(Member(PurePosixPath(info.name), info.size, io.BytesIO(content).getvalue))
+    return _tree(path, members)
+
+
+def _tree(path: Path, members: list[Member]) -> Tree:
+    """Sorted, and without a folder that all members stand in: archives mostly hold one."""
+    found = sorted(members, key=lambda member: member.path.parts)
+    while found and all(len(m.path.parts) > 1 for m in found) and len({m.path.parts[0] for m in found}) == 1:
+        top = found[0].path.parts[0]
+        if part_of(top):
+            break
+        found = [Member(m.path.relative_to(top), m.size_bytes, m.read) for m in found]
+    return Tree(path.name, tuple(found))
+
+
+def _is_wanted(name: str) -> bool:
+    return not any(part.startswith(".") or part in NOISE for part in PurePosixPath(name).parts)
+
+
+def _checked(path: Path, name: str, odd: bool, size: int, packed: int, total: int, count: int) -> int:
+    """The size of all members so far; `DataError` where this one must not be read."""
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+        raise DataError(f"{path}: the member {name!r} leads out of the archive; it is not read")
+    if odd:
+        raise DataError(f"{path}: the member {name!r} is a link or device, not a file; it is not read")
+    if name.lower().endswith(ARCHIVES):
+        raise DataError(f"{path}: the member {name!r} is an archive itself; unpack the outer one")
+    if size > MEMBER_BYTES_MAX or total + size > ARCHIVE_BYTES_MAX:
+        raise DataError(
+            f"{path}: it unpacks to more than {ARCHIVE_BYTES_MAX >> 30} GiB; unpack it, and name a part of it"
+        )
+    if packed and size > 1 << 20 and size > RATIO_MAX * packed:
+        raise DataError(f"{path}: the member {name!r} unpacks to {size // packed:,} times its size; it is not read")
+    if count >= MEMBERS_MAX:
+        raise DataError(f"{path}: it holds more than {MEMBERS_MAX:,} files; unpack it, and name a part of it")
+    return total + size
+
+
+def _bounded(content: bytes, size: int, path: Path, name: str) -> bytes:
+    if len(content) != size:
+        raise DataError(f"{path}: the member {name!r} has another size than the archive says; pack it again")
+    return content

@@ -47,12 +47,12 @@ def decode(content: bytes, name: str, encoding: str = "") -> Decoded:
     for mark, marked in _MARKS:
         if content.startswith(mark):
             return Decoded(_given(content, name, marked).text, marked, False)
+    if wide := _wide(content):  # ASCII in UTF-16 reads as UTF-8 too, full of zeros
+        return Decoded(_given(content, name, wide).text, wide, True)
     try:
         return Decoded(content.decode(UTF8), UTF8, False)
     except UnicodeDecodeError:
         pass
-    if wide := _wide(content):
-        return Decoded(_given(content, name, wide).text, wide, True)
     if guess := _multi_byte(content):
         return Decoded(content.decode(guess), guess, True)
     return Decoded(content.decode(SINGLE_BYTE, "replace"), SINGLE_BYTE, True)
@@ -77,11 +77,13 @@ def _given(content: bytes, name: str, encoding: str) -> Decoded:
 def _wide(content: bytes) -> str:
     """UTF-16 without a byte order mark, which puts a zero beside every ASCII letter; empty where it is not."""
     head = content[: GUESSED_BYTES & ~1]
-    zeros = head[1::2].count(0), head[::2].count(0)
-    half = max(1, len(head) // 2)
-    if zeros[0] > 0.3 * half and not zeros[1] > 0.3 * half:
-        return "utf-16-le"
-    return "utf-16-be" if zeros[1] > 0.3 * half and not zeros[0] > 0.3 * half else ""
+    zeros = {"utf-16-le": head[1::2].count(0), "utf-16-be": head[::2].count(0)}
+    likely = max(zeros, key=lambda encoding: zeros[encoding])
+    if zeros[likely] <= 0.3 * len(head) / 2 or min(zeros.values()) > 0.01 * len(head):
+        return ""
+    text = head.decode(likely, "replace")
+    odd = sum(not (c.isprintable() or c.isspace()) for c in text)
+    return likely if odd <= 0.01 * len(text) else ""
 
 
 def _multi_byte(content: bytes) -> str:

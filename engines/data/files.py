@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engines.data.tables import FORMATS, Table, read_table
+from engines.data import layouts, trees
+from engines.data.tables import SUFFIXES, TOLD_BY_CONTENT, Reading, Table
 from engines.errors import DataError
 from engines.reporter import Notes
 from engines.settings import nearest
@@ -30,12 +31,15 @@ class Source:
     lines: Sequence[int] = ()  # 1-based line of each row, as an editor counts them; empty: only row numbers exist
     parts: list[str] = field(default_factory=list)  # official split of each row; empty: the source has none
     class_names: tuple[str, ...] = ()  # names that the source itself gives to integer labels
+    files: Sequence[str] = ()  # the file of each row, where each has one of its own
 
     def place(self, row: int) -> str:
         """File and line of a row, for a sentence."""
         return f"{self.name} {self.number(row)}"
 
     def number(self, row: int) -> str:
+        if self.files:
+            return self.files[row]
         return f"line {self.lines[row]}" if self.lines else f"row {row + 1}"
 
 
@@ -53,7 +57,7 @@ def clean(text: str) -> str:
 
 
 def looks_like_file(name: str) -> bool:
-    return name.startswith((".", "/", "~")) or name.lower().endswith((*FORMATS, ".gz"))
+    return name.startswith((".", "/", "~")) or name.lower().endswith((*SUFFIXES, ".gz", *trees.ARCHIVES))
 
 
 def absolute(name: str) -> str:
@@ -66,78 +70,132 @@ def absolute(name: str) -> str:
     return str(Path(name).expanduser().absolute())
 
 
-def read(path: Path, text: str, label: str, report: Notes, *, labelled: bool = True) -> Source:
-    """Read a file whole and clean its texts. `text` and `label` name columns; where "", they are detected by name and
-    a note says which.
+def read(
+    path: Path,
+    text: str,
+    label: str,
+    report: Notes,
+    *,
+    labelled: bool = True,
+    reading: Reading = TOLD_BY_CONTENT,
+    drop_empty: bool = False,
+) -> Source:
+    """Read a file, a folder or an archive whole and clean its texts.
 
-    With `labelled` false the label column is not needed and not read. Raises `DataError`.
+    `text` and `label` name columns; where "", they are detected by name and a note says which. Several text columns,
+    separated by commas, are read as one text. With `labelled` false the label column is not needed and not read, with
+    `drop_empty` rows without a text are left out. Raises `DataError`.
     """
-    table = read_table(path, report, header=lambda rows: _has_header(rows, {text, label}))
-    if table.header_place:
-        text_at, label_at = choose(table.name, table.columns, text, label, report, labelled)
-    else:
-        text_at, label_at = _choose_by_content(table, text, label, labelled)
-        chosen = f"column {text_at + 1} is the text" + (
-            "" if label_at is None else f", column {label_at + 1} the label"
+    table = layouts.read(path, report, header=lambda rows: _has_header(rows, {text, label}), reading=reading)
+    if labelled and not text and not label and (pair := _two_columns(table)):
+        text_at, label_at = [pair[0]], pair[1]
+        report.note(
+            f'{table.name}: column "{table.columns[pair[0]]}" is taken for the text and "{table.columns[pair[1]]}" for '
+            "the label, by what stands in them; data.text and data.label name others"
         )
+    elif table.header_place:
+        text_at, label_at = choose(table, text, label, report, labelled)
+    else:
+        at, label_at = _choose_by_content(table, text, label, labelled)
+        text_at = [at]
+        chosen = f"column {at + 1} is the text" + ("" if label_at is None else f", column {label_at + 1} the label")
         report.note(f"{table.name} has no header: {chosen}")
     source = Source(
         table.name,
-        table.values(text_at),
+        joined([table.values(at) for at in text_at]),
         [] if label_at is None else table.values(label_at),
-        table.columns[text_at],
+        " and ".join(table.columns[at] for at in text_at),
         "" if label_at is None else table.columns[label_at],
         table.lines,
+        list(table.parts),
+        () if label_at is None else table.class_names.get(label_at, ()),
+        table.files,
     )
-    clean_all(source)
+    clean_all(source, report, drop_empty)
     return source
 
 
-def clean_all(source: Source) -> None:
-    """Clean the texts of a source in place; `DataError` where one is empty or no text."""
+def joined(columns: Sequence[list[Any]]) -> list[Any]:
+    """Several columns of texts as one, a space between; what is missing in one is left out."""
+    if len(columns) == 1:
+        return columns[0]
+    return [" ".join(str(cell) for cell in row if cell is not None) for row in zip(*columns, strict=True)]
+
+
+def clean_all(source: Source, notes: Notes, drop_empty: bool = False) -> None:
+    """Clean the texts of a source in place; `DataError` where one is no text, or is empty and not to be dropped."""
     empty = []
     for row, text in enumerate(source.texts):
         if text is not None and not isinstance(text, str):
-            raise DataError(
-                f'{source.place(row)}: column "{source.text_column}" holds {text!r}, not text; '
-                "set data.text to the column of the reviews"
-            )
+            if text == text:  # NaN is a missing text of pandas
+                raise DataError(
+                    f'{source.place(row)}: column "{source.text_column}" holds {_shown(text)}, not text; '
+                    "set data.text to the column of the reviews"
+                )
+            text = None
         source.texts[row] = clean(text or "")
         if not source.texts[row]:
             empty.append(row)
-    if empty:
-        shown = ", ".join(source.number(row) for row in empty[:5]) + (", ..." if len(empty) > 5 else "")
-        texts = "1 text is" if len(empty) == 1 else f"{len(empty):,} texts are"
-        raise DataError(
-            f'{source.name}: {texts} empty in column "{source.text_column}" ({shown}); '
-            "delete these rows or fill them in"
-        )
+    if not empty:
+        return
+    shown = ", ".join(source.number(row) for row in empty[:5]) + (", ..." if len(empty) > 5 else "")
+    texts = "1 text is" if len(empty) == 1 else f"{len(empty):,} texts are"
+    where = f'empty in column "{source.text_column}" ({shown})'
+    if not drop_empty:
+        remedy = 'delete these rows or fill them in, or set data.empty = "drop"'
+        raise DataError(f"{source.name}: {texts} {where}; {remedy}")
+    if len(empty) == len(source.texts):
+        raise DataError(f'{source.name}: every text is empty in column "{source.text_column}"; check data.text')
+    notes.note(f"{source.name}: {texts} {where}, left out", "warning")
+    dropped = set(empty)
+    for name in ("texts", "labels", "lines", "parts", "files"):
+        if column := getattr(source, name):
+            setattr(source, name, [value for row, value in enumerate(column) if row not in dropped])
 
 
-def choose(
-    name: str, columns: Sequence[str], text: str, label: str, report: Notes, labelled: bool
-) -> tuple[int, int | None]:
-    """Positions of the text and the label column among named columns; a note says which were detected by name."""
-    chosen = [_column(name, columns, "data.text", text, TEXT_NAMES)]
+def _shown(value: object) -> str:
+    return repr(value)[:60]
+
+
+def choose(table: Table, text: str, label: str, report: Notes, labelled: bool) -> tuple[list[int], int | None]:
+    """Positions of the text columns and of the label column; a note says which were detected by name."""
+    name, columns = table.name, table.columns
+    if table.text_at is not None and not text:
+        text_at = [table.text_at]
+    elif text in columns or "," not in text:
+        text_at = [_column(name, columns, "data.text", text, TEXT_NAMES)]
+    else:
+        text_at = [_column(name, columns, "data.text", part.strip(), TEXT_NAMES) for part in text.split(",")]
+    label_at = None
     if labelled:
-        chosen.append(_column(name, columns, "data.label", label, LABEL_NAMES))
-        if chosen[0] == chosen[1]:
+        known = None if label else table.label_at
+        label_at = _column(name, columns, "data.label", label, LABEL_NAMES) if known is None else known
+        if label_at in text_at:
             raise DataError(
-                f'{name}: data.text and data.label are both column "{columns[chosen[0]]}"; '
-                "set them to different columns"
+                f'{name}: data.text and data.label are both column "{columns[label_at]}"; set them to different columns'
             )
-    detected = [
-        f'{what} column "{columns[position]}"'
-        for what, given, position in zip(("text", "label"), (text, label), chosen, strict=False)
-        if not given
-    ]
+    detected = [f'text column "{columns[text_at[0]]}"'] if not text and table.text_at is None else []
+    if label_at is not None and not label and table.label_at is None:
+        detected.append(f'label column "{columns[label_at]}"')
     if detected:
         report.note(f"{name}: {' and '.join(detected)} detected by name")
-    return chosen[0], chosen[1] if labelled else None
+    return text_at, label_at
+
+
+def _two_columns(table: Table) -> tuple[int, int] | None:
+    """Text and label of a table of two named columns, neither with a usual name: the longer cells, the fewer values."""
+    named = [at for at, column in enumerate(table.columns) if column]
+    lower = {table.columns[at].lower() for at in named}
+    if not table.header_place or len(named) != 2 or lower & {*TEXT_NAMES, *LABEL_NAMES} or table.text_at is not None:
+        return None
+    cells = {at: [str(value) for value in table.values(at)] for at in named}
+    text_at, label_at = sorted(named, key=lambda at: -sum(map(len, cells[at])))
+    kinds = len(set(cells[label_at]))
+    return (text_at, label_at) if 2 <= kinds <= 20 and 2 * kinds < len(cells[label_at]) else None
 
 
 def _column(name: str, columns: Sequence[str], setting: str, given: str, usual: tuple[str, ...]) -> int:
-    known = ", ".join(columns)
+    known = ", ".join(column for column in columns if column)
     if given:
         if given in columns:
             return columns.index(given)
@@ -161,7 +219,7 @@ def _has_header(records: list[list[str]], given: set[str]) -> bool:
     if any(_NUMBER.fullmatch(cell) for cell in first):
         return False
     rest = [{record[at].strip() for record in records[1:]} for at in range(len(first))]
-    return not any(cell in values for cell, values in zip(first, rest, strict=True))
+    return not any(cell and cell in values for cell, values in zip(first, rest, strict=True))
 
 
 def _choose_by_content(table: Table, text: str, label: str, labelled: bool) -> tuple[int, int | None]:

@@ -28,6 +28,11 @@ class Example:
     hash: str  # sha256 of `text`; the n-th copy in the source ends in "#n"
 
 
+def base_hash(example: Example) -> str:
+    """The hash of an item's text, whichever copy it is."""
+    return example.hash.partition("#")[0]
+
+
 @dataclass
 class ItemTexts:
     """Where the lines of an `items.jsonl` stand; the texts stay on the disk."""

@@ -15,6 +15,7 @@ from typing import Any
 from engines.data import trees
 from engines.data.tables import (
     SUFFIXES,
+    TOLD_BY_CONTENT,
     Content,
     Header,
     Reading,
@@ -41,7 +42,7 @@ def read(
     *,
     setting: str = "data.source",
     header: Header = lambda rows: True,
-    reading: Reading = Reading(),
+    reading: Reading = TOLD_BY_CONTENT,
 ) -> Table:
     """The table in a file, a folder or an archive. Raises `DataError` naming place and remedy."""
     if not path.exists():
@@ -92,7 +93,8 @@ def class_folders(tree: Tree, content: Open, notes: Notes) -> Table | None:
     if len(classes) < 2 or 2 * len(chosen) < len(tree.members) or any(_is_table(m) for m in tree.members):
         return None
     if left_out := len(chosen) - len(labelled):
-        notes.note(f"{tree.name}: {left_out:,} texts in a folder without a label are left out")
+        texts_are = "1 text without a label is" if left_out == 1 else f"{left_out:,} texts without a label are"
+        notes.note(f"{tree.name}: {texts_are} left out")
     labelled.sort(key=lambda m: (_part_place(part_of(m.path.parts[0])) if split else 0, m.path.parts))
     columns: list[list[str]] = [
         [content(m).text() for m in labelled],
@@ -103,16 +105,8 @@ def class_folders(tree: Tree, content: Open, notes: Notes) -> Table | None:
     shown = ", ".join(f"{count:,} {name}" for name, count in sorted(classes.items()))
     notes.note(f"{tree.name}: a folder a class ({shown})" + (f", splits {', '.join(_ordered(parts))}" * bool(parts)))
     names = ["text", "label"]
-    return Table(
-        Path(tree.name).name,
-        names,
-        columns.__getitem__,
-        header_place=tree.name,
-        text_at=0,
-        label_at=1,
-        parts=parts,
-        files=files,
-    )
+    table = Table(Path(tree.name).name, names, columns.__getitem__, header_place=tree.name, text_at=0, label_at=1)
+    return replace(table, parts=parts, files=files)
 
 
 # -- what `datasets` saves ----------------------------------------------------------------------------------
@@ -125,14 +119,15 @@ def saved_dataset(tree: Tree, content: Open, notes: Notes) -> Table | None:
     if not arrows:
         return None
     tables = []
-    for folder in dict.fromkeys(m.path.parent for m in arrows):
+    for folder in sorted(
+        {m.path.parent for m in arrows}, key=lambda folder: (_part_place(part_of(folder.name)), folder)
+    ):
         found = {m.path.name: m for m in arrows if m.path.parent == folder}
         for name in _data_files(states[folder], found):
             tables.append((folder.name, str(found[name].path), read_content(content(found[name]))))
     several = len({part for part, _, _ in tables}) > 1
-    return _joined(
-        tree, [(part_of(part) or part if several else "", file, table) for part, file, table in tables], notes
-    )
+    named = [(part_of(part) or part if several else "", file, table) for part, file, table in tables]
+    return _joined(tree, named, notes)
 
 
 def _data_files(state: Member, found: dict[str, Member]) -> list[str]:
@@ -165,18 +160,11 @@ def parallel_files(tree: Tree, content: Open, notes: Notes) -> Table | None:
         columns = [[line.rstrip("\r") for line in rows[0]], [line.strip() for line in rows[1]]]
         lines = list(range(1, len(rows[0]) + 1))
         classes = {1: names} if names else {}
-        table = Table(
-            str(text.path),
-            ["text", "label"],
-            columns.__getitem__,
-            lines,
-            text.path.name,
-            text_at=0,
-            label_at=1,
-            class_names=classes,
-        )
-        tables.append((part_of(stem), str(text.path), table))
-    notes.note(f"{tree.name}: texts and labels line by line ({', '.join(f'{t.path}, {l.path}' for _, t, l in pairs)})")
+        named = ["text", "label"]
+        table = Table(str(text.path), named, columns.__getitem__, lines, text.path.name, text_at=0, label_at=1)
+        tables.append((part_of(stem), str(text.path), replace(table, class_names=classes)))
+    shown = ", ".join(f"{text.path} and {label.path}" for _, text, label in pairs)
+    notes.note(f"{tree.name}: texts and labels line by line in {shown}")
     return _joined(tree, tables, notes, quiet=True)
 
 
@@ -246,15 +234,8 @@ def _joined(tree: Tree, tables: Sequence[tuple[str, str, Table]], notes: Notes, 
     counts = Counter(parts)
     if any(parts) and not quiet:
         notes.note(f"{tree.name}: splits " + ", ".join(f"{part} {counts[part]:,}" for part in _ordered(parts)))
-    return replace(
-        first,
-        name=Path(tree.name).name,
-        values=values,
-        lines=(),
-        objects=(),
-        files=files,
-        parts=parts if any(parts) else (),
-    )
+    name, parts = Path(tree.name).name, parts if any(parts) else []
+    return replace(first, name=name, values=values, lines=(), objects=(), files=files, parts=parts)
 
 
 def _part_place(part: str) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from engines.data import corpus, files
 from engines.data.files import Source
+from engines.data.tables import TOLD_BY_CONTENT, Reading, Table
 from engines.errors import DataError
 from engines.reporter import Reporter
 from engines.settings import nearest
@@ -15,24 +16,59 @@ QUICKSTART_REVIEWS = 4000
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
 
 
-def read(source: str, text: str, label: str, report: Reporter) -> Source:
+def read(
+    source: str,
+    text: str,
+    label: str,
+    report: Reporter,
+    reading: Reading = TOLD_BY_CONTENT,
+    drop_empty: bool = False,
+) -> Source:
     """Read a source whole. `text` and `label` name columns, "" finds them by name and says so.
 
     A source of the hub is downloaded first, as a phase of its own. Raises `DataError`, or `HubError` when the hub
     does not give it.
     """
     if source == QUICKSTART:
-        files.choose(QUICKSTART, ("text", "label"), text or "text", label or "label", report, True)
+        table = Table(QUICKSTART, ["text", "label"], lambda at: [])
+        files.choose(table, text or "text", label or "label", report, True)
         reviews = corpus.generate(QUICKSTART_REVIEWS, corpus.QUICKSTART_SEED)
         return Source(QUICKSTART, [files.clean(r.text) for r in reviews], [r.label for r in reviews], "text", "label")
     path = Path(source).expanduser()
     if path.exists() or files.looks_like_file(source) or not _HUB_NAME.fullmatch(source):
-        return files.read(path, text, label, report)
+        source_read = files.read(path, text, label, report, reading=reading, drop_empty=drop_empty)
+        _without_placeholders(source_read, report)
+        return source_read
     if "/" not in source and nearest(source, [QUICKSTART]):
         raise DataError(f'data.source = "{source}" is neither a file nor a data set{nearest(source, [QUICKSTART])}')
-    found = _read_hub(source, text, label, report)
-    files.clean_all(found)
-    return found
+    hub_source = _read_hub(source, text, label, report)
+    files.clean_all(hub_source, report, drop_empty)
+    _without_placeholders(hub_source, report)
+    return hub_source
+
+
+def _without_placeholders(source: Source, report: Reporter) -> None:
+    """Labels of -1 that stand for "no label" made None: where a whole official split holds nothing else, as tests
+    without published labels do, or where the source numbers its classes from 0 by names. Elsewhere -1 is a class."""
+    minus = [value in (-1, "-1") and not isinstance(value, bool) for value in source.labels]
+    if not any(minus):
+        return
+    blank: set[str] = set()
+    for part in dict.fromkeys(source.parts):
+        if all(is_minus for is_minus, own in zip(minus, source.parts, strict=True) if own == part):
+            blank.add(part)
+    rows = [
+        row
+        for row, is_minus in enumerate(minus)
+        if is_minus and (source.class_names or (source.parts and source.parts[row] in blank))
+    ]
+    for row in rows:
+        source.labels[row] = None
+    kept = sum(minus) - len(rows)
+    if rows:
+        report.note(f"{source.name}: {len(rows):,} labels of -1 are read as no label")
+    if kept:
+        report.note(f"{source.name}: -1 is read as a class, like the other numbers")
 
 
 def _read_hub(source: str, text: str, label: str, report: Reporter) -> Source:
@@ -51,20 +87,21 @@ def _read_hub(source: str, text: str, label: str, report: Reporter) -> Source:
     order = [part for part in ("train", "validation", "test") if part in loaded]
     order += [part for part in loaded if part not in order]
     first = loaded[order[0]]
-    at, label_at = files.choose(name, first.column_names, text, label, report, True)
+    columns = list(first.column_names)
+    text_at, label_at = files.choose(Table(name, columns, lambda at: []), text, label, report, True)
     assert label_at is not None
-    text_column, label_column = first.column_names[at], first.column_names[label_at]
-    found = Source(name, [], [], text_column, label_column)
+    text_columns, label_column = [columns[at] for at in text_at], columns[label_at]
+    found = Source(name, [], [], " and ".join(text_columns), label_column)
     found.class_names = tuple(getattr(first.features[label_column], "names", None) or ())
     for part in order:
         table = loaded[part].data
-        if text_column not in table.column_names:
-            raise DataError(f'{name}: the split "{part}" has no column "{text_column}"; set data.text to one it has')
-        found.texts += table.column(text_column).to_pylist()
+        if lacking := [column for column in text_columns if column not in table.column_names]:
+            raise DataError(f'{name}: the split "{part}" has no column "{lacking[0]}"; set data.text to one it has')
+        found.texts += files.joined([table.column(column).to_pylist() for column in text_columns])
         found.parts += [part] * table.num_rows
         has_labels = label_column in table.column_names
         labels = table.column(label_column).to_pylist() if has_labels else [None] * table.num_rows
-        found.labels += [None if value == -1 else value for value in labels]
+        found.labels += labels
     return found
 
 

@@ -2,22 +2,23 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from engines.data import sources
+from engines.data.dealing import SPLITS, dealt, in_order, official
 from engines.data.files import Source
-from engines.data.items import Example, examples_of, write_items
+from engines.data.items import Example, base_hash, examples_of, write_items
 from engines.data.labels import first_rows, unified_name, whole_number
+from engines.data.near_copies import SIMILARITY, NearPair, groups, near_copies
+from engines.data.tables import Reading
 from engines.errors import ConfigError, DataError
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_atomic
 from engines.settings import nearest, option
 
-SPLITS = ("train", "validation", "test")
 HUB_REVIEWS = 50_000
 """Reviews of a source whose size is not known before it is read: IMDB's."""
 
@@ -26,10 +27,17 @@ HUB_REVIEWS = 50_000
 class Data:
     """Where reviews come from and how they are split."""
 
-    source: str = option("quickstart", 'A file (CSV, TSV, JSONL, Parquet, also .gz), a hub data set, or "quickstart".')
-    text: str = option("", "Column of the reviews; empty: found by name.")
-    label: str = option("", "Column of the labels; empty: found by name.")
+    source: str = option(
+        "quickstart",
+        "A file (CSV, TSV, JSON, Parquet and others, also packed), a folder, a hub data set, or quickstart.",
+    )
+    text: str = option("", "Column of the texts, or several separated by commas, read as one; empty: detected by name.")
+    label: str = option("", "Column of the labels; empty: detected by name.")
     labels: str = option("", "Names of the classes in class order, separated by commas; empty: taken from the data.")
+    fold_labels: bool = option(False, "Unite labels that differ in case or spaces alone: ham, Ham and HAM.")
+    empty: str = option("refuse", "Rows whose text is empty: refuse, or drop.", choices=("refuse", "drop"))
+    encoding: str = option("", "Of text files, such as utf-8, cp1252 or gb18030; empty: told from the bytes.")
+    separator: str = option("", "Between columns of text files, one character or tab; empty: told from the content.")
     split: str = option(
         "shuffled", "How rows are dealt to the splits.", choices=("in_order", "shuffled", "balanced", "official")
     )
@@ -38,6 +46,12 @@ class Data:
         "Test items found in training: refuse, drop (from training; from the test of a model that is "
         "only scored), or allow.",
         choices=("refuse", "drop", "allow"),
+    )
+    near_copies: str = option(
+        "warn",
+        "Test texts that nearly repeat a training text, in splits that are given: warn, refuse, drop them from "
+        "training, or ignore. Dealt splits keep near copies together unless they are ignored.",
+        choices=("warn", "refuse", "drop", "ignore"),
     )
     seed: int = option(0, "Seed of the split: runs that differ in their own seed alone are tested on the same reviews.")
     train: int | float = option(
@@ -58,9 +72,16 @@ class Data:
                 raise ConfigError(f"data.{split} = {size} is above 1; write a count as a whole number")
         if not any(getattr(self, split) for split in SPLITS):
             raise ConfigError("data.train, data.validation and data.test are all 0; raise one of them")
+        if len(self.reading.separator) > 1:
+            raise ConfigError(f'data.separator = "{self.separator}" is not one character; write it alone, or "tab"')
         names = self.class_names()
         if self.labels and len(set(names)) < max(len(names), 2):
             raise ConfigError(f'data.labels = "{self.labels}" does not name two or more different classes')
+
+    @property
+    def reading(self) -> Reading:
+        """What is said of the source's files."""
+        return Reading(self.encoding, {"tab": "\t", "\\t": "\t"}.get(self.separator, self.separator))
 
     def class_names(self) -> tuple[str, ...]:
         """The names in `labels`, in class order; empty when they are to be taken from the data."""
@@ -95,7 +116,7 @@ def load_splits(data: Data, report: Reporter) -> Splits:
     """
     data.check()
     report.phase("data")
-    source = sources.read(data.source, data.text, data.label, report)
+    source = sources.read(data.source, data.text, data.label, report, data.reading, data.empty == "drop")
     report.check_stop()
     labels, classes = _classes(source, data, report)
     rows = [row for row, label in enumerate(classes) if label is not None]
@@ -104,15 +125,20 @@ def load_splits(data: Data, report: Reporter) -> Splits:
     examples = examples_of(source, classes, rows)
     _note_copies(source, examples, labels, report)
     report.check_stop()
+    pairs = _near_pairs(data, source, examples, report)
+    group_of = groups(len(examples), pairs)
+    together = {example.row: group_of[at] for at, example in enumerate(examples)}
     if data.split == "official":
-        dealt = _official(data, source, examples)
+        train, validation, test = official(data, source, examples, together)
     elif data.split == "in_order":
-        dealt = _in_order(data, source, examples)
+        train, validation, test = in_order(data, source, examples)
     else:
-        dealt = _dealt(data, source, examples, len(labels) if data.split == "balanced" else 1)
-    train, validation, test = dealt
+        train, validation, test = dealt(
+            data, source, examples, len(labels) if data.split == "balanced" else 1, together
+        )
     if data.split in ("in_order", "official"):
         train = _without_overlap(data, source, train, test, report)
+        train = _without_near_copies(data, source, examples, pairs, train, test, report)
     _check_training(data, source, train, labels, report)
     for one, other, first, second in (
         ("validation", "training", validation, train),
@@ -169,7 +195,7 @@ def _classes(source: Source, data: Data, report: Reporter) -> tuple[tuple[str, .
     if all(number is not None for number in whole.values()):
         names, index = _number_classes(source, data, first_row, whole, report)  # type: ignore[arg-type]
     else:
-        names, index = _word_classes(source, data, first_row)
+        names, index = _word_classes(source, data, first_row, report)
     if len({index[value] for value in first_row}) < 2:
         only = names[next(iter(index.values()))]
         raise DataError(
@@ -201,8 +227,33 @@ def _number_classes(
     )
 
 
-def _word_classes(source: Source, data: Data, first_row: dict[Any, int]) -> tuple[tuple[str, ...], dict[Any, int]]:
+def _words(source: Source, data: Data, first_row: dict[Any, int], report: Reporter) -> dict[Any, str]:
+    """What each label is called; spellings that differ in case or spaces alone are united or noted."""
     words = {value: unified_name(value) for value in first_row}
+    spellings: dict[str, list[str]] = {}
+    for word in dict.fromkeys(words.values()):
+        spellings.setdefault(" ".join(word.casefold().split()), []).append(word)
+    alike = [group for group in spellings.values() if len(group) > 1]
+    if not alike:
+        return words
+    shown = "; ".join(", ".join(f'"{word}"' for word in group) for group in alike[:3])
+    if not data.fold_labels:
+        report.note(
+            f"{source.name}: labels that differ in case or spaces alone are classes of their own ({shown}); "
+            "data.fold_labels = true unites them",
+            "warning",
+        )
+        return words
+    counts = Counter(unified_name(value) for value in source.labels if value is not None)
+    chosen = {word: max(group, key=lambda word: counts[word]) for group in alike for word in group}
+    report.note(f"{source.name}: labels that differ in case or spaces alone are united ({shown})")
+    return {value: chosen.get(word, word) for value, word in words.items()}
+
+
+def _word_classes(
+    source: Source, data: Data, first_row: dict[Any, int], report: Reporter
+) -> tuple[tuple[str, ...], dict[Any, int]]:
+    words = _words(source, data, first_row, report)
     names = data.class_names() or tuple(sorted(set(words.values())))
     for value, word in words.items():
         if word not in names:
@@ -216,14 +267,10 @@ def _word_classes(source: Source, data: Data, first_row: dict[Any, int]) -> tupl
 # -- copies -----------------------------------------------------------------------------------------------
 
 
-def _base(example: Example) -> str:
-    return example.hash.partition("#")[0]
-
-
 def _note_copies(source: Source, examples: list[Example], labels: Sequence[str], report: Reporter) -> None:
     labels_of: dict[str, set[int]] = {}
     for example in examples:
-        labels_of.setdefault(_base(example), set()).add(example.label)
+        labels_of.setdefault(base_hash(example), set()).add(example.label)
     copies = len(examples) - len(labels_of)
     report.note(
         f"{source.name}: {len(examples):,} labelled reviews ({_per_class(examples, labels)}), "
@@ -233,13 +280,70 @@ def _note_copies(source: Source, examples: list[Example], labels: Sequence[str],
         report.note(f"{source.name}: {torn:,} texts carry different labels in different copies", "warning")
 
 
+def _near_pairs(data: Data, source: Source, examples: list[Example], report: Reporter) -> list[NearPair]:
+    """Pairs of copies and near copies, by place in `examples`; those that are no exact copies are listed in
+    `near_copies.jsonl` of the run."""
+    bases = [base_hash(example) for example in examples]
+    if data.near_copies == "ignore":
+        first: dict[str, int] = {}
+        return [NearPair(first[base], at, 1.0) for at, base in enumerate(bases) if first.setdefault(base, at) != at]
+    pairs = near_copies([example.text for example in examples], lambda done: report.check_stop())
+    near = [pair for pair in pairs if bases[pair.first] != bases[pair.second]]
+    if near:
+        report.note(
+            f"{source.name}: {len(near):,} pairs of texts nearly repeat each other (at least {SIMILARITY:.0%} of their "
+            f"word triples; {report.folder.near_copies.name} lists them)"
+        )
+        lines = []
+        for pair in near:
+            one, other = examples[pair.first], examples[pair.second]
+            rows, similarity = [one.row, other.row], round(pair.similarity, 4)
+            lines.append(json.dumps({"hashes": [one.hash, other.hash], "rows": rows, "similarity": similarity}) + "\n")
+        write_atomic(report.folder.near_copies, "".join(lines).encode())
+    return pairs
+
+
+def _without_near_copies(
+    data: Data,
+    source: Source,
+    examples: list[Example],
+    pairs: list[NearPair],
+    train: list[Example],
+    test: list[Example],
+    report: Reporter,
+) -> list[Example]:
+    """The training items of a given split, without near copies of test items where that is asked for."""
+    trained, tested = {item.row for item in train}, {item.row for item in test}
+    leaked, leaking = set[int](), set[int]()  # rows of the test, and of the training
+    for pair in pairs:
+        one, other = examples[pair.first], examples[pair.second]
+        for a, b in ((one, other), (other, one)):
+            if base_hash(a) != base_hash(b) and a.row in trained and b.row in tested:
+                leaking.add(a.row)
+                leaked.add(b.row)
+    if not leaked or data.near_copies == "ignore":
+        return train
+    sentence = (
+        f"{len(leaked):,} of {len(test):,} test items nearly repeat a training item (the first is "
+        f"{source.number(min(leaked))})"
+    )
+    remedy = 'data.near_copies = "drop" takes those out of training'
+    if data.near_copies == "refuse":
+        raise DataError(f'{source.name}: {sentence}; {remedy}, "warn" allows them')
+    if data.near_copies == "warn":
+        report.note(f"{sentence}; {remedy}", "warning")
+        return train
+    report.note(f"{len(leaking):,} training items are left out because test items nearly repeat them", "warning")
+    return [item for item in train if item.row not in leaking]
+
+
 def _per_class(examples: Iterable[Example], labels: Sequence[str]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in class_counts(examples, labels).items())
 
 
 def _found_in(items: Iterable[Example], others: Iterable[Example]) -> list[Example]:
-    known = {_base(other) for other in others}
-    return [item for item in items if _base(item) in known]
+    known = {base_hash(other) for other in others}
+    return [item for item in items if base_hash(item) in known]
 
 
 def _without_overlap(
@@ -273,175 +377,3 @@ def _check_training(data: Data, source: Source, train: list[Example], labels: Se
         )
     if absent := [name for index, name in enumerate(labels) if index not in present]:
         report.note(f"no training review is {' or '.join(absent)}", "warning")
-
-
-# -- splits -----------------------------------------------------------------------------------------------
-
-
-def _sizes(data: Data, source: Source, total: int, what: str, multiple: int = 1) -> list[int]:
-    """How many of `total` reviews go to each split, each a multiple of `multiple`."""
-    asked = [getattr(data, split) for split in SPLITS]
-    sizes = [int(size * total + 1e-6) if isinstance(size, float) else size for size in asked]
-    if asked[2] == 1 and isinstance(asked[2], float):
-        sizes[2] = max(total - sizes[0] - sizes[1], 0)
-    elif all(isinstance(size, float) or not size for size in asked) and abs(sum(asked) - 1) < 1e-9:
-        sizes[next(index for index, size in enumerate(asked) if size)] += total - sum(sizes)
-    for index, split in enumerate(SPLITS):
-        if isinstance(asked[index], float):
-            sizes[index] -= sizes[index] % multiple
-        elif sizes[index] % multiple:
-            near = sizes[index] - sizes[index] % multiple
-            raise DataError(
-                f"data.{split} = {sizes[index]:,} cannot be the same for {multiple} classes; "
-                f"use {near or multiple:,} or {near + multiple:,}"
-            )
-    if sum(sizes) > total:
-        wanted = " + ".join(f"{size:,}" for size in sizes if size)
-        raise DataError(
-            f"{source.name}: {wanted} = {sum(sizes):,} reviews are asked for, there are {total:,} {what}; "
-            "lower data.train, data.validation or data.test"
-        )
-    for index, split in enumerate(SPLITS):
-        if asked[index] and not sizes[index]:
-            raise DataError(
-                f"{source.name}: data.{split} = {asked[index]} leaves no review for this split of "
-                f"{total:,} {what}; raise it, lower the others or use more data"
-            )
-    return sizes
-
-
-def _in_order(data: Data, source: Source, examples: list[Example]) -> list[list[Example]]:
-    first, second, third = _sizes(data, source, len(examples), "labelled")
-    ends = (0, first, first + second, first + second + third)
-    return [examples[start:end] for start, end in zip(ends, ends[1:], strict=False)]
-
-
-def _dealt(data: Data, source: Source, examples: list[Example], classes: int) -> list[list[Example]]:
-    """Shuffled splits, or with `classes` above 1 balanced ones: as many of each class in every split."""
-    if classes == 1:
-        sizes = _sizes(data, source, len(examples), "labelled")
-        return _deal(source, examples, [[size] for size in sizes], lambda _: 0, Random(f"{data.seed}/split"))
-    least = min(Counter(example.label for example in examples)[label] for label in range(classes))
-    sizes = _sizes(data, source, least * classes, f"in {classes} classes of equal size", classes)
-    rooms = [[size // classes] * classes for size in sizes]
-    return _deal(source, examples, rooms, lambda example: example.label, Random(f"{data.seed}/split"))
-
-
-def _official(data: Data, source: Source, examples: list[Example]) -> list[list[Example]]:
-    """The splits a hub data set comes with; validation is carved out of training where there is none."""
-    held: dict[str, list[Example]] = {split: [] for split in SPLITS}
-    if not source.parts:
-        raise DataError(f'{source.name} has no official splits; set data.split = "shuffled", "balanced" or "in_order"')
-    for example in examples:
-        held.setdefault(source.parts[example.row], []).append(example)
-    carve = bool(data.validation) and not held["validation"]
-    for split in SPLITS:
-        if getattr(data, split) and not held[split] and not (split == "validation" and held["train"]):
-            raise DataError(
-                f'{source.name} has no official split "{split}" with labels; set data.{split} = 0, '
-                'or data.split = "shuffled"'
-            )
-
-    def size(split: str, total: int) -> int:
-        asked = getattr(data, split)
-        count = int(asked * total + 1e-6) if isinstance(asked, float) else asked
-        if count > total:
-            raise DataError(f"{source.name}: data.{split} = {count:,}, its official split holds {total:,}; lower it")
-        if asked and not count:
-            raise DataError(f"{source.name}: data.{split} = {asked} leaves no review of {total:,}; raise it")
-        return count
-
-    def take(split: str, rooms: list[int]) -> list[list[Example]]:
-        return _deal(source, held[split], [[room] for room in rooms], lambda _: 0, Random(f"{data.seed}/split/{split}"))
-
-    test = take("test", [size("test", len(held["test"]))])[0]
-    if not carve:
-        train = take("train", [size("train", len(held["train"]))])[0]
-        return [train, take("validation", [size("validation", len(held["validation"]))])[0], test]
-    total = len(held["train"])
-    validation_size = size("validation", total)
-    whole = isinstance(data.train, float) and data.train == 1
-    train_size = total - validation_size if whole else size("train", total)
-    if train_size + validation_size > total:
-        raise DataError(
-            f"{source.name}: {train_size:,} + {validation_size:,} reviews are asked for training and "
-            f"validation, the official training split holds {total:,}; lower data.train"
-        )
-    train, validation = take("train", [train_size, validation_size])
-    return [train, validation, test]
-
-
-def _deal(
-    source: Source, examples: list[Example], rooms: list[list[int]], key: Callable[[Example], int], rng: Random
-) -> list[list[Example]]:
-    """Deal shuffled examples to splits so that copies of a text never stand in two of them.
-
-    `rooms[split][key]` is how many examples of each key a split takes, exactly. The last split is dealt first,
-    so that the test items stay the same whatever is trained on, unless copies leave no slack. What is left over is
-    not used; where copies fit nowhere together, some of them are left over too, and `DataError` when none may be.
-    """
-    shuffled = rng.sample(examples, len(examples))
-    rank = {example.row: position for position, example in enumerate(shuffled)}
-    groups: dict[str, list[Example]] = {}
-    for example in shuffled:
-        groups.setdefault(_base(example), []).append(example)
-    dealt = _in_turn(groups.values(), rooms, key) or _squeezed(source, groups.values(), rooms, key, rng)
-    return [sorted(split, key=lambda example: rank[example.row]) for split in dealt]
-
-
-def _in_turn(
-    groups: Iterable[list[Example]], rooms: list[list[int]], key: Callable[[Example], int]
-) -> list[list[Example]] | None:
-    """Each group into the last split that has room for all of it; None where a split does not get full so."""
-    left = [list(room) for room in rooms]
-    dealt: list[list[Example]] = [[] for _ in rooms]
-    for group in groups:
-        need = Counter(map(key, group))
-        for split in reversed(range(len(rooms))):
-            if all(left[split][k] >= count for k, count in need.items()):
-                dealt[split] += group
-                for k, count in need.items():
-                    left[split][k] -= count
-                break
-    return None if any(map(any, left)) else dealt
-
-
-def _squeezed(
-    source: Source,
-    groups: Collection[list[Example]],
-    rooms: list[list[int]],
-    key: Callable[[Example], int],
-    rng: Random,
-) -> list[list[Example]]:
-    """Copies first, wherever they fit, then the single ones: where the sizes leave no slack."""
-    there = Counter(key(example) for group in groups for example in group)
-    bins = [list(room) for room in rooms]
-    bins.append([there[k] - sum(room[k] for room in rooms) for k in range(len(rooms[0]))])
-    dealt: list[list[Example]] = [[] for _ in bins]
-
-    def put(example: Example, to: int) -> None:
-        bins[to][key(example)] -= 1
-        dealt[to].append(example)
-
-    for group in [group for group in groups if len(group) > 1]:
-        need = Counter(map(key, group))
-        fitting = [to for to, room in enumerate(bins) if all(room[k] >= count for k, count in need.items())]
-        if fitting:
-            to = rng.choices(fitting, [sum(bins[to][k] for k in need) for to in fitting])[0]
-            for example in group:
-                put(example, to)
-            continue
-        to = max(range(len(rooms)), key=lambda to: sum(min(bins[to][k], count) for k, count in need.items()))
-        for example in group:
-            place = to if bins[to][key(example)] else len(rooms)
-            if not bins[place][key(example)]:
-                first = source.number(min(copy.row for copy in group))
-                raise DataError(
-                    f"{source.name}: the {len(group)} copies of {first} cannot stand in one "
-                    'split of these sizes; lower data.train, or use data.split = "in_order"'
-                )
-            put(example, place)
-    for group in groups:
-        if len(group) == 1:
-            put(group[0], next(to for to, room in enumerate(bins) if room[key(group[0])]))
-    return dealt[: len(rooms)]

@@ -51,6 +51,9 @@ class Reading:
     separator: str = ""  # of columns, one character
 
 
+TOLD_BY_CONTENT = Reading()
+
+
 @dataclass(frozen=True)
 class Content:
     """What a reader of one format gets: a file, decompressed."""
@@ -59,7 +62,7 @@ class Content:
     data: bytes  # at least one
     notes: Notes
     header: Header = lambda rows: True
-    reading: Reading = Reading()
+    reading: Reading = TOLD_BY_CONTENT
 
     @property
     def suffix(self) -> str:
@@ -82,7 +85,7 @@ def read_table(
     *,
     setting: str = "data.source",
     header: Header = lambda rows: True,
-    reading: Reading = Reading(),
+    reading: Reading = TOLD_BY_CONTENT,
 ) -> Table:
     """Read a file whole; a column of Parquet only when its values are asked for.
 
@@ -96,7 +99,7 @@ def read_content(content: Content, setting: str = "data.source") -> Table:
     """The table in a file that is read already; errors as in `read_table`."""
     from engines.data import formats
 
-    if content.data.startswith(GZIP):
+    if content.data.startswith(GZIP) or content.suffix == ".gz":
         content = replace(content, name=content.name.removesuffix(".gz"), data=_unpacked(content.data, content.name))
     if not content.data.strip():
         raise DataError(f"{content.name} is empty; check {setting}")

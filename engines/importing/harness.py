@@ -58,7 +58,7 @@ class Samples:
         chosen = self._is_multiple_choice(self._first[0][1])
         labels, targets, choices = self._choice_targets() if chosen else self._written_targets()
         source = Source(self._name, self._texts(), targets, self._text, "target", [line for line, _ in self._first])
-        files.clean_all(source)
+        files.clean_all(source, self._notes)
         names, classes, class_of = foreign_classes(source, self._notes, choices)
         to = [c for choice in choices if (c := class_of(choice)) is not None]
         if len(set(to)) < len(choices):

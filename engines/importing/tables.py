@@ -83,7 +83,7 @@ def read_predictions(table: Table, digest: str, text: str, label: str, notes: No
         label_column,
         table.lines,
     )
-    files.clean_all(source)
+    files.clean_all(source, notes)
     labels, classes, class_of = foreign_classes(source, notes)
     others = [c for c in table.columns if c not in (text_column, label_column)]
     chosen = _prediction_columns(columns, others, labels, class_of, notes)

@@ -97,6 +97,11 @@ class RunFolder:
         return self.path / "splits.jsonl"
 
     @property
+    def near_copies(self) -> Path:
+        """Pairs of texts of the source that nearly repeat each other; absent where there are none."""
+        return self.path / "near_copies.jsonl"
+
+    @property
     def estimate(self) -> Path:
         """What the peak memory was estimated to be, before the start."""
         return self.path / "estimate.json"

@@ -25,6 +25,8 @@ def read(content: Content) -> tuple[Table, int]:
     if "\0" in text[:4096]:
         raise DataError(f"{name} is no text, and of no known format; use CSV, TSV, JSON lines or Parquet")
     text, skipped, declared = _without_declaration(text)
+    if declared:
+        content.notes.note(f"{name}: columns are separated by {SEPARATORS.get(declared, repr(declared))}, as it says")
     separator = content.reading.separator or declared or _separator(text, content)
     rows, lines = _split(text, separator, name, content.notes)
     lines = [line + skipped for line in lines]
@@ -53,12 +55,12 @@ def _separator(text: str, content: Content) -> str:
     """What separates the columns: what the suffix says if the first line holds it, else what most lines agree on."""
     lines = [line for line in text.split("\n", LOOKED_AT)[:LOOKED_AT] if line.strip()]
     usual = BY_SUFFIX.get(content.suffix, "")
-    if usual and lines and usual in lines[0]:
-        return usual
     counts = {separator: [line.count(separator) for line in lines] for separator in SEPARATORS}
-    alike = {s: Counter(found).most_common(1)[0] for s, found in counts.items() if lines}
-    steady = [s for s, (count, times) in alike.items() if count and times > 0.9 * len(lines)]
-    present = [s for s, found in counts.items() if found and found[0]]
+    present = [separator for separator, found in counts.items() if found and found[0]]
+    agreeing = {separator: Counter(counts[separator]).most_common(1)[0] for separator in present}
+    steady = [s for s, (count, times) in agreeing.items() if count and times > 0.9 * len(lines)]
+    if usual in present and not ("\t" in steady and len(set(counts["\t"])) == 1):  # texts hold commas, seldom tabs
+        return usual
     chosen = next(iter(steady), "") or max(present, key=lambda s: counts[s][0], default="")
     if chosen and chosen != usual:
         content.notes.note(
@@ -72,7 +74,7 @@ def _squared(rows: list[list[str]], lines: Sequence[int], name: str, separator: 
     width = len(rows[0])
     named = max((at for at, cell in enumerate(rows[0], 1) if cell.strip()), default=width)
     odd = [at for at, row in enumerate(rows) if len(row) != width]
-    if odd and len(odd) == len(rows) - 1 and all(len(rows[at]) == width + 1 for at in odd):
+    if len(odd) > 1 and len(odd) == len(rows) - 1 and all(len(rows[at]) == width + 1 for at in odd):
         raise DataError(
             f"{name} line {lines[0]}: {width} columns are named, and every row has {width + 1}, as pandas writes a "
             "table with its index; write it with index=False, or name the further column in the first line"

@@ -8,7 +8,7 @@ from engines.errors import DataError
 
 
 def detects(head: bytes, content: Content) -> bool:
-    return head.startswith(b"PK\x03\x04") and b"xl/" in content.data
+    return content.suffix == ".xlsx" or head.startswith(b"PK\x03\x04") and b"xl/" in content.data
 
 
 def read(content: Content) -> tuple[Table, int]:

@@ -43,7 +43,9 @@ def _array(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
         raise DataError(f'{name} is no array of objects; write [{{"text": ..., "label": ...}}, ...]')
     for at, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise DataError(f'{name} object {at} is {str(row)[:40]!r}, no object; write {{"text": ..., "label": ...}}')
+            raise DataError(
+                f'{name} object {at} is {str(row)[:40]!r}, not an object; write {{"text": ..., "label": ...}}'
+            )
     return rows, []
 
 

@@ -34,9 +34,10 @@ def test_the_columns_of_a_file_without_header_are_numbered(tmp_path: Path) -> No
     assert (read.columns, read.header_place, read.values(1)) == (["1", "2"], "", ["1", "0"])
 
 
-def test_columns_of_one_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
-    read = table(tmp_path / "a.csv", "a,a\n1,2\n")
-    assert [read.values(0), read.values(1)] == [["1"], ["2"]]
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f'{name} line 1: the column "a" stands there 2 times'):
+        table(tmp_path / name, "a,a\n1,2\n".replace(",", "\t" if name == "a.tsv" else ","))
 
 
 def test_only_a_key_that_is_asked_for_has_to_stand_in_every_line(tmp_path: Path) -> None:
@@ -51,7 +52,11 @@ def test_only_a_key_that_is_asked_for_has_to_stand_in_every_line(tmp_path: Path)
     [
         ("a.csv", b'text,label\n"open,1\n', "a.csv line 2: the quote that opens here is never closed"),
         ("a.csv", b"text,label\n1,2,3\n", "a.csv line 2: 3 columns where the first line has 2"),
-        ("a.csv", b"text,label\ncaf\xe9,1\n", "a.csv line 2: byte 14 .* is not UTF-8"),
+        (
+            "a.csv",
+            b"text,label\n1,2\n1\n",
+            'a.csv line 3: 1 columns where the first line has 2, the column "label" is missing',
+        ),
         ("a.jsonl", b'{"text": "a"}\n[1]\n', "a.jsonl line 2: not an object"),
         ("a.parquet", b"PAR1", "a.parquet is no readable Parquet file"),
         ("a.csv.gz", b"text,label\n", "damaged gzip file"),

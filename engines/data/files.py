@@ -87,6 +87,7 @@ def read(
     `drop_empty` rows without a text are left out. Raises `DataError`.
     """
     table = layouts.read(path, report, header=lambda rows: _has_header(rows, {text, label}), reading=reading)
+    label_at: int | None
     if labelled and not text and not label and (pair := _two_columns(table)):
         text_at, label_at = [pair[0]], pair[1]
         report.note(

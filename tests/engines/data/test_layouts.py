@@ -255,3 +255,15 @@ def test_a_folder_in_no_known_layout_says_what_would_do(tmp_path: Path) -> None:
     fill(tmp_path / "things", {"notes.md": "x", "more/notes.md": "y"})
     with pytest.raises(DataError, match="laid out in no known way .*give every class a folder of text files"):
         read(tmp_path / "things")
+
+
+def test_a_workbook_is_read_by_its_first_sheet(tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(["label", "text"])
+    for row in ROWS:
+        book.active.append(row)
+    book.save(tmp_path / "reviews.xlsx")
+    assert pairs(read(tmp_path / "reviews.xlsx")) == ROWS

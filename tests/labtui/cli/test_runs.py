@@ -85,6 +85,6 @@ def test_relative_paths_in_a_config_mean_the_callers_directory(
     monkeypatch.chdir(tmp_path)
     code = main(["run", "bag-of-words", "--set", "data.source=reviews.csv", "--follow"])
     err = capsys.readouterr().err
-    assert code == FAILURE and "reviews.csv holds no rows" in err and "Traceback" not in err
+    assert code == FAILURE and "reviews.csv holds a header and no rows" in err and "Traceback" not in err
     (folder,) = list_runs(home)
     assert folder.read_document()["data"]["source"] == str(tmp_path / "reviews.csv")

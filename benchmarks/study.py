@@ -16,13 +16,13 @@ from random import Random
 from typing import Any, TypeVar
 
 from benchmarks import harness
-from engines.answers import scoring
+from engines.answers import predictions, scoring
+from engines.answers.predictions import Prediction
 from engines.data.items import Example, write_items
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import list_runs
-from engines.runs.writing import write_atomic
 from engines.study.values import ItemQuery, Row, RunMeasures
 from labtui.console import analyst
 from labtui.console.analyst import Analyst
@@ -75,15 +75,16 @@ def _train(report: Reporter, examples: list[Example], rng: Random) -> None:
 
 
 def _prompt(report: Reporter, examples: list[Example], rng: Random) -> None:
-    lines = []
+    lines: list[Prediction] = []
     true = [e.label for e in examples]
     for repeat in range(REPEATS):
         found = _answers(examples, rng)
-        lines += scoring.prediction_lines(examples, LABELS, found, [WORDS] * len(examples), repeat=repeat)
-        confusion = scoring.confusion_matrix(true, scoring.predicted_classes(found), len(LABELS))
+        predicted, read = scoring.predicted_classes(found), [WORDS] * len(examples)
+        lines += predictions.predictions_of(examples, LABELS, predicted, found, read, repeat=repeat)
+        confusion = scoring.confusion_matrix(true, predicted, len(LABELS))
         scores = scoring.scores(confusion, LABELS)
         report.repeat(repeat, "template", f"wording {repeat}", scores, LABELS, confusion)
-    write_atomic(report.folder.predictions, "".join(lines).encode())
+    predictions.write(report.folder, lines)
     report.evaluated("test", scores, LABELS, confusion)
 
 

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engines.answers import predictions
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -34,7 +36,7 @@ class Answers:
 
     labels: tuple[str, ...]
     test_set: str  # names the items and their labels, whatever their order: equal exactly where these are
-    rows: tuple[tuple[str, int], ...]  # (variant, repeat) of each set of answers; the run's own variant, "", first
+    rows: tuple[tuple[Variant, int], ...]  # of each set of answers, with its repeat; the run's own variant first
     columns: "Mapping[str, NDArray[Any]]" = field(repr=False)  # read at first use
 
     @property
@@ -125,7 +127,7 @@ def write(folder: RunFolder) -> Answers:
 
 
 def _answers(head: dict[str, Any], columns: Mapping[str, Any]) -> Answers:
-    rows = tuple((str(variant), int(repeat)) for variant, repeat in head["rows"])
+    rows = tuple((Variant(variant), int(repeat)) for variant, repeat in head["rows"])
     return Answers(tuple(head["labels"]), head["test_set"], rows, columns)
 
 
@@ -158,39 +160,32 @@ def _build(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
     unknown = [math.nan] * len(labels)
     items: dict[str, int] = {}
     true = array("h")
-    series: dict[tuple[str, int], _Series] = {}
-    with open(folder.predictions, "rb") as file:
-        for count, line in enumerate(file, 1):
-            try:
-                values = json.loads(line)
-                item = items.setdefault(values["hash"], len(items))
-                label = number[values["label"]]
-                if item == len(true):
-                    true.append(label)
-                elif true[item] != label:
-                    raise ValueError("the item had another label before")
-                one = series.setdefault(_row(values), _Series())
-                one.items.append(item)
-                one.predicted.append(number.get(values.get("predicted"), -1))
-                read = values.get("tokens_read")
-                one.tokens_read.append(-1 if read is None else read)
-                given = values.get("probabilities") or ()
-                one.probabilities.extend(given if len(given) == len(labels) and None not in given else unknown)
-                if (text := values.get("text")) is not None:
-                    one.texts[item] = text.encode("utf-8", "replace") + b"\n"
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-                raise UserError(
-                    f"{folder.name}: line {count:,} of {folder.predictions.name} is no answer of the "
-                    f"classes {', '.join(labels)}; run or import it again"
-                ) from None
+    series: dict[tuple[Variant, int], _Series] = {}
+    for count, line in enumerate(predictions.read(folder), 1):
+        item = items.setdefault(line.hash, len(items))
+        label = number.get(line.label)
+        if item == len(true) and label is not None:
+            true.append(label)
+        elif label is None or true[item] != label:
+            raise UserError(
+                f"{folder.name}: line {count:,} of {folder.predictions.name} is no answer of the classes "
+                f"{', '.join(labels)} to an item of one label; run or import it again"
+            )
+        one = series.setdefault((line.variant, line.repeat), _Series())
+        one.items.append(item)
+        one.predicted.append(-1 if line.predicted is None else number.get(line.predicted, -1))
+        one.tokens_read.append(-1 if line.tokens_read is None else line.tokens_read)
+        one.probabilities.extend(line.probabilities if len(line.probabilities) == len(labels) else unknown)
+        if line.text is not None:
+            one.texts[item] = line.text.encode("utf-8", "replace") + b"\n"
     if not items:
         raise UserError(f"{folder.name} has no answers: {folder.predictions.name} is empty; run it again")
-    rows = sorted(series, key=lambda row: (row[0] != "", row))
+    rows = sorted(series)  # the own variant is the empty word
     for (variant, repeat), one in series.items():
         if not len(one.items) == len(set(one.items)) == len(items):
             raise UserError(
                 f"{folder.name}: {folder.predictions.name} holds {len(one.items):,} answers of "
-                f"{f'''{variant}, ''' if variant else ''}repeat {repeat + 1}, to {len(set(one.items)):,} "
+                f"{f'''{variant.words}, ''' if variant else ''}repeat {repeat + 1}, to {len(set(one.items)):,} "
                 f"of the {len(items):,} items, instead of one to each; run or import it again"
             )
     shape = len(rows), len(items)
@@ -214,11 +209,6 @@ def _build(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
     pairs = sorted(f"{hashed} {named[t]}\n" for hashed, t in zip(items, true, strict=True))
     test_set = hashlib.sha256("".join(pairs).encode()).hexdigest()
     return {"source": stamp, "labels": labels, "test_set": test_set, "rows": rows}, columns
-
-
-def _row(line: dict[str, Any]) -> tuple[str, int]:
-    model = line.get("model") or ""
-    return ("" if model == "tuned" else model), line.get("repeat") or 0
 
 
 def _labels(folder: RunFolder) -> list[str]:

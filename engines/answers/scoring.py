@@ -1,13 +1,12 @@
 """Scores of a classifier from its answers, one definition for all engines; definitions as in scikit-learn."""
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engines.answers import predictions
 from engines.reporter import Reporter
-from engines.runs.writing import write_atomic
 
 if TYPE_CHECKING:
     from engines.data.items import Example
@@ -101,30 +100,6 @@ def report_validation(
     return result
 
 
-def prediction_lines(
-    examples: Sequence["Example"],
-    labels: Sequence[str],
-    probabilities: Sequence[Sequence[float]],
-    tokens_read: Sequence[int] | None = None,
-    **more: Any,
-) -> list[str]:
-    """The lines of `predictions.jsonl`, one an example; `more` are further fields of each."""
-    predicted = predicted_classes(probabilities)
-    read: Sequence[int | None] = tokens_read if tokens_read is not None else [None] * len(examples)
-    lines = []
-    for example, answer, row, tokens in zip(examples, predicted, probabilities, read, strict=True):
-        line = {
-            "hash": example.hash,
-            "label": labels[example.label],
-            "predicted": None if answer is None else labels[answer],
-            "probabilities": [p if math.isfinite(p) else None for p in row],
-            "tokens_read": tokens,
-            **more,
-        }
-        lines.append(json.dumps(line, separators=(",", ":")) + "\n")
-    return lines
-
-
 def conclude(
     report: Reporter,
     examples: Sequence["Example"],
@@ -140,9 +115,10 @@ def conclude(
     not finite is an invalid answer. `tokens_read` is how many tokens of each text the model saw. The file
     appears whole or not at all.
     """
-    lines = prediction_lines(examples, labels, probabilities, tokens_read)
-    write_atomic(report.folder.predictions, "".join(lines).encode())
-    confusion = confusion_matrix([e.label for e in examples], predicted_classes(probabilities), len(labels))
+    predicted = predicted_classes(probabilities)
+    answers = predictions.predictions_of(examples, labels, predicted, probabilities, tokens_read)
+    predictions.write(report.folder, answers)
+    confusion = confusion_matrix([e.label for e in examples], predicted, len(labels))
     result = scores(confusion, labels)
     report.evaluated("test", result, list(labels), confusion, loss=loss)
     return result

@@ -5,12 +5,12 @@ samples files of lm-evaluation-harness. An item is known by the hash of its clea
 holds texts; else by the file and its row, so that the columns of one file meet each other and nothing else.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from engines.answers import columns, scoring
+from engines.answers import columns, predictions, scoring
+from engines.answers.predictions import Prediction
 from engines.data.items import write_items
 from engines.data.tables import read_table
 from engines.errors import DataError
@@ -21,7 +21,7 @@ from engines.reporter import Notes
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.writing import sha256, write_atomic
+from engines.runs.writing import sha256
 from engines.settings import settings_digest
 
 ENGINE = "imported"
@@ -100,11 +100,10 @@ def _write(
     story.append(
         ev.Finished(model=model, scores=scores, split="test", items=len(true), labels=labels, confusion=confusions[0])
     )
-    lines = "".join(_lines(found))
     folder = RunFolder.create(home, document)
     try:
         write_items(folder, found.examples, labels)
-        write_atomic(folder.predictions, lines.encode())
+        predictions.write(folder, _predictions(found))
         writer = ev.EventWriter(folder.events)
         try:
             for event in story:
@@ -118,18 +117,8 @@ def _write(
     return folder
 
 
-def _lines(found: Found) -> Iterator[str]:
+def _predictions(found: Found) -> Iterator[Prediction]:
     for index, repeat in enumerate(found.repeats):
-        for n, item in enumerate(found.examples):
-            answer = repeat.predicted[n]
-            line = {
-                "hash": item.hash,
-                "label": found.labels[item.label],
-                "predicted": None if answer is None else found.labels[answer],
-                "probabilities": repeat.probabilities[n],
-                "tokens_read": None,
-                "repeat": index,
-            }
-            if n in repeat.texts:
-                line["text"] = repeat.texts[n]
-            yield json.dumps(line, separators=(",", ":")) + "\n"
+        yield from predictions.predictions_of(
+            found.examples, found.labels, repeat.predicted, repeat.probabilities, repeat=index, texts=repeat.texts
+        )

@@ -8,12 +8,13 @@ deviation; its confusion, and so every interval over items, is that of the first
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from engines import hub
-from engines.answers import scoring
+from engines.answers import predictions, scoring
 from engines.answers.classifier import checked_repeat
 from engines.data.splits import Data, Example, Splits, load_splits, write_items
 from engines.errors import ConfigError
@@ -406,23 +407,13 @@ def _report_repeat(config: Config, splits: Splits, index: int, asked: Asked, fou
 
 def _write_predictions(report: Reporter, splits: Splits, results: Sequence[Found], read: Sequence[int]) -> None:
     """`predictions.jsonl`: one line an item and repeat, the repeats one after the other."""
-    labels = splits.labels
-    lines = []
-    for index, found in enumerate(results):
-        for n, item in enumerate(splits.test):
-            answer = found.predicted[n]
-            line = {
-                "hash": item.hash,
-                "label": labels[item.label],
-                "predicted": None if answer is None else labels[answer],
-                "probabilities": found.probabilities[n],
-                "tokens_read": read[n],
-                "repeat": index,
-            }
-            if n in found.texts:
-                line["text"] = found.texts[n]
-            lines.append(json.dumps(line, separators=(",", ":")) + "\n")
-    write_atomic(report.folder.predictions, "".join(lines).encode())
+    sets = (
+        predictions.predictions_of(
+            splits.test, splits.labels, found.predicted, found.probabilities, read, repeat=index, texts=found.texts
+        )
+        for index, found in enumerate(results)
+    )
+    predictions.write(report.folder, chain.from_iterable(sets))
 
 
 def _save(config: Config, splits: Splits, path: Path, asked: Sequence[Asked], report: Reporter) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engines.answers import columns
 from engines.answers.columns import Answers
 from engines.answers.intervals import mean_accuracy_interval, wilson_interval
+from engines.answers.variant import Variant
 from engines.data.items import ItemTexts, index_items, read_items
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
@@ -102,14 +103,14 @@ class ResultsReader:
             "detectable": detectable,
         }
 
-    def repeats(self, run: str, variant: str) -> RepeatTable:
+    def repeats(self, run: str, variant: Variant) -> RepeatTable:
         """The repeats of a run's variant, each held against each."""
         import numpy as np
 
-        found = self.measure(run)
+        found, variant = self.measure(run), Variant(variant)
         measures = [m for m in found["measures"] if m["row"]["variant"] == variant]
         if not measures:
-            raise UserError(f'{run} has no answers of "{variant}"; leave the variant out')
+            raise UserError(f"{run} has no answers of the model {variant.words}; leave the variant out")
         rows = [m["row"] for m in measures]
         spread = found["spreads"].get(variant) or self._spread(rows, [m["accuracy"]["value"] for m in measures])
         answers, first = self._find(rows[0])
@@ -273,10 +274,12 @@ class ResultsReader:
         """The answers of the row's run, and which of their rows it is."""
         answers = self._read(self._folder(row["run"]))
         try:
-            return answers, answers.rows.index((row["variant"], row["repeat"]))
+            return answers, answers.rows.index((Variant(row["variant"]), row["repeat"]))
         except ValueError:
-            what = f'"{row["variant"]}", ' * bool(row["variant"]) + f"repeat {row['repeat'] + 1}"
-            raise UserError(f"{row['run']} has no answers of {what}; open the results anew") from None
+            before = f"the model {Variant(row['variant']).words}, " if row["variant"] else ""
+            raise UserError(
+                f"{row['run']} has no answers of {before}repeat {row['repeat'] + 1}; open the results anew"
+            ) from None
 
     def _measures_of(self, row: Row) -> Measures:
         _, place = self._find(row)

@@ -3,6 +3,8 @@ parts. Plain values, as JSON has them, so that they go from process to process. 
 
 from typing import Literal, TypedDict
 
+from engines.answers.variant import Variant
+
 Which = Literal["all", "wrong", "disagree", "confident errors", "invalid"]
 
 
@@ -10,7 +12,7 @@ class Row(TypedDict):
     """One set of answers: one repeat of one variant of a run."""
 
     run: str  # name of the run folder
-    variant: str  # "": the run's own model; "original": the same model before the run tuned it
+    variant: Variant
     repeat: int  # from 0
 
 
@@ -74,7 +76,7 @@ class Warning(TypedDict):
 
     figure: str  # the column it touches: "accuracy", "items", "invalid", "loss", "model"
     text: str
-    variant: str | None  # whose figures it touches; None: those of all of the run's variants
+    variant: Variant | None  # whose figures it touches; None: those of all of the run's variants
 
 
 class Validation(TypedDict):
@@ -94,7 +96,7 @@ class RunMeasures(TypedDict):
     test_set: str  # names the items and their labels: equal exactly where these are
     varied: str  # what the repeats varied: "template", ...; empty without repeats
     measures: list[Measures]  # the variants' repeats, in order
-    spreads: dict[str, Spread]  # by variant; only variants with more than one repeat
+    spreads: dict[Variant, Spread]  # by variant; only variants with more than one repeat
     validation: list[Validation]
     estimate_bytes: int | None  # the peak memory that was estimated before the start
     warnings: list[Warning]
@@ -134,7 +136,7 @@ class RepeatTable(TypedDict):
     """The repeats of one variant of a run."""
 
     run: str
-    variant: str
+    variant: Variant
     varied: str
     labels: list[str]
     measures: list[Measures]

@@ -11,6 +11,7 @@ from engines.answers import scoring
 from engines.answers.calibration import brier_score, calibration
 from engines.answers.columns import Answers
 from engines.answers.intervals import macro_intervals, paired_difference_interval, wilson_interval
+from engines.answers.variant import Variant
 from engines.runs.folder import RunFolder
 from engines.study import statistics
 from engines.study.story import Story, count_trained_on, finite
@@ -216,7 +217,7 @@ def warnings_of(
     """What to know before the figures `found` are believed; `document` are the run's settings."""
     warnings: list[Warning] = []
 
-    def warn(figure: str, text: str, variant: str | None = None) -> None:
+    def warn(figure: str, text: str, variant: Variant | None = None) -> None:
         warnings.append({"figure": figure, "text": text, "variant": variant})
 
     if story.scores.get("untrained_head"):
@@ -255,7 +256,7 @@ def warnings_of(
             )
         worst = max(own, key=lambda m: m["invalid"])
         if worst["invalid"] > MANY_INVALID * worst["items"]:
-            of = f' of "{variant}"' if variant else ""
+            of = f" {variant.words}" if variant else ""
             of += f" of repeat {worst['row']['repeat'] + 1}" if len(own) > 1 else ""
             be, they = ("is", "it counts") if worst["invalid"] == 1 else ("are", "they count")
             percent = 100 * worst["invalid"] / worst["items"]
@@ -266,14 +267,14 @@ def warnings_of(
                 variant,
             )
     if rose := _rose(story):
-        warn("loss", rose, "")  # of the tuning, as is what follows
+        warn("loss", rose, Variant.OWN)  # of the tuning, as is what follows
     leaked = count_trained_on(folder, document, answers)
     if leaked is None:
         warn(
             "accuracy",
             "test items that were trained on were allowed, and how many there are cannot be said: "
             "the record of the training items is gone",
-            "",
+            Variant.OWN,
         )
     elif leaked:
         stand = "stands" if leaked == 1 else "stand"
@@ -281,7 +282,7 @@ def warnings_of(
             "accuracy",
             f"{leaked:,} of the {_counted(len(answers.true), 'test item')} {stand} in the training "
             "set too, so that the accuracy is too high to be believed",
-            "",
+            Variant.OWN,
         )
     return warnings
 

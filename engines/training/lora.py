@@ -7,14 +7,15 @@ checkpoints and validation are those of `engines.training.course`; the steps are
 """
 
 import contextlib
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from engines.answers import scoring
+from engines.answers import predictions, scoring
+from engines.answers.variant import Variant
 from engines.errors import ConfigError, UserError
 from engines.models import opening
 from engines.models.forward import padded
@@ -25,7 +26,7 @@ from engines.prompts.likelihood import Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from engines.prompts.tuning_rows import Rows, conversations
 from engines.reporter import Reporter, Restart
-from engines.runs.writing import write_atomic
+from engines.runs.folder import RunFolder
 from engines.settings import group, option
 from engines.training import course
 from engines.training.course import FineTuning
@@ -399,14 +400,14 @@ class AdapterTuning(FineTuning):
     def _score_original(self, model: Any) -> None:
         """Score the untrained model on the test items, or take it from the run's earlier worker."""
         report, test, labels = self.report, self.splits.test, self.splits.labels
-        self.original = _recorded(report.folder.predictions, [e.hash for e in test])
+        self.original = _recorded(report.folder, [e.hash for e in test])
         if self.original:
             return
         report.phase("test", len(test), "texts")
         untuned = Encoder(self.tokenizer, self.encoder.chat)
         prompts = replace(self._prompts("test"), answers=untuned.answers(self.prompt))
         self.original = self._scores(model, prompts, count=True)
-        self._write_predictions({"original": self.original})
+        self._write_predictions({Variant.BEFORE: self.original})
         scores, confusion = self.scores_of(self.original)
         report.note(f"the model before tuning: accuracy {scores['accuracy']:.4f} on {len(test):,} test reviews")
         report.evaluated("test", scores, list(labels), confusion)
@@ -418,21 +419,19 @@ class AdapterTuning(FineTuning):
         return scoring.scores(confusion, self.splits.labels), confusion
 
     def score_tuned(self) -> list[list[float]]:
-        """Score the tuned model on the same items; `predictions.jsonl` holds both, the original's lines first."""
+        """Score the tuned model on the same items; `predictions.jsonl` holds both, those before first."""
         self.report.phase("test", len(self.splits.test), "texts")
         tuned = self._scores(self.model, self._prompts("test"), count=True)
-        self._write_predictions({"original": self.original, "tuned": tuned})
+        self._write_predictions({Variant.BEFORE: self.original, Variant.OWN: tuned})
         return tuned
 
-    def _write_predictions(self, found: dict[str, list[list[float]]]) -> None:
-        lines = [
-            line
-            for name, probabilities in found.items()
-            for line in scoring.prediction_lines(
-                self.splits.test, self.splits.labels, probabilities, self._read, model=name
-            )
-        ]
-        write_atomic(self.report.folder.predictions, "".join(lines).encode())
+    def _write_predictions(self, probabilities: dict[Variant, list[list[float]]]) -> None:
+        test, labels, read = self.splits.test, self.splits.labels, self._read
+        sets = (
+            predictions.predictions_of(test, labels, scoring.predicted_classes(rows), rows, read, variant=variant)
+            for variant, rows in probabilities.items()
+        )
+        predictions.write(self.report.folder, chain.from_iterable(sets))
 
     # -- weights ------------------------------------------------------------------------------------------
 
@@ -463,13 +462,12 @@ class AdapterTuning(FineTuning):
             self.tokenizer.save_pretrained(folder / "merged")
 
 
-def _recorded(predictions: Path, hashes: Sequence[str]) -> list[list[float]]:
-    """Probabilities of the original model as an earlier worker wrote them; empty where it did not."""
+def _recorded(folder: RunFolder, hashes: Sequence[str]) -> list[list[float]]:
+    """Probabilities of the model before tuning as an earlier worker wrote them; empty where it did not."""
     try:
-        lines = [json.loads(line) for line in predictions.read_text().splitlines()]
+        before = [line for line in predictions.read(folder) if line.variant is Variant.BEFORE]
     except FileNotFoundError:
         return []
-    found = [line for line in lines if line["model"] == "original"]
-    if [line["hash"] for line in found] != list(hashes):
+    if [line.hash for line in before] != list(hashes):
         return []
-    return [[math.nan if p is None else p for p in line["probabilities"]] for line in found]
+    return [list(line.probabilities) for line in before]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -38,7 +39,7 @@ def add(command: Command) -> None:
         nargs="+",
         metavar="RUN[:REPEAT]",
         help="two or more finished runs; of one with repeats also which, by its number from 1 or by what "
-        "it was given; RUN:original is the model before the run tuned it",
+        "it was given; RUN:before is the model before the run tuned it",
     )
     sub.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -163,7 +164,7 @@ def _comparison(found: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[
 
 
 def _answers(home: Home, asked: str) -> "tuple[Row, str]":
-    """The set of answers that `RUN`, `RUN:REPEAT` or `RUN:original` names, and what it is called."""
+    """The set of answers that `RUN`, `RUN:REPEAT` or `RUN:before` names, and what it is called."""
     from labtui.results import groups
 
     name, named, which = asked.partition(":")
@@ -171,7 +172,7 @@ def _answers(home: Home, asked: str) -> "tuple[Row, str]":
     row = result_of(folder)
     if row is None or row.accuracy is None:
         raise UserError(f"{folder.name} has no answers to compare: it has not finished, or has not been tested")
-    if which == groups.ORIGINAL:
+    if which in (Variant.BEFORE, "original"):  # older versions said "original"
         if row.before is None:
             raise UserError(f'{folder.name} tuned no model that answered before; leave ":{which}" out')
         row = row.before

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import engines
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.home import Home
 from engines.study.values import (
@@ -70,7 +71,7 @@ class Analyst:
     def compare(self, rows: list[Row], names: list[str]) -> Comparison:
         return cast(Comparison, self._ask("compare", rows=rows, names=names))
 
-    def repeats(self, run: str, variant: str = "") -> RepeatTable:
+    def repeats(self, run: str, variant: Variant = Variant.OWN) -> RepeatTable:
         return cast(RepeatTable, self._ask("repeats", run=run, variant=variant))
 
     def items(self, query: ItemQuery) -> ItemPage:

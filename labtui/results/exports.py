@@ -3,14 +3,18 @@
 import csv
 import io
 import json
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engines.answers import predictions
 from engines.answers.columns import WITHOUT_TEXT
 from engines.answers.intervals import wilson_interval
+from engines.answers.predictions import Prediction
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.models import cards
 from engines.runs import events as ev
@@ -20,9 +24,6 @@ from engines.settings import flatten
 from labtui import format
 from labtui.results.rows import IMPORTED
 from labtui.sanitize import clean
-
-ORIGINAL = "original"
-
 
 # -- the answers of a run ---------------------------------------------------------------------------------
 
@@ -41,15 +42,13 @@ def item_table(folder: RunFolder, texts: bool = True) -> ItemTable:
 
     Columns: `hash`, `row`, with `texts` the `text` where it is known, `label`, and for every set of answers
     `predicted` (empty: no label), `probability_CLASS`, `tokens_read` and where it was kept the `answer` as written.
-    Several repeats end in `_1`, `_2`, ...; the model before tuning in `_original`. `import` reads such a table.
+    Several repeats end in `_1`, `_2`, ...; the model before tuning in `_before`. `import` reads such a table.
     """
     labels = _ending(folder).labels
-    items = {item["hash"]: item for item in _read_lines(folder, folder.items)}
-    sets: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
-    for line in _read_lines(folder, folder.predictions):
-        variant = line.get("model") or ""
-        key = ("" if variant == "tuned" else variant, line.get("repeat") or 0)
-        sets.setdefault(key, {})[line["hash"]] = line
+    items = _read_items(folder)
+    sets: dict[tuple[Variant, int], dict[str, Prediction]] = {}
+    for line in _read_predictions(folder):
+        sets.setdefault((line.variant, line.repeat), {})[line.hash] = line
     first = next(iter(sets.values()), {})
     hashes = [h for h in items if h in first] if items else list(first)
     found = ItemTable({"hash": hashes})
@@ -58,23 +57,28 @@ def item_table(folder: RunFolder, texts: bool = True) -> ItemTable:
         found.integers.add("row")
         if texts and not any(h.startswith(WITHOUT_TEXT) for h in hashes):
             found.columns["text"] = [items[h]["text"] for h in hashes]
-    found.columns["label"] = [first[h]["label"] for h in hashes]
+    found.columns["label"] = [first[h].label for h in hashes]
     several = len({repeat for _, repeat in sets}) > 1
-    for (variant, repeat), lines in sorted(sets.items()):
+    for (variant, repeat), answers in sorted(sets.items()):
         suffix = (f"_{variant}" if variant else "") + (f"_{repeat + 1}" if several else "")
-        given = [lines.get(h, {}) for h in hashes]
-        found.columns[f"predicted{suffix}"] = [line.get("predicted") for line in given]
-        if any(line.get("probabilities") for line in given):
+        given = [answers.get(h) or Prediction(h, "") for h in hashes]
+        found.columns[f"predicted{suffix}"] = [line.predicted for line in given]
+        if any(line.probabilities for line in given):
             for at, label in enumerate(labels):
                 name = f"probability_{label}{suffix}"
-                found.columns[name] = [(line.get("probabilities") or [None] * len(labels))[at] for line in given]
+                found.columns[name] = [_probability(line, at) for line in given]
                 found.floats.add(name)
-        if any(line.get("tokens_read") is not None for line in given):
-            found.columns[f"tokens_read{suffix}"] = [line.get("tokens_read") for line in given]
+        if any(line.tokens_read is not None for line in given):
+            found.columns[f"tokens_read{suffix}"] = [line.tokens_read for line in given]
             found.integers.add(f"tokens_read{suffix}")
-        if any("text" in line for line in given):
-            found.columns[f"answer{suffix}"] = [line.get("text") for line in given]
+        if any(line.text is not None for line in given):
+            found.columns[f"answer{suffix}"] = [line.text for line in given]
     return found
+
+
+def _probability(line: Prediction, at: int) -> float | None:
+    """Of one class; None where there is none, or none that a file could hold."""
+    return line.probabilities[at] if line.probabilities and math.isfinite(line.probabilities[at]) else None
 
 
 def items_csv(table: ItemTable) -> bytes:
@@ -90,7 +94,7 @@ def items_json(table: ItemTable) -> bytes:
     """An array, one object an item."""
     names = list(table.columns)
     rows = [dict(zip(names, row, strict=True)) for row in zip(*table.columns.values(), strict=True)]
-    return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+    return (json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
 
 
 def items_parquet(table: ItemTable) -> bytes:
@@ -108,16 +112,23 @@ def items_parquet(table: ItemTable) -> bytes:
 ITEMS: dict[str, Callable[[ItemTable], bytes]] = {"csv": items_csv, "parquet": items_parquet, "json": items_json}
 
 
-def _read_lines(folder: RunFolder, path: Path) -> list[dict[str, Any]]:
+def _read_items(folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """The lines of `items.jsonl` by hash; empty where there is none."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+        with open(folder.items, encoding="utf-8") as file:
+            return {item["hash"]: item for item in map(json.loads, file)}
     except FileNotFoundError:
-        if path == folder.items:
-            return []
-        raise UserError(f"{folder.name} holds no {path.name}; it was not tested, or the file was removed") from None
+        return {}
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); copy it again from where it was made") from None
+        raise UserError(f"{folder.items} is damaged ({error}); copy it again from where it was made") from None
+
+
+def _read_predictions(folder: RunFolder) -> Iterator[Prediction]:
+    try:
+        yield from predictions.read(folder)
+    except FileNotFoundError:
+        name = folder.predictions.name
+        raise UserError(f"{folder.name} holds no {name}; it was not tested, or the file was removed") from None
 
 
 # -- model cards ------------------------------------------------------------------------------------------
@@ -234,7 +245,7 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
         if isinstance(scores.get(key), int | float)
     ]
     rows += [(f"recall of {clean(label)}", f"{value:.4f}", "") for label, value in scores.get("recall", {}).items()]
-    if isinstance(original := scores.get(ORIGINAL), dict):
+    if isinstance(original := scores.get("original"), dict):
         rows.append(("accuracy before tuning", f"{original['accuracy']:.4f}", ""))
     rows.append(("invalid answers", f"{scores.get('invalid', 0):g}", ""))
     lines += cards.table(("score", "value", "95 % interval"), rows, numbers=("value",))

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.study.values import Measures, Row, RunMeasures, Spread
 from labtui.results.rows import ResultRow, averaged, figures_of, name_of, repeat_row, short_name, with_repeats
@@ -13,7 +14,6 @@ from labtui.sanitize import clean
 if TYPE_CHECKING:
     from engines.study.reader import ResultsReader
 
-ORIGINAL = "original"  # how the answers call the model before its run tuned it
 COLUMN_OF = {"loss": "training_seconds"}  # where a warning is shown whose figure has no column of its own
 DIFFERENT_ITEMS = "not the same test items in all: part of the spread is that of the items, and nothing is paired"
 
@@ -35,7 +35,7 @@ def answers_of(row: ResultRow) -> Row | None:
     """
     if row.published:
         return None
-    return {"run": row.run, "variant": ORIGINAL if row.variant else "", "repeat": row.repeat}
+    return {"run": row.run, "variant": row.variant, "repeat": row.repeat}
 
 
 def answers_name(row: ResultRow) -> str:
@@ -168,7 +168,7 @@ def _apart(row: ResultRow) -> ResultRow:
 
 def with_measures(row: ResultRow, found: RunMeasures) -> ResultRow:
     """A run's row with what was found in its answers."""
-    variant = ORIGINAL if row.variant else ""
+    variant = row.variant
     own = [m for m in found["measures"] if m["row"]["variant"] == variant]
     if not own:
         return row
@@ -255,5 +255,5 @@ def line_name(line: Line, short: bool) -> str:
     if row.published and short:
         return f"publ. {row.title}"
     if short:
-        return short_name(replace(row, variant=row.variant.partition(" ")[0]))
+        return f"{short_name(replace(row, variant=Variant.OWN))} {row.variant}".rstrip()
     return name_of(row)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from importlib.metadata import version
 
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.models import cards
 from engines.runs import events as ev
@@ -20,7 +21,7 @@ from labtui import format
 from labtui.results import groups, tables
 from labtui.results.columns import known_columns, sort_rows
 from labtui.results.report_plots import MISSING, Plots
-from labtui.results.rows import BEFORE, IMPORTED, ResultRow, collect_rows, published_rows, short_name
+from labtui.results.rows import IMPORTED, ResultRow, collect_rows, published_rows, short_name
 from labtui.sanitize import clean
 
 MANY_PAIRS = 12  # from here on, the sentences of a comparison are left to its table
@@ -436,8 +437,8 @@ class _Page:
         name = self._names.get(folder.name, folder.name)
         return f"<h3>{_text(name)}</h3><dl>{listed}</dl><pre tabindex=0>{escape(clean(config, multiline=True))}</pre>"
 
-    def _name(self, run: str, variant: str) -> str:
-        return self._names.get(run, run) + (f" {BEFORE}" if variant else "")
+    def _name(self, run: str, variant: Variant) -> str:
+        return f"{self._names.get(run, run)} {variant.words}".rstrip()
 
 
 # -- pieces -----------------------------------------------------------------------------------------------

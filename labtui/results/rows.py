@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engines.answers.intervals import wilson_interval
+from engines.answers.variant import Variant
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -17,7 +18,6 @@ from labtui.sanitize import clean
 
 PUBLISHED = Path(__file__).with_name("published.toml")
 IMPORTED = "imported"  # the engine of runs that hold the predictions of another program
-BEFORE = "before tuning"
 NOTHING = "nothing varied"
 UNTRAINED = "UNTRAINED HEAD"
 
@@ -53,7 +53,7 @@ class ResultRow:
     published: bool = False
     note: str = ""
     source: str = ""  # of a published figure
-    variant: str = ""  # which of a run's rows: "before tuning"; empty: its own
+    variant: Variant = Variant.OWN
     before: "ResultRow | None" = None  # the same items, answered by the model before this run tuned it
     level: Literal["group", "run", "repeat"] = "run"
     config: str = ""  # `settings_digest`, the same in all runs of a group; empty where settings cannot be read
@@ -112,7 +112,7 @@ def name_of(row: ResultRow) -> str:
     if row.level != "group":
         name += f" {row.run.rpartition('-')[2]}"
     if row.variant:
-        name += f" {row.variant}"
+        name += f" {row.variant.words}"
     return f"{name} repeat {row.repeat + 1}" if row.level == "repeat" else name
 
 
@@ -159,7 +159,7 @@ def result_of(folder: RunFolder) -> ResultRow | None:
     if not isinstance(original := end.scores.get("original"), dict):
         return row
     own = figures_of(original, end.items, end.labels, original.get("confusion", []))
-    return replace(row, before=replace(row, **own, variant=BEFORE, training_seconds=None, items_per_s=None))
+    return replace(row, before=replace(row, **own, variant=Variant.BEFORE, training_seconds=None, items_per_s=None))
 
 
 def _repeats(row: ResultRow, folder: RunFolder, tail: Sequence[ev.Record], count: int) -> list[ResultRow]:

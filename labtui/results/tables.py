@@ -105,7 +105,7 @@ def as_dict(row: ResultRow) -> dict[str, Any]:
         "state": "published" if row.published else FINISHED,
         "published": row.published,
         "title": row.title,
-        "variant": row.variant,
+        "variant": row.variant.words,
         "model": row.model,
         "accuracy": row.accuracy,
         "accuracy_low": row.interval[0] if row.interval else None,

@@ -6,13 +6,14 @@ from typing import Any
 
 from engines.answers import scoring
 from engines.answers.intervals import wilson_interval
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.study.values import Measures, Row, RunMeasures, Share, Spread, Warning
 
 LABELS = ["negative", "positive"]
 
 
-def row(run: str, variant: str = "", repeat: int = 0) -> Row:
+def row(run: str, variant: Variant = Variant.OWN, repeat: int = 0) -> Row:
     return {"run": run, "variant": variant, "repeat": repeat}
 
 
@@ -71,11 +72,13 @@ def run_measures(
     same_items: bool = True,
     tuning: Sequence[tuple[str, str]] = (),
 ) -> RunMeasures:
-    own = [measures(row(run, "", at), table, f"rows {at}" if varied else "") for at, table in enumerate(repeats)]
-    found = [*own, *([measures(row(run, "original"), before)] if before else [])]
+    own = [
+        measures(row(run, Variant.OWN, at), table, f"rows {at}" if varied else "") for at, table in enumerate(repeats)
+    ]
+    found = [*own, *([measures(row(run, Variant.BEFORE), before)] if before else [])]
     told: list[Warning] = [
         {"figure": figure, "text": text, "variant": variant}
-        for variant, some in ((None, warnings), ("", tuning))
+        for variant, some in ((None, warnings), (Variant.OWN, tuning))
         for figure, text in some
     ]
     several = spread([m["row"] for m in own], [m["accuracy"]["value"] for m in own], same_items)
@@ -85,7 +88,7 @@ def run_measures(
         "test_set": "t",
         "varied": varied,
         "measures": found,
-        "spreads": {"": several} if len(own) > 1 else {},
+        "spreads": {Variant.OWN: several} if len(own) > 1 else {},
         "validation": [],
         "estimate_bytes": 3 * 2**30,
         "warnings": told,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engines.answers import scoring
+from engines.answers.variant import Variant
 from engines.data.items import Example, write_items
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
@@ -21,7 +22,7 @@ def item_hash(n: int) -> str:
     return f"{n * 2654435761 % 2**32:064x}"
 
 
-def row(folder: RunFolder, variant: str = "", repeat: int = 0) -> Row:
+def row(folder: RunFolder, variant: Variant = Variant.OWN, repeat: int = 0) -> Row:
     return {"run": folder.name, "variant": variant, "repeat": repeat}
 
 

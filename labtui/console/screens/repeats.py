@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
+from engines.answers.variant import Variant
 from engines.study.values import Measures, RepeatTable, Spread
 from labtui import format
 from labtui.console.screens.items import ItemsScreen
@@ -123,7 +124,7 @@ class RepeatsScreen(Screen[None]):
     RepeatsScreen .matrices.-beside .agreement { margin: 1 0 0 4; }
     """
 
-    def __init__(self, run: str, variant: str, name: str) -> None:
+    def __init__(self, run: str, variant: Variant, name: str) -> None:
         """`name`: how the run is called."""
         super().__init__()
         self._run, self._variant, self._called = run, variant, clean(name)

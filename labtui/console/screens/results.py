@@ -513,8 +513,7 @@ class ResultsScreen(Screen[None]):
             return
         from labtui.console.screens.repeats import RepeatsScreen
 
-        variant = groups.ORIGINAL if row.variant else ""
-        self.app.push_screen(RepeatsScreen(row.run, variant, short_name(row)))
+        self.app.push_screen(RepeatsScreen(row.run, row.variant, short_name(row)))
 
     def action_items(self) -> None:
         """The test items: what several marked rows disagree on, or what one row got wrong."""

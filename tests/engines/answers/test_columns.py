@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engines.answers import columns
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -57,7 +58,7 @@ def test_the_stored_columns_are_the_built_ones(home: Home) -> None:
 
 def test_a_tuned_model_is_the_runs_own_and_comes_before_the_original(home: Home) -> None:
     found = columns.read(answered(home, [P, N], [P, N], original=[N, N]))
-    assert found.rows == (("", 0), ("original", 0))
+    assert found.rows == ((Variant.OWN, 0), (Variant.BEFORE, 0))
     assert found.predicted.tolist() == [[1, 0], [0, 0]]
 
 
@@ -183,7 +184,7 @@ def test_answers_that_change_while_they_are_read_are_never_mixed(home: Home) -> 
 def test_a_line_that_is_no_answer_is_named(home: Home, line: bytes) -> None:
     folder = answered(home, [P, N], [P, N])
     write_atomic(folder.predictions, folder.predictions.read_bytes() + line + b"\n")
-    with pytest.raises(UserError, match=rf"{folder.name}: line 3 of predictions.jsonl is no answer of the classes"):
+    with pytest.raises(UserError, match=rf"{folder.name}: line 3 of predictions.jsonl is no answer"):
         columns.read(folder)
 
 

@@ -64,9 +64,24 @@ def test_conclude_writes_a_line_an_item_and_reports_the_same_figures(home: Home)
     report.close()
     lines = [json.loads(line) for line in folder.predictions.read_text().splitlines()]
     assert lines == [
-        {"hash": "aa", "label": "yes", "predicted": "yes", "probabilities": [0.25, 0.75], "tokens_read": 3},
-        {"hash": "bb", "label": "no", "predicted": "no", "probabilities": [0.5, 0.5], "tokens_read": 4},
-        {"hash": "cc", "label": "yes", "predicted": None, "probabilities": [None, 1.0], "tokens_read": 5},
+        {
+            "hash": "aa",
+            "label": "yes",
+            "predicted": "yes",
+            "probabilities": [0.25, 0.75],
+            "tokens_read": 3,
+            "repeat": 0,
+        },
+        {"hash": "bb", "label": "no", "predicted": "no", "probabilities": [0.5, 0.5], "tokens_read": 4, "repeat": 0},
+        {
+            "hash": "cc",
+            "label": "yes",
+            "predicted": None,
+            "probabilities": [None, 1.0],
+            "tokens_read": 5,
+            "repeat": 0,
+            "not_finite": {"probabilities.0": "nan"},
+        },
     ]
     (record,) = ev.EventReader(folder.events).read()
     assert record.event == ev.Evaluated("test", 3, result, ["no", "yes"], [[1, 0, 0], [0, 1, 1]], loss=0.5)

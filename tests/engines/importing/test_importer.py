@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engines.answers import columns, scoring
+from engines.answers import columns, predictions, scoring
 from engines.data import files
 from engines.errors import DataError, UserError
 from engines.importing import importer
@@ -269,7 +269,7 @@ def test_a_write_that_fails_leaves_no_run(imported: Imported, home: Home, monkey
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(importer, "write_atomic", full)
+    monkeypatch.setattr(predictions, "write_atomic", full)
     with pytest.raises(OSError):
         imported("label,prediction\n1,1\n0,0\n")
     assert list(home.runs.iterdir()) == []

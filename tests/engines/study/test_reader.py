@@ -11,6 +11,7 @@ import pytest
 from engines.answers import scoring
 from engines.answers.columns import WITHOUT_TEXT
 from engines.answers.intervals import wilson_interval
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.reporter import Reporter
 from engines.runs import events as ev
@@ -163,9 +164,9 @@ def test_a_tuned_run_has_its_own_answers_first_and_the_original_beside_them(home
     true = truth(200)
     folder = answered(home, true, wrong_on(true, range(10)), original=wrong_on(true, range(60)))
     found = ResultsReader(home).measure(folder.name)
-    assert [(m["row"]["variant"], m["correct"]) for m in found["measures"]] == [("", 190), ("original", 140)]
+    assert [(m["row"]["variant"], m["correct"]) for m in found["measures"]] == [("", 190), ("before", 140)]
     assert not found["spreads"], "a model before and after its tuning are no repeats"
-    (pair,) = ResultsReader(home).compare([row(folder), row(folder, "original")], ["after", "before"])["pairs"]
+    (pair,) = ResultsReader(home).compare([row(folder), row(folder, Variant.BEFORE)], ["after", "before"])["pairs"]
     assert (pair["a_only"], pair["b_only"], pair["verdict"]) == (50, 0, "a")
 
 
@@ -305,7 +306,7 @@ def test_few_items_are_counted(home: Home) -> None:
     }
     tuned = answered(home, truth(50), truth(50), original=wrong_on(truth(50), range(25)))
     of_each = {w["variant"]: w["text"][-36:] for w in ResultsReader(home).measure(tuned.name)["warnings"]}
-    assert of_each == {"": "anywhere from 0.93 to 1.00 fits them", "original": "anywhere from 0.37 to 0.63 fits them"}
+    assert of_each == {"": "anywhere from 0.93 to 1.00 fits them", "before": "anywhere from 0.37 to 0.63 fits them"}
     repeated = answered(home, truth(50), truth(50), wrong_on(truth(50), range(50)))
     assert "a mean accuracy anywhere from 0.50 to 0.50 fits them" in warnings_of(home, repeated)["items"]
 
@@ -356,9 +357,9 @@ def test_the_answers_before_tuning_are_warned_of_apart(home: Home) -> None:
         validated=[(1, 0.4), (2, 0.5)],
     )
     found = ResultsReader(home).measure(tuned.name)["warnings"]
-    assert {w["figure"]: w["variant"] for w in found} == {"invalid": "original", "loss": "", "accuracy": ""}
+    assert {w["figure"]: w["variant"] for w in found} == {"invalid": "before", "loss": "", "accuracy": ""}
     (invalid,) = [w["text"] for w in found if w["figure"] == "invalid"]
-    assert invalid.startswith('2 of 100 answers of "original" (2.0 %) are no label')
+    assert invalid.startswith("2 of 100 answers before tuning (2.0 %) are no label")
     assert [w["text"] for w in found if w["figure"] == "accuracy"][0].startswith("1 of the 100 test items stands in ")
 
 
@@ -744,8 +745,8 @@ def test_unknown_runs_and_rows_are_named(home: Home) -> None:
             asked.measure(name)
     with pytest.raises(UserError, match=f"{folder.name} has no answers of repeat 4"):
         asked.compare([row(folder, repeat=3), row(folder)], ["A", "B"])
-    with pytest.raises(UserError, match='has no answers of "original"'):
-        asked.repeats(folder.name, "original")
+    with pytest.raises(UserError, match="has no answers of the model before tuning"):
+        asked.repeats(folder.name, Variant.BEFORE)
     with pytest.raises(UserError, match="no answers are chosen"):
         asked.spread([])
 

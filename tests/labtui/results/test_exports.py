@@ -1,4 +1,5 @@
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,8 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
-from engines.answers import scoring
+from engines.answers import predictions
+from engines.answers.variant import Variant
 from engines.data.items import Example
 from engines.data.splits import write_items
 from engines.errors import UserError
@@ -60,13 +62,28 @@ def test_a_run_that_tuned_a_model_has_columns_for_the_model_before(home: Home, f
     examples = [Example("bad", 0, 4, "h0"), Example("good", 1, 9, "h1")]
     write_items(folder, examples, ["negative", "positive"])
     labels = ["negative", "positive"]
-    lines = scoring.prediction_lines(examples, labels, [[0.2, 0.8], []], [3, 4], model="original")
-    lines += scoring.prediction_lines(examples, labels, [[0.9, 0.1], [0.3, 0.7]], [3, 4], model="tuned")
-    folder.predictions.write_text("".join(lines))
+    before = predictions.predictions_of(examples, labels, [1, None], [[0.2, 0.8], []], [3, 4], variant=Variant.BEFORE)
+    own = predictions.predictions_of(examples, labels, [0, 1], [[0.9, 0.1], [0.3, 0.7]], [3, 4])
+    predictions.write(folder, [*before, *own])
     columns = exports.item_table(folder).columns
     assert columns["row"] == [4, 9] and columns["predicted"] == ["negative", "positive"]
-    assert columns["predicted_original"] == ["positive", None]
-    assert columns["probability_positive_original"] == [0.8, None] and columns["tokens_read"] == [3, 4]
+    assert columns["predicted_before"] == ["positive", None]
+    assert columns["probability_positive_before"] == [0.8, None] and columns["tokens_read"] == [3, 4]
+
+
+def test_probabilities_that_are_not_finite_leave_valid_json(home: Home, finished: Finished) -> None:
+    folder = finished("a", [[1, 0, 0], [0, 0, 1]])
+    examples = [Example("bad", 0, 4, "h0"), Example("good", 1, 9, "h1")]
+    rows = [[0.75, 0.25], [math.nan, math.inf]]
+    predictions.write(folder, predictions.predictions_of(examples, ["negative", "positive"], [0, None], rows))
+
+    def refuse(token: str) -> None:
+        raise AssertionError(f"{token} is not JSON")
+
+    content = exports.ITEMS["json"](exports.item_table(folder))
+    found = json.loads(content, parse_constant=refuse)
+    assert [item["probability_negative"] for item in found] == [0.75, None]
+    assert found[1]["predicted"] is None and found[1]["probability_positive"] is None
 
 
 def test_without_texts_there_is_no_column_of_them(foreign_run: Callable[..., RunFolder]) -> None:

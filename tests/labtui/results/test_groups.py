@@ -4,12 +4,13 @@ from statistics import stdev
 
 import pytest
 
+from engines.answers.variant import Variant
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.results import groups
 from labtui.results.columns import sd_text, varied_text
 from labtui.results.groups import gather, lines
-from labtui.results.rows import BEFORE, ResultRow, collect_rows, name_of, published_rows
+from labtui.results.rows import ResultRow, collect_rows, name_of, published_rows
 from tests.labtui.measures import row, run_measures, spread
 
 Finished = Callable[..., RunFolder]
@@ -131,10 +132,10 @@ def test_a_tuned_model_and_the_one_before_tuning_are_never_one_group(home: Home,
     for seed in (1, 2):
         finished("a", GOOD, before=POOR, seed=seed)
     tuned, before = tree(home)
-    assert [(top.variant, top.n, top.accuracy) for top in (tuned, before)] == [("", 2, 0.9), (BEFORE, 2, 0.6)]
+    assert [(top.variant, top.n, top.accuracy) for top in (tuned, before)] == [("", 2, 0.9), (Variant.BEFORE, 2, 0.6)]
     assert tuned.key != before.key
-    assert groups.answers_of(before) == row(before.run, "original")
-    assert {rows[0]["variant"] for rows in groups.spread_questions([tuned, before]).values()} == {"", "original"}
+    assert groups.answers_of(before) == row(before.run, Variant.BEFORE)
+    assert {rows[0]["variant"] for rows in groups.spread_questions([tuned, before]).values()} == {"", "before"}
 
 
 def test_the_study_s_three_executions_are_one_row_with_an_untrained_head() -> None:

@@ -53,7 +53,7 @@ def test_a_run_that_tuned_a_model_has_a_second_row_for_the_model_before(home: Ho
     folder = finished("tuned", [[45, 5, 0], [10, 40, 0]], before=[[30, 10, 10], [30, 20, 0]])
     tuned, before = collect_rows(home)
     assert (tuned.variant, tuned.accuracy, tuned.invalid) == ("", 0.85, 0)
-    assert (before.variant, before.accuracy, before.invalid, before.items) == ("before tuning", 0.5, 10, 100)
+    assert (before.variant.words, before.accuracy, before.invalid, before.items) == ("before tuning", 0.5, 10, 100)
     assert before.interval == pytest.approx(wilson_interval(50, 100)) and before.recall["positive"] == 0.4
     assert tuned.run == before.run == folder.name and tuned.key != before.key
     assert name_of(before) == f"{name_of(tuned)} before tuning"

@@ -6,6 +6,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.home import Home
 from engines.study.values import Item, ItemAnswer, ItemPage, ItemQuery, ItemText, Row
@@ -325,7 +326,11 @@ async def test_one_set_of_answers_cannot_differ(host: ItemsHost) -> None:
 
 
 def test_the_models_to_ask_are_named_by_the_keys_of_their_rows() -> None:
-    assert asked([*rows(2), {"run": "other", "variant": "original", "repeat": 1}]) == ["run", "run repeat 1", "other"]
+    assert asked([*rows(2), {"run": "other", "variant": Variant.BEFORE, "repeat": 1}]) == [
+        "run",
+        "run repeat 1",
+        "other",
+    ]
 
 
 def test_a_text_that_was_surely_cut_is_marked() -> None:

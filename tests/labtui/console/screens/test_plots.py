@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -123,7 +124,7 @@ async def test_two_rows_of_one_run_share_its_curve(home: Home) -> None:
     folder = run(home, 20, original=TRUTH, validated=[(1.0, 0.5), (2.0, 0.25)])
     host = AnalysedHost(home)
     async with host.run_test(size=(80, 24)) as pilot:
-        screen = PlotsScreen([(row(folder), "tuned", PALETTE[0]), (row(folder, "original"), "before", PALETTE[1])])
+        screen = PlotsScreen([(row(folder), "tuned", PALETTE[0]), (row(folder, Variant.BEFORE), "before", PALETTE[1])])
         await host.push_screen(screen)
         await pilot.press("left")
         lines = (await until_shown(pilot, screen, "0.2500 0.500")).split("\n")

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.home import Home
 from engines.study.values import Measures, RepeatTable, Spread
@@ -177,7 +178,7 @@ async def test_a_resized_screen_keeps_the_row_under_the_cursor(host: ItemsHost) 
 async def test_what_is_to_be_known_first_stands_above_the_spread(host: ItemsHost) -> None:
     host.analyst.warnings = [
         {"figure": "model", "text": "UNTRAINED HEAD [/i]", "variant": None},
-        {"figure": "loss", "text": "of the tuned one", "variant": "original"},
+        {"figure": "loss", "text": "of the tuned one", "variant": Variant.BEFORE},
     ]
     async with host.run_test(size=(80, 24)) as pilot:
         screen = await opened(host, pilot)

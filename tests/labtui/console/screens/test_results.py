@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from engines.answers.variant import Variant
 from engines.runs.folder import RunFolder
 from labtui.console.screens import launch
 from labtui.console.screens.results import DetailsScreen, ResultsScreen
@@ -447,7 +448,7 @@ async def test_keys_hand_the_marked_rows_to_the_other_screens(
         assert [entry[0] for entry in every] == [
             row(good.name),
             row(max(fair)),
-            row(good.name, "original"),
+            row(good.name, Variant.BEFORE),
             row(poor.name),
         ]
         assert len({colour for _, _, colour in every}) == 4

@@ -7,10 +7,10 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -19,19 +19,19 @@ from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
-from engines.errors import UserError, sentence_of
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.console.analyst import Analyst
 from labtui.console.feed import Feed
+from labtui.console.screens.base import Background, Console
 from labtui.console.screens.lab import LabScreen
 from labtui.console.terminal import TERMINATED_CODE, AsciiFilter, Rescue, wants_ascii
 from labtui.console.theme import THEME
+from labtui.console.views import ExperimentView, RunView
 from labtui.console.widgets.bars import KeyBar, TopBar
 from labtui.devices import Sample
 from labtui.sanitize import clean
 
-T = TypeVar("T")
 SCREENS = ("results", "launch", "classify", "compare", "repeats", "items", "plots")  # not needed for the first paint
 
 
@@ -53,7 +53,7 @@ def _commands() -> type[Provider]:
     return LabCommands
 
 
-class LabApp(App[None]):
+class LabApp(Background, App[None]):
     """The lab console on one home folder. Reading and starting runs happens in threads; leaving stops none of them."""
 
     TITLE = "labtui"
@@ -62,7 +62,6 @@ class LabApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     DEFAULT_MODE = "lab"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        "lab": LabScreen,
         "results": _results,
         "classify": _classify,
     }
@@ -99,6 +98,8 @@ class LabApp(App[None]):
         self._sample: Sample | None = None
         self._takes_mail = False
         self._previous_excepthook = threading.excepthook
+        self.lab = LabScreen()  # is there from the start
+        self.add_mode("lab", lambda: self.lab)
         self.register_theme(THEME)
         self.theme = "lab"
 
@@ -166,21 +167,6 @@ class LabApp(App[None]):
                 for top in screen.query(TopBar):
                     top.show(mail.sample)
 
-    def in_background(self, work: Callable[[], T], done: Callable[[T], object] = lambda _: None) -> None:
-        """Do something slow in a thread, then `done(result)` in the app; an error becomes a notification."""
-
-        def run() -> None:
-            try:
-                result = work()
-            except (UserError, OSError) as error:
-                self.call_later(self.complain, sentence_of(error))
-            except Exception as error:
-                self.report(error)
-            else:
-                self.call_later(done, result)
-
-        self.run_worker(run, thread=True, exit_on_error=False)
-
     def complain(self, sentence: str) -> None:
         """Say what could not be done."""
         self.notify(clean(sentence), severity="error", markup=False, timeout=8)
@@ -205,9 +191,12 @@ class LabApp(App[None]):
     # -- screens --------------------------------------------------------------------------------------------
 
     @property
-    def lab(self) -> LabScreen:
-        """The first screen, which exists from the start."""
-        return cast(LabScreen, self._screen_stacks["lab"][0])
+    def experiments(self) -> Collection[ExperimentView]:
+        return self.lab.experiments
+
+    @property
+    def runs(self) -> Collection[RunView]:
+        return self.lab.runs
 
     def _is_asked(self) -> bool:
         """Whether a form or a question is open: it is answered or left first. Other screens keep their place."""
@@ -266,6 +255,10 @@ class LabApp(App[None]):
         self.push_screen(LaunchScreen(experiment), self._launched)
 
     def _launched(self, folder: RunFolder | None) -> None:
-        self.feed.poke()
+        self.feed.rescan()
         if folder is not None:
             self.lab.watch_run(folder.name)
+
+
+if TYPE_CHECKING:
+    _: type[Console] = LabApp

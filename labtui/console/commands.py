@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from rich.text import Text
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-if TYPE_CHECKING:
-    from labtui.console.app import LabApp
+from labtui.console.screens.base import Console
 
 
 class LabCommands(Provider):
     """Names of experiments and runs are foreign text: they are shown as `Text`, which reads no markup."""
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
-        app = cast("LabApp", self.app)
+        app, console = self.app, cast(Console, self.app)
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if binding.description and active.enabled and (binding.show or binding.tooltip):
@@ -24,11 +23,11 @@ class LabCommands(Provider):
                     binding.tooltip or "",
                     partial(app.call_next, app.run_action, binding.action, active.node),
                 )
-        for experiment in app.lab.experiments:
+        for experiment in console.experiments:
             if not experiment.error:
-                yield f"Launch {experiment.name}", experiment.title, partial(app.open_launch, experiment.name)
-        for run in app.lab.runs:
-            yield f"Watch {run.experiment} {run.short}", run.state, partial(app.show_run, run.name)
+                yield f"Launch {experiment.name}", experiment.title, partial(console.open_launch, experiment.name)
+        for run in console.runs:
+            yield f"Watch {run.experiment} {run.short}", run.state, partial(console.show_run, run.name)
 
     async def discover(self) -> Hits:
         for name, about, command in self._commands():

@@ -10,7 +10,6 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines import catalog
@@ -18,10 +17,10 @@ from engines.errors import UserError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import ALIVE, LOST, Summary, last_words, list_runs, open_summary
-from labtui import narrate
-from labtui.console.curves import Curves, Floats
-from labtui.devices import DeviceSampler, Sample
+from engines.runs.summary import LOST, last_words, list_runs, open_summary
+from labtui.console.curves import Curves
+from labtui.console.views import ExperimentView, Live, LogLine, Mail, RunView, log_lines
+from labtui.devices import DeviceSampler
 from labtui.sanitize import clean
 
 SELECTED_EVERY_S, ALIVE_EVERY_S, ENDED_EVERY_S = 0.4, 1.0, 2.0
@@ -30,150 +29,10 @@ CHUNK_BYTES = 1 << 17  # a lock is held and the interpreter busy while one is de
 FIRST_LOADED, LOADED_A_TURN = 40, 10
 FIRST_PAINT_WITHIN_S = 1.0
 LOG_LINES = 1000  # kept of one batch; a longer history shows its end
-TRACEBACK_LINES, WORKER_LOG_LINES = 12, 6
+WORKER_LOG_LINES = 6
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
-    """A run as the screens show it. `state` is empty until its folder has been read.
-
-    All text is cleaned but `name`, the folder's name: an identity, not for showing.
-    """
-
-    name: str
-    short: str
-    experiment: str
-    state: str = ""
-    engine: str = ""
-    model: str = ""
-    title: str = ""
-    device: str = ""
-    ahead: int = 0
-    phase: str = ""
-    unit: str = ""
-    done: int = 0
-    total: int | None = None
-    epoch: float | None = None
-    items_per_s: float | None = None
-    eta_s: float | None = None
-    accuracy: float | None = None
-    started: float | None = None
-    changed: float | None = None
-    memory_peak_bytes: int | None = None
-    end: ev.Ended | None = None  # its texts are foreign
-    evaluated: ev.Evaluated | None = None  # its texts are foreign
-
-    @property
-    def alive(self) -> bool:
-        return self.state in ALIVE
-
-    @property
-    def progress(self) -> float | None:
-        """Share of the current phase that is done, 0 to 1."""
-        return min(1.0, self.done / self.total) if self.total else None
-
-    @classmethod
-    def unread(cls, folder: RunFolder) -> "RunView":
-        """What the folder's name alone tells: `<date>-<time>-<experiment>-<short>`."""
-        parts = clean(folder.name).split("-")
-        return cls(folder.name, parts[-1], "-".join(parts[2:-1]) or parts[0])
-
-    @classmethod
-    def of(cls, s: Summary) -> "RunView":
-        return cls(
-            s.name,
-            clean(s.short),
-            clean(s.experiment),
-            s.state,
-            clean(s.engine),
-            clean(s.model),
-            clean(str(s.document.get("title", ""))),
-            clean(s.device),
-            s.ahead,
-            clean(s.phase),
-            clean(s.unit),
-            s.done,
-            s.total,
-            s.epoch,
-            s.items_per_s,
-            s.eta_s,
-            s.accuracy,
-            s.started,
-            s.changed,
-            s.memory_peak_bytes,
-            s.end,
-            s.evaluated,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ExperimentView:
-    """An experiment of the config folders; `error` says why it cannot be launched."""
-
-    name: str
-    family: str
-    title: str = ""
-    engine: str = ""
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One cleaned line of a run's log; `level` is info, warning, error or faint."""
-
-    time: float  # Unix seconds
-    text: str
-    level: str = "info"
-
-
-@dataclass
-class Live:
-    """News of a followed run. `points_anew`, `lines_anew`: these are all there are, what was shown before is void."""
-
-    run: RunView
-    total: int | None  # steps
-    points: dict[str, tuple[Floats, Floats]]
-    points_anew: bool
-    lines: list[LogLine]
-    lines_anew: bool
-
-
-@dataclass
-class Mail:
-    """Everything that changed since the last collection."""
-
-    names: list[str] | None = None  # all runs, newest first, when the list changed
-    runs: dict[str, RunView] = field(default_factory=dict)
-    experiments: list[ExperimentView] | None = None
-    live: dict[str, Live] = field(default_factory=dict)
-    sample: Sample | None = None
-
-
-def log_lines(record: ev.Record) -> list[LogLine]:
-    """The lines of the log pane for one event; none for the ones that curves and titles show."""
-    event = record.event
-    if isinstance(event, ev.Step | ev.Progress):
-        return []
-    level = {ev.Failed: "error", ev.Phase: "faint", ev.Queued: "faint"}.get(type(event), "info")
-    if isinstance(event, ev.Note) and event.level == "warning":
-        level = "warning"
-    if not isinstance(event, ev.Failed):
-        text = narrate.sentence(event)
-        return [LogLine(record.time, text, level)] if text else []
-    trace = clean(event.traceback, multiline=True).rstrip().splitlines()[-TRACEBACK_LINES:]
-    lines = [LogLine(record.time, line, "faint") for line in trace]
-    lines.append(LogLine(record.time, clean(f"failed: {failure(event)}"), "error"))
-    if event.hint:
-        lines.append(LogLine(record.time, clean(f"hint: {event.hint}"), "warning"))
-    return lines
-
-
-def failure(event: ev.Failed) -> str:
-    """Why a run failed, not yet cleaned; the kind of an exception is named only where nobody foresaw it."""
-    return f"{event.type}: {event.message}" if event.traceback else event.message
-
-
-class _Listed:
+class _ListedRun:
     """A run in the list. An ended one is read from the end of its file alone and costs one stat from then on."""
 
     def __init__(self, folder: RunFolder) -> None:
@@ -193,8 +52,8 @@ class _Listed:
     def refresh(self) -> bool:
         """Bring `view` up to date; True while more of the file waits to be read."""
         try:
-            found = os.stat(self.folder.events)
-            size, mtime_ns = found.st_size, found.st_mtime_ns
+            status = os.stat(self.folder.events)
+            size, mtime_ns = status.st_size, status.st_mtime_ns
         except FileNotFoundError:
             size = mtime_ns = 0
         changed = (size, mtime_ns) != (self._size, self._mtime_ns)
@@ -236,7 +95,7 @@ class _Listed:
         self.summary.apply(records)
 
 
-class _Followed(_Listed):
+class _FollowedRun(_ListedRun):
     """A run on the screen: all of its events, as curves and log too."""
 
     def reread(self) -> None:
@@ -244,7 +103,7 @@ class _Followed(_Listed):
         self.curves = Curves()
         self.lines: list[LogLine] = []
         self.rewind()
-        self._mourned = False
+        self._loss_reported = False
 
     def rewind(self) -> None:
         """Hand out everything again at the next `take`."""
@@ -261,9 +120,9 @@ class _Followed(_Listed):
     def refresh(self) -> bool:
         before = self.view
         more = super().refresh()
-        if not more and self.view.state == LOST and not self._mourned:
-            self._mourned = True
-            self._log(self._epitaph())
+        if not more and self.view.state == LOST and not self._loss_reported:
+            self._loss_reported = True
+            self._log(self._last_log_lines())
         self.news = self.news or self.view != before
         return more
 
@@ -282,22 +141,22 @@ class _Followed(_Listed):
         del self.lines[:surplus]
         self._lines_taken = max(0, self._lines_taken - surplus)
 
-    def _epitaph(self) -> list[LogLine]:
-        """What is left of a worker that died without a last word: the end of its log."""
+    def _last_log_lines(self) -> list[LogLine]:
+        """The end of the log of a worker that died without saying why."""
         at = self.summary.changed or time.time()
         try:
             with open(self.folder.log, "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
-                words = file.read(4096).decode("utf-8", "replace")
+                text = file.read(4096).decode("utf-8", "replace")
         except FileNotFoundError:
-            words = ""
-        lines = clean(words, multiline=True).rstrip().splitlines()[-WORKER_LOG_LINES:]
+            text = ""
+        lines = clean(text, multiline=True).rstrip().splitlines()[-WORKER_LOG_LINES:]
         last = "lost: the worker is gone without a last word; R goes on from its last checkpoint"
         return [*(LogLine(at, line, "faint") for line in lines), LogLine(at, last, "error")]
 
 
 class Feed:
-    """The thread and its mailbox. `follow`, `poke`, `collect`, `start` and `stop` belong to the app's thread.
+    """The thread and its mailbox. `follow`, `rescan`, `collect`, `start` and `stop` belong to the app's thread.
 
     `notify()` is called in the feed's thread when the mailbox is no longer empty, once until `collect`;
     `report(error)` for an exception, after which the feed goes on.
@@ -310,10 +169,10 @@ class Feed:
         self._wake = threading.Event()
         self._collected = threading.Event()
         self._stopping = False
-        self._mail, self._told = Mail(), False
-        self._followed: dict[str, _Followed] = {}
-        self._poked: set[str] = set()
-        self._listed: dict[str, _Listed] = {}
+        self._mail, self._notified = Mail(), False
+        self._followed: dict[str, _FollowedRun] = {}
+        self._rescanned: set[str] = set()
+        self._listed: dict[str, _ListedRun] = {}
         self._was_listed = False
         self._next = {"list": 0.0, "devices": 0.0, "experiments": 0.0}
         self._experiments: dict[str, tuple[Path, int, ExperimentView]] | None = None
@@ -331,22 +190,22 @@ class Feed:
         """Read the whole of these runs and keep up with them; the others of before are let go."""
         with self._lock:
             before = self._followed
-            self._followed = {n: before.get(n) or _Followed(RunFolder(self.home.runs / n)) for n in names}
+            self._followed = {n: before.get(n) or _FollowedRun(RunFolder(self.home.runs / n)) for n in names}
             for run in self._followed.values():
                 run.rewind()
         self._wake.set()
 
-    def poke(self, *names: str) -> None:
+    def rescan(self, *names: str) -> None:
         """Look again at once, and at these runs from their start: something was launched, resumed or stopped."""
         with self._lock:
-            self._poked.update(names)
+            self._rescanned.update(names)
             self._next["list"] = self._next["experiments"] = 0.0
         self._wake.set()
 
     def collect(self) -> Mail:
         """Empty the mailbox."""
         with self._lock:
-            mail, self._mail, self._told = self._mail, Mail(), False
+            mail, self._mail, self._notified = self._mail, Mail(), False
             self._collected.set()
             mail.live = {name: run.take() for name, run in self._followed.items() if run.news}
         return mail
@@ -358,7 +217,7 @@ class Feed:
         while not self._stopping:
             more = False
             try:
-                more = self._turn(time.monotonic())
+                more = self._poll(time.monotonic())
             except Exception as error:
                 if repr(error) != reported:
                     reported = repr(error)
@@ -366,16 +225,16 @@ class Feed:
             self._wake.wait(0.004 if more else SELECTED_EVERY_S)
             self._wake.clear()
 
-    def _turn(self, now: float) -> bool:
+    def _poll(self, now: float) -> bool:
         """Do what is due; True when there is more to do at once."""
         first = not self._was_listed
         self._list(now)
         if first:  # names are enough to paint; reading on would only slow the painting down
-            self._tell()
+            self._notify_once()
             self._collected.wait(FIRST_PAINT_WITHIN_S)
         more = self._read_followed(now)
         more = self._read_listed(now) or more
-        self._tell()
+        self._notify_once()
         if self._experiments is None or (not more and self._is_due("experiments", now, EXPERIMENTS_EVERY_S)):
             self._read_experiments()
         if not more and self._is_due("devices", now, DEVICES_EVERY_S):
@@ -383,7 +242,7 @@ class Feed:
             sample = self._sampler.sample()
             with self._lock:
                 self._mail.sample = sample
-        self._tell()
+        self._notify_once()
         return more
 
     def _is_due(self, what: str, now: float, every_s: float) -> bool:
@@ -392,18 +251,18 @@ class Feed:
         self._next[what] = now + every_s
         return True
 
-    def _tell(self) -> None:
+    def _notify_once(self) -> None:
         with self._lock:
             news = any(run.news for run in self._followed.values()) or self._mail != Mail()
-            tell, self._told = news and not self._told, self._told or news
-        if tell:
+            notify, self._notified = news and not self._notified, self._notified or news
+        if notify:
             self._notify()
 
     def _list(self, now: float) -> None:
         with self._lock:
             due = self._is_due("list", now, LIST_EVERY_S)
-            poked, self._poked = self._poked, set()
-            for name in poked:
+            rescanned, self._rescanned = self._rescanned, set()
+            for name in rescanned:
                 for runs in (self._listed, self._followed):
                     if name in runs:
                         runs[name].reread()
@@ -413,7 +272,7 @@ class Feed:
         if folders.keys() == self._listed.keys() and self._was_listed:
             return
         self._was_listed = True
-        new = {name: _Listed(folder) for name, folder in folders.items() if name not in self._listed}
+        new = {name: _ListedRun(folder) for name, folder in folders.items() if name not in self._listed}
         self._listed = {name: self._listed.get(name) or new[name] for name in folders}
         with self._lock:
             self._mail.names = list(folders)
@@ -452,7 +311,7 @@ class Feed:
     def _read_experiments(self) -> None:
         """Read the configs that are new or changed; the first time only their heads, for the first paint."""
         known, check = self._experiments or {}, self._experiments is not None
-        found: dict[str, tuple[Path, int, ExperimentView]] = {}
+        experiments: dict[str, tuple[Path, int, ExperimentView]] = {}
         for name, path in catalog.experiments().items():
             try:
                 version = path.stat().st_mtime_ns if check else 0
@@ -460,11 +319,11 @@ class Feed:
                 continue
             old = known.get(name)
             same = old is not None and old[:2] == (path, version)
-            found[name] = old if old and same else (path, version, _checked(name) if check else _head(name, path))
-        if found != self._experiments:
-            self._experiments = found
+            experiments[name] = old if old and same else (path, version, _checked(name) if check else _head(name, path))
+        if experiments != self._experiments:
+            self._experiments = experiments
             with self._lock:
-                self._mail.experiments = [view for _, _, view in found.values()]
+                self._mail.experiments = [view for _, _, view in experiments.values()]
 
 
 def _head(name: str, path: Path) -> ExperimentView:

@@ -3,25 +3,23 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from rich.segment import Segment
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import SelectionList, Static, TextArea
 from textual.widgets.selection_list import Selection
-from textual.worker import get_current_worker
 
-from engines.errors import ServingError, UserError
 from engines.runs.folder import RunFolder
-from engines.runs.home import Home
 from engines.runs.serving import READY, Client, Reply
 from labtui import format
+from labtui.console.screens.base import ConsoleScreen, is_abandoned
 from labtui.console.widgets.bars import KeyBar
 from labtui.devices import short_device_name
 from labtui.results.columns import sort_rows
@@ -55,7 +53,7 @@ class ReviewArea(TextArea):
             super().__init__()
             self.step = step
 
-    async def _on_paste(self, event: events.Paste) -> None:
+    def on_paste(self, event: events.Paste) -> None:
         event.text = clean(event.text, multiline=True)  # the handler of the base class is called after this one
 
     def action_cursor_up(self, select: bool = False) -> None:
@@ -83,6 +81,15 @@ class ModelList(SelectionList[str]):
             return strip
         left, inner, *rest = strip
         return Strip([left, Segment(" ", inner.style), *rest], strip.cell_length)
+
+
+class Answer(NamedTuple):
+    """A worker's reply to one question, and what asking took; `loaded`: the model was loaded for it."""
+
+    reply: Reply
+    total_ms: float
+    loaded: bool
+    idle_s: float  # until the worker ends when it is asked nothing more
 
 
 @dataclass
@@ -179,7 +186,7 @@ def verdict_text(v: Verdict, wide: bool) -> Content:
     )
 
 
-class ClassifyScreen(Screen[None]):
+class ClassifyScreen(ConsoleScreen[None]):
     """Type or paste a review and ask one or several finished runs."""
 
     TITLE = "Classify"
@@ -257,7 +264,7 @@ class ClassifyScreen(Screen[None]):
         return self.query_one(ModelList)
 
     def on_mount(self) -> None:
-        self._follower = Follower(self.app.home)  # type: ignore[attr-defined]
+        self._follower = Follower(self.console.home)
         self.area.focus()
         self._timer = self.set_interval(1.0, self._draw_answers)
         self._find_models()
@@ -295,15 +302,15 @@ class ClassifyScreen(Screen[None]):
         label = self._true_labels.get(self.area.text, "")
         self.area.border_subtitle = Content(f"true label: {label}") if label else None
 
-    @work(thread=True, exclusive=True, group="models")
     def _find_models(self) -> None:
         assert self._follower is not None
-        try:
-            rows = [row for row in self._follower.finished() if row.engine not in NO_MODEL]
-        except OSError as error:
-            self.call_later(self._say, clean(f"the runs cannot be read: {error}"))
-        else:
-            self.call_later(self._offer, rows)
+        follower = self._follower
+        self.in_background(
+            lambda: [row for row in follower.finished() if row.engine not in NO_MODEL],
+            self._offer,
+            lambda sentence: self._say(f"the runs cannot be read: {sentence}"),
+            kind="models",
+        )
 
     def _offer(self, rows: list[ResultRow]) -> None:
         """List the finished runs, best first, each with its repeats below it, keeping what is chosen."""
@@ -364,47 +371,49 @@ class ClassifyScreen(Screen[None]):
         for run in order:
             self._ask(run, self._rows[run], text, self._question)
 
-    @work(thread=True, group="ask")
     def _ask(self, run: str, row: ResultRow, text: str, question: int) -> None:
-        worker, began = get_current_worker(), time.monotonic()
-        home: Home = self.app.home  # type: ignore[attr-defined]
-        try:
+        home = self.console.home
+
+        def ask() -> Answer | None:
+            began = time.monotonic()
             client = Client(home, RunFolder(home.runs / row.run))  # no client is shared between threads
             cold = client.status().state != READY
             request = client.ask([text], repeat=row.repeat)
             if cold:
-                self.call_later(self._waiting, run, question, "loading model …")
+                self.call_later(self._show_loading, run, question)
             while (reply := client.poll(request)) is None:
-                if worker.is_cancelled or question != self._question:
+                if is_abandoned() or question != self._question:
                     client.withdraw(request)
-                    return
+                    return None
                 time.sleep(POLL_S)
-        except (ServingError, UserError, OSError) as error:
-            self.call_later(self._failed, run, question, clean(str(error)))
-        else:
-            total_ms = (time.monotonic() - began) * 1000
-            idle_s = client.status().idle_timeout_s
-            self.call_later(self._answered, run, question, reply, total_ms, cold, idle_s)
+            return Answer(reply, (time.monotonic() - began) * 1000, cold, client.status().idle_timeout_s)
 
-    def _waiting(self, run: str, question: int, said: str) -> None:
+        self.in_background(
+            ask,
+            lambda answer: self._take_answer(run, question, answer),
+            lambda sentence: self._take_error(run, question, sentence),
+            kind=f"ask {run}",
+        )
+
+    def _show_loading(self, run: str, question: int) -> None:
         if question == self._question:
-            self._verdicts[run].waiting = said
+            self._verdicts[run].waiting = "loading model …"
             self._draw_answers()
 
-    def _failed(self, run: str, question: int, error: str) -> None:
+    def _take_error(self, run: str, question: int, sentence: str) -> None:
         if question == self._question:
-            self._verdicts[run].error = error
+            self._verdicts[run].error = sentence
             self._draw_answers()
 
-    def _answered(self, run: str, question: int, reply: Reply, total_ms: float, loaded: bool, idle_s: float) -> None:
-        if question != self._question:
+    def _take_answer(self, run: str, question: int, answer: Answer | None) -> None:
+        if answer is None or question != self._question:
             return
-        verdict, answer = self._verdicts[run], reply.answers[0]
-        verdict.label = clean(str(answer["label"]))
-        verdict.probability = max(answer["probabilities"], default=None)
-        verdict.tokens_read, verdict.tokens_total = answer["tokens_read"], answer["tokens_total"]
-        verdict.model_ms, verdict.total_ms, verdict.loaded = reply.model_ms, total_ms, loaded
-        verdict.device, verdict.cold_at = short_device_name(clean(reply.device)), time.monotonic() + idle_s
+        verdict, reply, item = self._verdicts[run], answer.reply, answer.reply.answers[0]
+        verdict.label = clean(str(item["label"]))
+        verdict.probability = max(item["probabilities"], default=None)
+        verdict.tokens_read, verdict.tokens_total = item["tokens_read"], item["tokens_total"]
+        verdict.model_ms, verdict.total_ms, verdict.loaded = reply.model_ms, answer.total_ms, answer.loaded
+        verdict.device, verdict.cold_at = short_device_name(clean(reply.device)), time.monotonic() + answer.idle_s
         said = mark_disagreement(list(self._verdicts.values()))
         self._say(said, any(v.disagrees for v in self._verdicts.values()))
         self._draw_answers()

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -10,14 +9,13 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Static
 
-from engines.errors import UserError
 from engines.study.statistics import smallest_detectable_difference
 from engines.study.values import Comparison, Measures, Pair, Row, RunMeasures
 from engines.study.verdicts import ALPHA, p_words
 from labtui import format
+from labtui.console.screens.base import ConsoleScreen
 from labtui.console.theme import THEME, colours_of
 from labtui.console.widgets import rows as lists
 from labtui.console.widgets.bars import KeyBar, Line
@@ -46,9 +44,9 @@ def verdict_text(pair: Pair) -> tuple[str, str]:
     )
 
 
-def pair_text(found: Comparison, pair: Pair, width: int) -> Text:
+def pair_text(comparison: Comparison, pair: Pair, width: int) -> Text:
     """Difference, tests and what could have been seen, each figure with what it means, in lines of `width` cells."""
-    difference, alone, pairs = pair["difference"], pair["a_only"] + pair["b_only"], len(found["pairs"])
+    difference, alone, pairs = pair["difference"], pair["a_only"] + pair["b_only"], len(comparison["pairs"])
     interval = ""
     if difference["low"] is not None and difference["high"] is not None:
         interval = f"95 %: {points(difference['low'])} to {points(difference['high'])}; "
@@ -63,15 +61,15 @@ def pair_text(found: Comparison, pair: Pair, width: int) -> Text:
             ("p (Holm)", p_words(pair["p_holm"]).removeprefix("p "), f"corrected for trying {pairs} pairs: it decides")
         )
     if alone:
-        least = smallest_detectable_difference(found["items"], alone / found["items"], alpha=ALPHA / pairs)
+        least = smallest_detectable_difference(comparison["items"], alone / comparison["items"], alpha=ALPHA / pairs)
         level = f"alpha {ALPHA:g}" + (f" over {pairs} pairs" if pairs > 1 else "")
         shown = f"{100 * least:.1f} points or more" if least < 1 else "none"
         told.append(
             (
                 "Detectable",
                 shown,
-                f"a true difference that {format.count(found['items'])} items show 4 times in 5 when only one of "
-                f"two is right on {100 * alone / found['items']:.1f} % of them, as here (80 % power, {level})",
+                f"a true difference that {format.count(comparison['items'])} items show 4 times in 5 when only one of "
+                f"two is right on {100 * alone / comparison['items']:.1f} % of them, as here (80 % power, {level})",
             )
         )
     text = Text(no_wrap=True)
@@ -124,29 +122,29 @@ class PairList(Rows):
 
     def __init__(self, colours: Sequence[str]) -> None:
         super().__init__()
-        self._found: Comparison | None = None
+        self._comparison: Comparison | None = None
         self._colours = colours
 
-    def show(self, found: Comparison) -> None:
+    def show(self, comparison: Comparison) -> None:
         """List the pairs of this comparison."""
-        self._found = found
+        self._comparison = comparison
         self.update()
 
     def make_rows(self, width: int) -> Iterable[lists.Row]:
-        if self._found is None:
+        if self._comparison is None:
             return
         name = max(6, min(34, (width - 39) // 2))
-        first = f"{len(self._found['pairs'])} pairs: first"
+        first = f"{len(self._comparison['pairs'])} pairs: first"
         yield lists.Row(None, ((f" {fit(first, name)} {fit('second', name)}  points  p (Holm)  verdict", "heading"),))
-        for at, pair in enumerate(self._found["pairs"]):
+        for at, pair in enumerate(self._comparison["pairs"]):
             verdict, style = verdict_text(pair)
             p = p_words(pair["p_holm"]).removeprefix("p ").removeprefix("= ").replace("< ", "<")
             yield lists.Row(
                 str(at),
                 (
                     (" ", ""),
-                    (fit(self._found["names"][pair["a"]], name) + " ", self._colours[pair["a"]]),
-                    (fit(self._found["names"][pair["b"]], name), self._colours[pair["b"]]),
+                    (fit(self._comparison["names"][pair["a"]], name) + " ", self._colours[pair["a"]]),
+                    (fit(self._comparison["names"][pair["b"]], name), self._colours[pair["b"]]),
                     (f"  {points(pair['difference']['value']):>6}", "name"),
                     (f"  {p:>8}  ", "name"),
                     (verdict, style),
@@ -154,7 +152,7 @@ class PairList(Rows):
             )
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(ConsoleScreen[None]):
     """Two or more sets of answers side by side, and each pair of them tested on the items they share."""
 
     TITLE = "Compare"
@@ -197,7 +195,7 @@ class CompareScreen(Screen[None]):
             self._of, self._names = self._of.removesuffix(" repeat"), [f"repeat {name}" for name in self._names]
         keys = [f"{row['run']} {row['variant']} {row['repeat']}" for row in rows]
         self._colours = list(colours) or [colours_of(keys)[key] for key in keys]
-        self._found: Comparison | None = None
+        self._comparison: Comparison | None = None
         self._runs: list[RunMeasures] = []
 
     def compose(self) -> ComposeResult:
@@ -220,17 +218,13 @@ class CompareScreen(Screen[None]):
         self.query_one("#title").add_class("title")
         self.query_one(PairList).display = False
         self.query_one(".body").display = False
-        app: Any = self.app
-        rows, names = self._rows, self._names
+        analyst, rows, names = self.console.analyst, self._rows, self._names
 
-        def ask() -> tuple[Comparison, list[RunMeasures]] | str:
-            try:
-                runs = dict.fromkeys(row["run"] for row in rows)
-                return app.analyst.compare(rows, names), [app.analyst.measure(run) for run in runs]
-            except UserError as error:
-                return str(error.args[0] if error.args else error)
+        def ask() -> tuple[Comparison, list[RunMeasures]]:
+            runs = dict.fromkeys(row["run"] for row in rows)
+            return analyst.compare(rows, names), [analyst.measure(run) for run in runs]
 
-        app.in_background(ask, self._take)
+        self.in_background(ask, lambda answer: self._take(*answer), self.query_one(".said", Static).update)
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= WIDE_COLUMNS, "-wide")
@@ -239,46 +233,42 @@ class CompareScreen(Screen[None]):
 
     def _fit_list(self) -> None:
         """A third of the screen for the list of pairs at most."""
-        if self._found is not None:
-            self.query_one(PairList).styles.height = 1 + min(len(self._found["pairs"]), max(3, self.size.height // 4))
+        if self._comparison is not None:
+            self.query_one(PairList).styles.height = 1 + min(
+                len(self._comparison["pairs"]), max(3, self.size.height // 4)
+            )
 
     # -- drawing ----------------------------------------------------------------------------------------------
 
-    def _take(self, answer: tuple[Comparison, list[RunMeasures]] | str) -> None:
-        if not self.is_attached:
-            return
+    def _take(self, comparison: Comparison, runs: list[RunMeasures]) -> None:
         said = self.query_one(".said", Static)
-        if isinstance(answer, str):
-            said.update(clean(answer))
-            return
-        found, self._runs = answer
-        self._found = found
+        self._comparison, self._runs = comparison, runs
         self._say_what(self.size.width)
-        said.display = not found["pairs"]
-        said.set_class(not found["pairs"], "-none")
-        if not found["pairs"]:
-            step = IMPORT_STEP if "without texts" in found["reason"] else NEXT_STEP
-            said.update(Text.assemble(("No verdict. ", "bold"), clean(found["reason"]), ".\n", step))
+        said.display = not comparison["pairs"]
+        said.set_class(not comparison["pairs"], "-none")
+        if not comparison["pairs"]:
+            step = IMPORT_STEP if "without texts" in comparison["reason"] else NEXT_STEP
+            said.update(Text.assemble(("No verdict. ", "bold"), clean(comparison["reason"]), ".\n", step))
         self.query_one(".body").display = True
-        self._draw_models(found, self._runs)
-        self.query_one(".pair").display = bool(found["pairs"])
+        self._draw_models(comparison, self._runs)
+        self.query_one(".pair").display = bool(comparison["pairs"])
         pairs = self.query_one(PairList)
-        pairs.display = len(found["pairs"]) > 1
-        pairs.show(found)
+        pairs.display = len(comparison["pairs"]) > 1
+        pairs.show(comparison)
         self._fit_list()
         if pairs.display:
             pairs.focus()
-        if found["pairs"]:
+        if comparison["pairs"]:
             self._draw_pair()
         self.refresh_bindings()
 
     def _say_what(self, width: int) -> None:
         """The first line: the names where there is room for both."""
-        found = self._found
-        if found is None:
+        comparison = self._comparison
+        if comparison is None:
             return
-        items = f"the same {format.count(found['items'])} items" if found["same_items"] else "different items"
-        names = [clean(name) for name in found["names"]]
+        items = f"the same {format.count(comparison['items'])} items" if comparison["same_items"] else "different items"
+        names = [clean(name) for name in comparison["names"]]
         of = clean(self._of)
         said = f" Compare on {items}: {of}{', ' * bool(of)}{' against '.join(names)}"
         if len(names) > 2 or cell_len(said) > width:
@@ -288,22 +278,22 @@ class CompareScreen(Screen[None]):
     @property
     def pair(self) -> Pair | None:
         """The pair under the cursor."""
-        if self._found is None or not self._found["pairs"]:
+        if self._comparison is None or not self._comparison["pairs"]:
             return None
-        return self._found["pairs"][int(self.query_one(PairList).key or 0)]
+        return self._comparison["pairs"][int(self.query_one(PairList).key or 0)]
 
     @on(PairList.Highlighted)
     def _draw_pair(self) -> None:
-        found, pair = self._found, self.pair
-        if found is None or pair is None:
+        comparison, pair = self._comparison, self.pair
+        if comparison is None or pair is None:
             return
-        names = found["names"][pair["a"]], found["names"][pair["b"]]
+        names = comparison["names"][pair["a"]], comparison["names"][pair["b"]]
         colours = self._colours[pair["a"]], self._colours[pair["b"]]
         both, sentence = (pair["a"], pair["b"]), clean(pair["sentence"])
         self.query_one(".sentence", Drawn).show(
             both, lambda width, height: Text("\n".join(textwrap.wrap(sentence, max(20, width))), no_wrap=True)
         )
-        doubts = caveats(found, pair, self._runs)
+        doubts = caveats(comparison, pair, self._runs)
         self.query_one(".caveats").display = bool(doubts)
         self.query_one(".caveats", Drawn).show(
             both,
@@ -326,10 +316,10 @@ class CompareScreen(Screen[None]):
                 ascii_only=self._ascii,
             ),
         )
-        self.query_one(".tests", Drawn).show(both, lambda width, height: pair_text(found, pair, width))
+        self.query_one(".tests", Drawn).show(both, lambda width, height: pair_text(comparison, pair, width))
 
-    def _draw_models(self, found: Comparison, runs: list[RunMeasures]) -> None:
-        measures, names, colours = found["measures"], found["names"], self._colours
+    def _draw_models(self, comparison: Comparison, runs: list[RunMeasures]) -> None:
+        measures, names, colours = comparison["measures"], comparison["names"], self._colours
         whiskers = [
             Whisker(name, m["accuracy"]["value"], m["accuracy"]["low"], m["accuracy"]["high"], colour)
             for m, name, colour in zip(measures, names, colours, strict=True)
@@ -349,7 +339,7 @@ class CompareScreen(Screen[None]):
         warnings = told_once(
             (name, warning["text"])
             for run in runs
-            for row, name in zip(found["rows"], names, strict=True)
+            for row, name in zip(comparison["rows"], names, strict=True)
             if row["run"] == run["run"]
             for warning in run["warnings"]
             if warning["figure"] in TELLING and warning["variant"] in (None, row["variant"])
@@ -360,7 +350,7 @@ class CompareScreen(Screen[None]):
 
     @property
     def _ascii(self) -> bool:
-        return bool(self.app.ascii_only)  # type: ignore[attr-defined]
+        return self.console.ascii_only
 
     # -- keys -------------------------------------------------------------------------------------------------
 
@@ -373,12 +363,14 @@ class CompareScreen(Screen[None]):
 
     def action_items(self) -> None:
         """The items on which the pair disagrees."""
-        pair, found = self.pair, self._found
-        if pair is None or found is None:
+        pair, comparison = self.pair, self._comparison
+        if pair is None or comparison is None:
             return
         from labtui.console.screens.items import ItemsScreen
 
         both = (pair["a"], pair["b"])
         self.app.push_screen(
-            ItemsScreen([found["rows"][at] for at in both], [found["names"][at] for at in both], "disagree", self._of)
+            ItemsScreen(
+                [comparison["rows"][at] for at in both], [comparison["names"][at] for at in both], "disagree", self._of
+            )
         )

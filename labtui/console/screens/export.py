@@ -1,7 +1,6 @@
 """Export: the table on the screen, the answers of runs or their model cards, into files."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +9,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from labtui.console.screens.form import Line
+from labtui.console.screens.base import ConsoleModal
+from labtui.console.screens.form import TextInput
 from labtui.results import exports, tables
 from labtui.results.columns import Column
 from labtui.results.rows import ResultRow
@@ -49,11 +47,11 @@ OF_RUNS = (
 )
 
 
-class ExportScreen(ModalScreen[None]):
+class ExportScreen(ConsoleModal[None]):
     """Choose a format and a file name; `runs` are the names of the runs whose answers can be written too."""
 
     BINDINGS = [
-        Binding("escape", "dismiss", "Back"),
+        Binding("escape", "back", "Back"),
         Binding("up", "choose(-1)", "Format", priority=True),
         Binding("down", "choose(1)", "Format", priority=True, show=False),
     ]
@@ -75,17 +73,18 @@ class ExportScreen(ModalScreen[None]):
         self._chosen = 0
         self._suggested = ""
         self._confirmed: tuple[Format, str] | None = None  # that enter again writes over
+        self._writing = False
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = "Export"
             box.border_subtitle = "up and down choose · enter writes · esc goes back"
             yield Static(id="formats", markup=False)
-            yield Line(compact=True, select_on_focus=False)
+            yield TextInput(compact=True, select_on_focus=False)
             yield Static(classes="said", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one(Line).focus()
+        self.query_one(TextInput).focus()
         self._show()
         self._say_where()
 
@@ -113,7 +112,7 @@ class ExportScreen(ModalScreen[None]):
             text.append(f"{'›' if here else ' '} {form.words}\n", "reverse" if here else "")
         text.rstrip()
         self.query_one("#formats", Static).update(text)
-        line, chosen = self.query_one(Line), self._formats[self._chosen]
+        line, chosen = self.query_one(TextInput), self._formats[self._chosen]
         if line.value in ("", self._suggested):
             name = "results" if chosen.what == TABLE else self._runs[0] if len(self._runs) == 1 else RUN
             self._suggested = line.value = f"{name}{chosen.suffix}"
@@ -135,7 +134,7 @@ class ExportScreen(ModalScreen[None]):
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
         name = event.value.strip()
-        if not self._formats or not name:
+        if not self._formats or not name or self._writing:
             return
         form = self._formats[self._chosen]
         runs = [] if form.what == TABLE else self._runs
@@ -151,35 +150,26 @@ class ExportScreen(ModalScreen[None]):
             more = f" and {len(there) - 1} more" if len(there) > 1 else ""
             self._say(f"{clean(str(there[0]))}{more} exists; enter again writes over it", True)
             return
-        home: Home = self.app.home  # type: ignore[attr-defined]
+        home, rows, columns = self.console.home, self._rows, self._columns
         self._say("writing …")
-        work = partial(_write, home, form, self._rows, self._columns, runs, paths, bool(there))
-        self.app.in_background(work, self._written)  # type: ignore[attr-defined]
+        self._writing = True
+        self.in_background(
+            lambda: _save(home, form, rows, columns, runs, paths, bool(there)), self._written, self._not_written
+        )
 
-    def _written(self, paths: list[Path] | UserError) -> None:
-        if isinstance(paths, UserError):
-            if self.is_attached:
-                self._say(clean(str(paths)), True)
-            return
-        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        self.app.notify(f"wrote {clean(str(paths[0]))}{more}", markup=False, timeout=8)
-        if self.is_attached:
+    def action_back(self) -> None:
+        """Leave, unless a file is being written: whether that works is said here."""
+        if not self._writing:
             self.dismiss()
 
+    def _written(self, paths: list[Path]) -> None:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        self.app.notify(f"wrote {clean(str(paths[0]))}{more}", markup=False, timeout=8)
+        self.dismiss()
 
-def _write(
-    home: Home,
-    form: Format,
-    rows: Sequence[ResultRow],
-    columns: Sequence[Column],
-    runs: Sequence[str],
-    paths: Sequence[Path],
-    overwrite: bool,
-) -> list[Path] | UserError:
-    try:
-        return _save(home, form, rows, columns, runs, paths, overwrite)
-    except UserError as error:
-        return error
+    def _not_written(self, sentence: str) -> None:
+        self._writing = False
+        self._say(sentence, True)
 
 
 def _save(

@@ -24,13 +24,7 @@ def written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _leave_to_the_form(editor: Widget) -> None:
-    """Take from an editor the keys that walk through the form."""
-    for key in ("up", "down", "pageup", "pagedown"):
-        editor._bindings.key_to_bindings.pop(key, None)
-
-
-class Choice(Select[str]):
+class Choice(Select[str], inherit_bindings=False):
     """A select that opens with enter or space only, so that up and down walk through the form."""
 
     BINDINGS = [Binding("enter,space", "show_overlay", "Choose", show=False)]
@@ -38,17 +32,14 @@ class Choice(Select[str]):
 
     def __init__(self, options: Iterable[tuple[str, str]], value: str, **kwargs: Any) -> None:
         super().__init__(options, value=value, allow_blank=False, compact=True, **kwargs)
-        _leave_to_the_form(self)
 
 
-class Line(Input):
-    """An input whose pasted text is cleaned."""
+class TextInput(Input, inherit_bindings=False):
+    """An input whose pasted text is cleaned, and that leaves up, down and the page keys to the form."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _leave_to_the_form(self)
+    BINDINGS = Input.BINDINGS
 
-    def _on_paste(self, event: events.Paste) -> None:
+    def on_paste(self, event: events.Paste) -> None:
         event.text = clean(event.text.strip())  # the handler of the base class is called after this one
 
 
@@ -97,7 +88,7 @@ class Field(Vertical):
         words = self.setting.choices or (("true", "false") if bool in self.setting.types else ())
         if words:
             return Choice([(word or "(none)", word) for word in words], text, classes="value")
-        return Line(text, compact=True, select_on_focus=False, classes="value")
+        return TextInput(text, compact=True, select_on_focus=False, classes="value")
 
     def on_mount(self) -> None:
         self._mark()

@@ -1,7 +1,6 @@
 """Items: the test items behind the figures, with what each model or repeat answered, and the full review."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from textual import on
@@ -9,13 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static
 
-from engines.study.values import Item, ItemPage, ItemQuery, ItemText, Row, Which
+from engines.study.values import Item, ItemPage, ItemQuery, ItemText, Row, RunMeasures, Which
 from labtui import format
-from labtui.console.screens.questions import Questions
+from labtui.console.screens.base import ConsoleScreen
 from labtui.console.widgets.bars import KeyBar
 from labtui.console.widgets.figures import common_start
 from labtui.console.widgets.item_list import MARKS, PAGE_ITEMS, ItemList, mark
@@ -81,7 +79,7 @@ def review_text(item: Item, text: ItemText | None, names: Sequence[str], room: i
     return Content.assemble(*parts)
 
 
-class ItemsScreen(Screen[None]):
+class ItemsScreen(ConsoleScreen[None]):
     """The items on which some rows of the results were right or wrong."""
 
     TITLE = "Items"
@@ -138,7 +136,6 @@ class ItemsScreen(Screen[None]):
         self._label = ""
         self._length = 0
         self._labels: list[str] = []
-        self._questions = Questions(self)
         self._asked = self._query(0)  # the selection that is wanted
         self._listed = False  # whether the list shows it
         self._alone: dict[tuple[str, int], int] = {}  # how many items there are of a class and length
@@ -169,14 +166,13 @@ class ItemsScreen(Screen[None]):
     def on_mount(self) -> None:
         self.items.focus()
         self._select()
-        analyst: Any = self.app.analyst  # type: ignore[attr-defined]
-        run = self._rows[0]["run"]
-        self._questions.ask("labels", lambda: analyst.measure(run), self._know)
+        analyst, run = self.console.analyst, self._rows[0]["run"]
+        # where the run cannot be measured, the list says why
+        self.in_background(lambda: analyst.measure(run), self._take_labels, lambda sentence: None, kind="labels")
 
-    def _know(self, answer: Any) -> None:
-        if not isinstance(answer, Exception):
-            self._labels = answer["labels"]
-            self.items.name_labels(self._labels)
+    def _take_labels(self, measures: RunMeasures) -> None:
+        self._labels = measures["labels"]
+        self.items.name_labels(self._labels)
 
     # -- the selection ----------------------------------------------------------------------------------------
 
@@ -205,7 +201,7 @@ class ItemsScreen(Screen[None]):
         self._ask_page(self._asked)
 
     def _ask_page(self, query: ItemQuery) -> None:
-        analyst: Any = self.app.analyst  # type: ignore[attr-defined]
+        analyst = self.console.analyst
         chosen = self._label, self._length
         count = chosen not in self._alone
 
@@ -215,26 +211,32 @@ class ItemsScreen(Screen[None]):
                 return page, page["total"] if count else None
             return page, analyst.items({**query, "which": "all", "offset": 0, "limit": 1})["total"]
 
-        self._questions.ask("page", question, lambda answer: self._take(query, chosen, answer))
+        self.in_background(
+            question,
+            lambda answer: self._take_page(query, chosen, *answer),
+            lambda sentence: self._take_error(query, sentence),
+            kind="page",
+        )
 
-    def _take(self, query: ItemQuery, chosen: tuple[str, int], answer: Any) -> None:
+    def _take_page(self, query: ItemQuery, chosen: tuple[str, int], page: ItemPage, alone: int | None) -> None:
         if self._key(query) != self._key(self._asked):
             return  # the user has moved on
-        self._error = clean(str(answer)) if isinstance(answer, Exception) else ""
-        if self._error:
-            self._listed = True
-            self.items.start(None, 0, self._labels, self._error)
+        self._error = ""
+        if alone is not None:
+            self._alone[chosen] = alone
+        if self._listed:
+            self.items.add(page)
         else:
-            page, alone = answer
-            if alone is not None:
-                self._alone[chosen] = alone
-            if self._listed:
-                self.items.add(page)
-            else:
-                self._listed = True
-                self._name_rows()
-                self.items.start(page, self._places.get(self._key(query), 0), self._labels, self._nothing())
+            self._listed = True
+            self._name_rows()
+            self.items.start(page, self._places.get(self._key(query), 0), self._labels, self._nothing())
         self._draw_title()
+
+    def _take_error(self, query: ItemQuery, sentence: str) -> None:
+        if self._key(query) == self._key(self._asked):
+            self._error, self._listed = sentence, True
+            self.items.start(None, 0, self._labels, sentence)
+            self._draw_title()
 
     @on(ItemList.Lacking)
     def _lacking(self, event: ItemList.Lacking) -> None:
@@ -310,17 +312,13 @@ class ItemsScreen(Screen[None]):
         item = self.items.item
         if item is None:
             return
-        analyst: Any = self.app.analyst  # type: ignore[attr-defined]
-        run, wanted = self._rows[0]["run"], item["hash"]
-        self._questions.ask("text", lambda: analyst.item(run, wanted), lambda answer: self._take_text(wanted, answer))
+        analyst, run, wanted = self.console.analyst, self._rows[0]["run"], item["hash"]
+        self.in_background(lambda: analyst.item(run, wanted), self._take_text, kind="text")
 
-    def _take_text(self, wanted: str, answer: Any) -> None:
-        if isinstance(answer, Exception):
-            self.notify(clean(str(answer)), severity="error", markup=False)
-            return
+    def _take_text(self, text: ItemText) -> None:
         if len(self._texts) >= KEPT_TEXTS:
             del self._texts[next(iter(self._texts))]
-        self._texts[wanted] = answer
+        self._texts[text["hash"]] = text
         self._draw_review()
 
     def _draw_review(self) -> None:
@@ -386,4 +384,4 @@ class ItemsScreen(Screen[None]):
         elif not text["text"]:
             self.notify("this item has no text: the run was imported without texts", markup=False)
         else:
-            self.app.classify_text(asked(self._rows), text["text"], item["label"])  # type: ignore[attr-defined]
+            self.console.classify_text(asked(self._rows), text["text"], item["label"])

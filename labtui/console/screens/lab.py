@@ -3,21 +3,21 @@
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
-from textual.screen import Screen
 from textual.widget import Widget
 
 from engines.runs.folder import RunFolder
 from engines.runs.summary import FAILED, LOST, STOPPED
 from labtui import format
 from labtui.console.curves import VALIDATION_ACCURACY, VALIDATION_LOSS
-from labtui.console.feed import ExperimentView, Live, Mail, RunView
+from labtui.console.screens.base import ConsoleScreen
+from labtui.console.views import ExperimentView, Live, Mail, RunView
 from labtui.console.widgets.bars import KeyBar, TopBar
 from labtui.console.widgets.chart import PALETTE, Chart
 from labtui.console.widgets.log_pane import LogPane
@@ -29,8 +29,6 @@ from labtui.sanitize import clean
 
 if TYPE_CHECKING:
     from textual.widgets import Input  # imported when it is needed: the first paint is not to wait for it
-
-    from labtui.console.app import LabApp
 
 GIB = 2.0**30
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
@@ -118,7 +116,7 @@ class Ladder:
     armed_until: float = 0.0
 
 
-class LabScreen(Screen[None]):
+class LabScreen(ConsoleScreen[None]):
     """The first screen. It shows what `LabApp` delivers and asks the app for everything else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -158,10 +156,6 @@ class LabScreen(Screen[None]):
         self._study_ran = False
 
     @property
-    def lab_app(self) -> "LabApp":
-        return cast("LabApp", self.app)
-
-    @property
     def experiments(self) -> Collection[ExperimentView]:
         """All experiments of the config folders."""
         return self._experiments.views.values()
@@ -172,7 +166,7 @@ class LabScreen(Screen[None]):
         return self._runs.views.values()
 
     def compose(self) -> ComposeResult:
-        ascii_only = self.lab_app.ascii_only
+        ascii_only = self.console.ascii_only
         self._experiments = ExperimentList(id="experiments")
         self._runs = RunTable(id="runs")
         self._title, self._summary, self._log = RunTitle(), RunSummary(id="summary"), LogPane(id="log")
@@ -207,7 +201,7 @@ class LabScreen(Screen[None]):
         self._lay_out()
         self._choose_page()
         self._runs.focus()
-        self.lab_app.take_mail()
+        self.console.take_mail()
         self.call_after_refresh(self._mount_charts)
 
     async def _mount_charts(self) -> None:
@@ -251,9 +245,9 @@ class LabScreen(Screen[None]):
         current = views.get(self._selected or "")
         if current and (self._by_hand or current.alive):
             return
-        wanted = [views[name] for name in self.lab_app.highlight if name in views]
+        wanted = [views[name] for name in self.console.highlight if name in views]
         candidates = [run for run in wanted if run.alive]
-        if current is None or not (self.lab_app.highlight or self._view):
+        if current is None or not (self.console.highlight or self._view):
             candidates += wanted[:1] + [run for run in self.runs if run.alive] + list(self.runs)
         running = [run for run in candidates if run.state == "running"]
         if candidates:
@@ -261,7 +255,7 @@ class LabScreen(Screen[None]):
 
     def _end_of_study(self) -> None:
         """When the last of the highlighted runs has ended before the user's eyes, their results are next."""
-        names = self.lab_app.highlight
+        names = self.console.highlight
         alive = [name for name in names if name in self._runs.views and self._runs.views[name].alive]
         if alive:
             self._study_ran = True
@@ -269,7 +263,7 @@ class LabScreen(Screen[None]):
             self._study_ran = False
             if self.app.screen is self:
                 self.notify("All runs of the study have ended; 1 goes back to their curves.", markup=False)
-                self.call_later(self.lab_app.action_mode, "results")
+                self.call_later(self.console.action_mode, "results")
 
     def _select(self, name: str) -> None:
         if name == self._selected:
@@ -280,7 +274,7 @@ class LabScreen(Screen[None]):
 
     def _follow(self) -> None:
         names = dict.fromkeys(name for name in (self._selected, self._overlay) if name)
-        self.lab_app.feed.follow(*names)
+        self.console.feed.follow(*names)
 
     def watch_run(self, name: str) -> None:
         """Select a run and show its live view, whatever the list shows."""
@@ -466,9 +460,9 @@ class LabScreen(Screen[None]):
     def _open_form(self, event: Rows.Chosen) -> None:
         experiment = self._experiments.views[event.key]
         if experiment.error:
-            self.lab_app.complain(experiment.error)
+            self.console.complain(experiment.error)
         else:
-            self.lab_app.open_launch(experiment.name)
+            self.console.open_launch(experiment.name)
 
     async def action_filter(self) -> None:
         """Ask for words that a run must hold to be listed."""
@@ -510,46 +504,46 @@ class LabScreen(Screen[None]):
     @property
     def _folder(self) -> RunFolder:
         assert self._view is not None
-        return RunFolder(self.lab_app.home.runs / self._view.name)
+        return RunFolder(self.console.home.runs / self._view.name)
 
     def action_start_now(self) -> None:
         """Launch the experiment under the cursor as its config says."""
-        name, app = self._experiments.key, self.lab_app
+        name, console = self._experiments.key, self.console
 
         def launch() -> RunFolder:
             from engines import catalog
             from labtui import actions
 
-            return actions.launch(app.home, catalog.read(str(name)))
+            return actions.launch(console.home, catalog.read(str(name)))
 
         def launched(folder: RunFolder) -> None:
             self.notify(f"started {folder.name}", markup=False)
-            app.feed.poke()
+            console.feed.rescan()
             self.watch_run(folder.name)
 
         if name is not None:
-            app.in_background(launch, launched)
+            self.in_background(launch, launched)
 
     def action_resume(self) -> None:
         """Go on with the selected run."""
-        app, folder = self.lab_app, self._folder
+        console, folder = self.console, self._folder
 
         def resume() -> RunFolder:
             from labtui import actions
 
-            return actions.resume(app.home, folder)
+            return actions.resume(console.home, folder)
 
         def resumed(folder: RunFolder) -> None:
             self._ladders.pop(folder.name, None)
             self.notify("resumed; it waits its turn and goes on from its last checkpoint", markup=False)
-            app.feed.poke(folder.name)
+            console.feed.rescan(folder.name)
 
-        app.in_background(resume, resumed)
+        self.in_background(resume, resumed)
 
     def action_stop(self) -> None:
         """One rung of the ladder: ask at once, then SIGTERM and SIGKILL, each armed by one press, done by the next."""
         assert self._view is not None
-        app, folder, run = self.lab_app, self._folder, self._view
+        feed, folder, run = self.console.feed, self._folder, self._view
         ladder = self._ladders.setdefault(run.name, Ladder())
         rung, effect = RUNGS[min(ladder.rung, len(RUNGS) - 1)]
         if rung != "ask" and monotonic() > ladder.armed_until:
@@ -571,6 +565,6 @@ class LabScreen(Screen[None]):
         def stopped(sentence: str) -> None:
             after = RUNGS[min(ladder.rung, len(RUNGS) - 1)][1]
             self.notify(f"{clean(sentence)}; if it does not answer, x offers {after}", markup=False, timeout=8)
-            app.feed.poke(folder.name)
+            feed.rescan(folder.name)
 
-        app.in_background(stop, stopped)
+        self.in_background(stop, stopped)

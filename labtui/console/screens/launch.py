@@ -7,17 +7,17 @@ from dataclasses import asdict
 from typing import Any
 
 import tomli_w
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen, Screen
+from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Select, Static
 
 from engines import catalog
 from engines.catalog import Experiment
 from engines.data import files
-from engines.errors import ConfigError, UserError, sentence_of
+from engines.errors import ConfigError, UserError
 from engines.memory.estimate import FITS, Estimate, gib
 from engines.runs import queue
 from engines.runs.folder import RunFolder
@@ -27,9 +27,10 @@ from engines.settings import flatten, nest, settings
 from engines.study.statistics import smallest_detectable_difference
 from engines.study.values import Disagreement
 from labtui import actions
-from labtui.console.screens.form import LEGEND, Choice, Field, Line, SettingsForm, written
+from labtui.console.screens.base import ConsoleScreen
+from labtui.console.screens.form import LEGEND, Choice, Field, SettingsForm, TextInput, written
 from labtui.console.widgets.bars import KeyBar
-from labtui.devices import DeviceSampler
+from labtui.devices import Device, DeviceSampler
 from labtui.format import bytes_text, count
 from labtui.sanitize import clean
 
@@ -85,7 +86,7 @@ def save_config(name: str, experiment: Experiment) -> None:
     write_atomic(path, tomli_w.dumps(document).encode())
 
 
-class FormScreen(Screen[RunFolder | None]):
+class FormScreen(ConsoleScreen[RunFolder | None]):
     """A form of settings, a device, the equivalent command; dismissed with the new run, or None.
 
     What is made is said by three methods: `read` (the experiment on opening), `words` (the command without options)
@@ -197,7 +198,7 @@ class FormScreen(Screen[RunFolder | None]):
             return
         self._check()
         if self._uses_gpu:
-            self._find_devices()
+            self.in_background(lambda: DeviceSampler().list_devices(), self._offer_devices)
         self._ask_queue()
         self.set_interval(2.0, self._ask_queue)
 
@@ -209,50 +210,47 @@ class FormScreen(Screen[RunFolder | None]):
     def device(self) -> str:
         return str(self.query_one("#device", Choice).value)
 
-    @work(thread=True, exclusive=True, group="devices")
-    def _find_devices(self) -> None:
-        devices = DeviceSampler().list_devices()
+    def _offer_devices(self, devices: list[Device]) -> None:
         first = "auto: first free GPU" if len(devices) > 1 else "auto: cpu, there is no GPU"
         choices = [(first, "auto")]
         for device in devices:
             free = f", {bytes_text(device.memory_free_bytes)} free" if device.memory_free_bytes is not None else ""
             choices.append((clean(device.label) + free, device.label.split()[0]))
-        self.call_later(self._offer_devices, choices)
-
-    def _offer_devices(self, choices: list[tuple[str, str]]) -> None:
         choice = self.query_one("#device", Choice)
         with self.prevent(Select.Changed):
             chosen = self.device
             choice.set_options(choices)
             choice.value = chosen
 
-    @work(thread=True, exclusive=True, group="queue")
     def _ask_queue(self) -> None:
         assert self._experiment is not None
-        try:
-            ahead = queue.runs_ahead(self.app.home, actions.accepted_devices(self._experiment.engine, self.device))  # type: ignore[attr-defined]
-        except (UserError, OSError) as error:
-            sentence = clean(str(error))
-        else:
-            sentence = (
-                "starts at once"
-                if not ahead
-                else f"waits its turn: {ahead} run{'s' if ahead > 1 else ''} go{'es' if ahead == 1 else ''} first"
-            )
-        self.call_later(self._say_queue, sentence)
+        home, engine, device = self.console.home, self._experiment.engine, self.device
+
+        def ask() -> str:
+            ahead = queue.runs_ahead(home, actions.accepted_devices(engine, device))
+            if not ahead:
+                return "starts at once"
+            return f"waits its turn: {ahead} run{'s' if ahead > 1 else ''} go{'es' if ahead == 1 else ''} first"
+
+        self.in_background(ask, self._say_queue, self._say_queue, kind="queue")
 
     def _say_queue(self, sentence: str) -> None:
         self.query_one(".queue", Static).update(sentence)
 
-    @work(thread=True, exclusive=True, group="estimate")
     def _ask_estimate(self, experiment: Experiment) -> None:
-        try:
-            found, free_bytes = actions.estimate(self.app.home, experiment, self.device)  # type: ignore[attr-defined]
-        except (UserError, OSError) as error:
-            self.call_later(self._say_estimate, f"memory: no estimate ({clean(str(error))})", False)
-        else:
-            fits = free_bytes is None or found.verdict(free_bytes) == FITS
-            self.call_later(self._say_estimate, estimate_text(found, free_bytes), not fits)
+        home, device = self.console.home, self.device
+
+        def estimated(answer: tuple[Estimate, int | None]) -> None:
+            estimate, free_bytes = answer
+            fits = free_bytes is None or estimate.verdict(free_bytes) == FITS
+            self._say_estimate(estimate_text(estimate, free_bytes), not fits)
+
+        self.in_background(
+            lambda: actions.estimate(home, experiment, device),
+            estimated,
+            lambda sentence: self._say_estimate(f"memory: no estimate ({sentence})", False),
+            kind="estimate",
+        )
 
     def _say_estimate(self, sentence: str, warns: bool) -> None:
         said = self.query_one(".estimate", Static)
@@ -271,14 +269,15 @@ class FormScreen(Screen[RunFolder | None]):
                 self._ask_disagreement(source, experiment.engine)
         self._say_power()
 
-    @work(thread=True, group="disagreement")
     def _ask_disagreement(self, source: str, engine: str) -> None:
-        try:
-            found = self.app.analyst.disagreement(source, engine)  # type: ignore[attr-defined]
-        except (UserError, OSError):
-            return  # the assumption stands
-        self._disagreements[source] = found
-        self.call_later(self._say_power)
+        analyst = self.console.analyst
+
+        def answered(disagreement: Disagreement) -> None:
+            self._disagreements[source] = disagreement
+            self._say_power()
+
+        # without an answer the assumption stands
+        self.in_background(lambda: analyst.disagreement(source, engine), answered, lambda sentence: None)
 
     def _say_power(self) -> None:
         said = self.query_one(".power", Static)
@@ -352,7 +351,8 @@ class FormScreen(Screen[RunFolder | None]):
             return
         self._starting = True
         self._say_queue("starting …")
-        self._launch(self.resolved(), self.form.overrides, self.device)
+        experiment, overrides, device = self.resolved(), self.form.overrides, self.device
+        self.in_background(lambda: self.start(experiment, overrides, device), self._started, self._not_started)
 
     def refuses(self) -> bool:
         """Whether something is to be mended first: then go to the field, under which it is said."""
@@ -363,15 +363,6 @@ class FormScreen(Screen[RunFolder | None]):
         if wrong:
             wrong.editor.focus()
         return True
-
-    @work(thread=True)
-    def _launch(self, experiment: Experiment, overrides: dict[str, Any], device: str) -> None:
-        try:
-            folder = self.start(experiment, overrides, device)
-        except (UserError, OSError) as error:
-            self.call_later(self._not_started, clean(sentence_of(error)))
-        else:
-            self.call_later(self._started, folder)
 
     def _started(self, folder: RunFolder) -> None:
         self.pop_until_active()  # help or the palette may have been opened meanwhile
@@ -408,7 +399,7 @@ class LaunchScreen(FormScreen):
         return ["run", self.experiment_name]
 
     def start(self, experiment: Experiment, overrides: dict[str, Any], device: str) -> RunFolder:
-        return actions.launch(self.app.home, experiment, device)  # type: ignore[attr-defined]
+        return actions.launch(self.console.home, experiment, device)
 
     def action_save(self) -> None:
         """Ask for a name and write the form's values as a config of the user."""
@@ -453,7 +444,7 @@ class EvaluateScreen(FormScreen):
         return ["evaluate", self.summary.name]
 
     def start(self, experiment: Experiment, overrides: dict[str, Any], device: str) -> RunFolder:
-        return actions.evaluate(self.app.home, self.summary.folder, overrides, device)  # type: ignore[attr-defined]
+        return actions.evaluate(self.console.home, self.summary.folder, overrides, device)
 
 
 class NameScreen(ModalScreen[str | None]):
@@ -476,7 +467,7 @@ class NameScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Label("Save these settings as my config")
-            yield Line(self._suggestion, compact=True)
+            yield TextInput(self._suggestion, compact=True)
             yield Static("enter saves, esc goes back; a slash makes a family", classes="said", markup=False)
 
     @on(Input.Submitted)

@@ -3,19 +3,19 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Static
 
 from engines.errors import UserError
 from engines.study.values import Measures, Row, RunMeasures, Validation
 from labtui import format
+from labtui.console.screens.base import ConsoleScreen, is_abandoned
 from labtui.console.screens.compare import TELLING, told_once
 from labtui.console.theme import THEME
 from labtui.console.widgets import rows as lists
@@ -127,8 +127,9 @@ def _words(view: int, entry: Entry) -> str:
 class RunList(Rows):
     """The runs, the pinned ones marked, with the figure of the view."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], ascii_only: bool) -> None:
         super().__init__()
+        self._ascii = ascii_only
         self._entries = entries
         self._view = ACCURACY
         self._pins: Sequence[int] = ()
@@ -140,7 +141,6 @@ class RunList(Rows):
         self.update()
 
     def make_rows(self, width: int) -> Iterable[lists.Row]:
-        ascii_only = bool(self.app.ascii_only)  # type: ignore[attr-defined]
         for at, entry in enumerate(self._entries):
             figure = self._figure(entry)
             pieces = [(" ", ""), (PINNED if at in self._pins else " ", "name"), (" ", "")]
@@ -148,7 +148,7 @@ class RunList(Rows):
             if self._view == CURVES:
                 runs = [self._entries[drawn].row["run"] for drawn in self._drawn]
                 place = runs.index(entry.row["run"]) if entry.row["run"] in runs else None
-                sign = "" if place is None else f"{place + 1:>2} {line_of(place, ascii_only)}"
+                sign = "" if place is None else f"{place + 1:>2} {line_of(place, self._ascii)}"
                 pieces.append((f"{sign:<6}", self._entries[self._drawn[place]].colour if place is not None else ""))
                 room -= 6
             pieces += [(fit(entry.name, max(4, room)) + " ", entry.colour), (figure, "name")]
@@ -176,7 +176,7 @@ def line_of(at: int, ascii_only: bool) -> str:
     return plain_sign if ascii_only else sign
 
 
-class PlotsScreen(Screen[None]):
+class PlotsScreen(ConsoleScreen[None]):
     """Four views of the same runs; in those of single runs, pinned ones stay beside the selected one."""
 
     TITLE = "Plots"
@@ -216,10 +216,9 @@ class PlotsScreen(Screen[None]):
         self._missing: Sequence[str] = ("",)  # what is said to be missing
 
     def compose(self) -> ComposeResult:
-        ascii_only = self._ascii
         yield Line(id="tabs")
         with Vertical(classes="body"):
-            yield RunList(self._entries)
+            yield RunList(self._entries, self._ascii)
             with Vertical(classes="figure"):
                 yield Static("computing …", classes="said", markup=False)
                 with VerticalScroll(can_focus=False):
@@ -233,7 +232,7 @@ class PlotsScreen(Screen[None]):
                                 x_name="epoch",
                                 y_limits=limits,
                                 value_text=lambda _: "",
-                                ascii_only=ascii_only,
+                                ascii_only=self._ascii,
                                 placeholder="nothing to draw",
                                 live=False,
                                 id=figure,
@@ -246,27 +245,27 @@ class PlotsScreen(Screen[None]):
 
     @property
     def _ascii(self) -> bool:
-        return bool(self.app.ascii_only)  # type: ignore[attr-defined]
+        return self.console.ascii_only
 
     def on_mount(self) -> None:
         self._curves: object = None
         self._show_view()
-        app: Any = self.app
+        analyst = self.console.analyst
         runs = list(dict.fromkeys(entry.row["run"] for entry in self._entries))
 
         def ask() -> dict[str, RunMeasures | str]:
             answers: dict[str, RunMeasures | str] = {}
             for at, run in enumerate(runs):
-                if not self.is_attached:
-                    break  # nobody waits any more
-                self.app.call_later(self._progress, at, len(runs))
+                if is_abandoned():
+                    break
+                self.call_later(self._progress, at, len(runs))
                 try:
-                    answers[run] = app.analyst.measure(run)
+                    answers[run] = analyst.measure(run)
                 except UserError as error:
-                    answers[run] = str(error.args[0] if error.args else error)
+                    answers[run] = str(error)
             return answers
 
-        app.in_background(ask, self._take)
+        self.in_background(ask, self._take)
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= WIDE_COLUMNS, "-wide")
@@ -280,12 +279,10 @@ class PlotsScreen(Screen[None]):
     # -- what is known ------------------------------------------------------------------------------------------
 
     def _progress(self, done: int, runs: int) -> None:
-        if self.is_attached and not self._known:
+        if not self._known:
             self.query_one(".said", Static).update(f"computing … {done} of {runs} runs")
 
     def _take(self, answers: dict[str, RunMeasures | str]) -> None:
-        if not self.is_attached:
-            return
         for entry in self._entries:
             entry.take(answers[entry.row["run"]])
         self._known = True

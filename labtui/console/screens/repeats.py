@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
@@ -11,14 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
 from engines.answers.variant import Variant
 from engines.study.values import Measures, RepeatTable, Spread
 from labtui import format
+from labtui.console.screens.base import ConsoleScreen
 from labtui.console.screens.items import ItemsScreen
-from labtui.console.screens.questions import Questions
 from labtui.console.widgets.bars import KeyBar
 from labtui.console.widgets.figures import dot_strip
 from labtui.console.widgets.item_list import short_labels
@@ -98,7 +96,7 @@ def agreement_text(agreement: Sequence[Sequence[float]], cohen: Sequence[Sequenc
     return text
 
 
-class RepeatsScreen(Screen[None]):
+class RepeatsScreen(ConsoleScreen[None]):
     """The repeats of one variant of a run, as a table and as a whole."""
 
     TITLE = "Repeats"
@@ -128,9 +126,8 @@ class RepeatsScreen(Screen[None]):
         """`name`: how the run is called."""
         super().__init__()
         self._run, self._variant, self._called = run, variant, clean(name)
-        self._found: RepeatTable | None = None
+        self._repeats: RepeatTable | None = None
         self._narrow = False
-        self._questions = Questions(self)
 
     def compose(self) -> ComposeResult:
         yield Static(classes="title", markup=False)
@@ -150,54 +147,54 @@ class RepeatsScreen(Screen[None]):
     def on_mount(self) -> None:
         self.table.display = False
         self._say("computing …")
-        analyst: Any = self.app.analyst  # type: ignore[attr-defined]
-        run, variant = self._run, self._variant
+        analyst, run, variant = self.console.analyst, self._run, self._variant
 
         def question() -> tuple[RepeatTable, list[str]]:
             return analyst.repeats(run, variant), [
                 warning["text"] for warning in analyst.measure(run)["warnings"] if warning["variant"] in (None, variant)
             ]
 
-        self._questions.ask("repeats", question, self._take)
+        self.in_background(question, lambda answer: self._take(*answer), self._say_in_place)
 
     def _say(self, said: str) -> None:
         self.query_one(".title", Static).update(
             Content.assemble(("Repeats  ", "bold $primary"), (self._called, "bold"), f"   {said}")
         )
 
-    def _take(self, answer: Any) -> None:
-        if isinstance(answer, Exception):
-            self._say("")
-            self.query_one(".spread", Static).update(Content(clean(str(answer))))
-        elif len(answer[0]["measures"]) < 2:
-            self._say("")
-            self.query_one(".spread", Static).update(NOTHING_REPEATED)
-        else:
-            self._found, warnings = answer
-            shown = self.query_one(".warnings", Static)
-            shown.update("\n".join(f"{WARN_MARK} {clean(text)}" for text in warnings))
-            shown.display = bool(warnings)
-            self._draw(answer[0])
-            self.table.focus()
-            self.refresh_bindings()
+    def _say_in_place(self, sentence: str) -> None:
+        """Say why there is no table, where its spread would stand."""
+        self._say("")
+        self.query_one(".spread", Static).update(Content(sentence))
 
-    def _draw(self, found: RepeatTable) -> None:
-        measures, spread = found["measures"], found["spread"]
+    def _take(self, repeats: RepeatTable, warnings: list[str]) -> None:
+        if len(repeats["measures"]) < 2:
+            self._say_in_place(NOTHING_REPEATED)
+            return
+        self._repeats = repeats
+        shown = self.query_one(".warnings", Static)
+        shown.update("\n".join(f"{WARN_MARK} {clean(text)}" for text in warnings))
+        shown.display = bool(warnings)
+        self._draw(repeats)
+        self.table.focus()
+        self.refresh_bindings()
+
+    def _draw(self, repeats: RepeatTable) -> None:
+        measures, spread = repeats["measures"], repeats["spread"]
         items = measures[0]["items"]
         self._say(f"{len(measures)} repeats, {'the same ' * spread['same_items']}{format.count(items)} items")
-        labels = short_labels(found["labels"])
-        value = _fitted(found["varied"]) or "value"
+        labels = short_labels(repeats["labels"])
+        value = _fitted(repeats["varied"]) or "value"
         heads = [
             "repeat",
             value,
             "accuracy",
             "95 %",
-            *(f"recall\n{labels[label]}" for label in found["labels"]),
-            *(f"prec.\n{labels[label]}" for label in found["labels"]),
+            *(f"recall\n{labels[label]}" for label in repeats["labels"]),
+            *(f"prec.\n{labels[label]}" for label in repeats["labels"]),
             "invalid",
         ]
-        lines = [self._cells(found, m, str(n)) for n, m in enumerate(measures, start=1)]
-        lines.append(self._cells(found, found["majority"], MAJORITY))
+        lines = [self._cells(repeats, m, str(n)) for n, m in enumerate(measures, start=1)]
+        lines.append(self._cells(repeats, repeats["majority"], MAJORITY))
         table, at = self.table, self.table.cursor_row
         table.display = True
         self._narrow = self.size.width < NARROW_COLUMNS
@@ -217,66 +214,66 @@ class RepeatsScreen(Screen[None]):
                 style = "italic" if line[0] == MAJORITY else ""
                 table.add_row(*(cell(place, text, style) for place, text in enumerate(line)))
             table.move_cursor(row=at)
-        said = spread_lines(spread, found["varied"], items, getattr(self.app, "ascii_only", False))
+        said = spread_lines(spread, repeats["varied"], items, self.console.ascii_only)
         self.query_one(".spread", Static).update(Content("\n".join(said)))
         self._draw_matrices()
 
     @staticmethod
-    def _cells(found: RepeatTable, m: Measures, name: str) -> list[str]:
+    def _cells(repeats: RepeatTable, m: Measures, name: str) -> list[str]:
         if name == MAJORITY:
             value = "no ties" if not m["invalid"] else f"{format.count(m['invalid'])} tied"
         else:
             value = _fitted(m["value"])
-        recall = [m["recall"].get(label) for label in found["labels"]]
+        recall = [m["recall"].get(label) for label in repeats["labels"]]
         return [
             name,
             value or format.MISSING,
             format.score(m["accuracy"]["value"]),
             format.interval(m["accuracy"]["low"], m["accuracy"]["high"]),
             *(format.score(share["value"] if share else None) for share in recall),
-            *(format.score(m["precision"].get(label)) for label in found["labels"]),
+            *(format.score(m["precision"].get(label)) for label in repeats["labels"]),
             format.count(m["invalid"]),
         ]
 
     @on(DataTable.RowHighlighted)
     def _draw_matrices(self) -> None:
         """The confusion matrix of the row under the cursor, and the repeats against each other."""
-        found = self._found
-        if found is None:
+        repeats = self._repeats
+        if repeats is None:
             return
         at = self.table.cursor_row
-        majority = at >= len(found["measures"])
-        chosen = found["majority"] if majority else found["measures"][max(0, at)]
+        majority = at >= len(repeats["measures"])
+        chosen = repeats["majority"] if majority else repeats["measures"][max(0, at)]
         name = "majority vote, a tie is wrong" if majority else f"repeat {at + 1} {clean(chosen['value'])}".rstrip()
         room = self.size.width - 4
         confusion = Text.assemble((name, "bold"), "\n")
         confusion.append_text(
-            matrix_text(found["labels"], chosen["confusion"], "true", "tied" if majority else "invalid", room)
+            matrix_text(repeats["labels"], chosen["confusion"], "true", "tied" if majority else "invalid", room)
         )
         agreement = Text.assemble(("alike %", ""), (" below, ", "dim"), ("Cohen's kappa", "bold"), (" above\n", "dim"))
-        agreement.append_text(agreement_text(found["agreement"], found["cohen"], room))
+        agreement.append_text(agreement_text(repeats["agreement"], repeats["cohen"], room))
         widths = [max(map(cell_len, text.plain.splitlines())) for text in (confusion, agreement)]
         self.query_one(".matrices").set_class(sum(widths) + GAP <= room, "-beside")
         self.query_one(".confusion", Static).update(confusion)
         self.query_one(".agreement", Static).update(agreement)
 
     def on_resize(self, event: events.Resize) -> None:
-        if self._found is not None and (event.size.width < NARROW_COLUMNS) != self._narrow:
-            self._draw(self._found)
+        if self._repeats is not None and (event.size.width < NARROW_COLUMNS) != self._narrow:
+            self._draw(self._repeats)
         else:
             self._draw_matrices()
 
     # -- keys -------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "items" or self._found is not None
+        return action != "items" or self._repeats is not None
 
     def action_items(self) -> None:
         """Read the items that flip."""
-        found = self._found
-        if found is None:
+        repeats = self._repeats
+        if repeats is None:
             return
-        measures = found["measures"]
+        measures = repeats["measures"]
         values = [clean(m["value"]) for m in measures]
         told = all(values) and len(set(values)) == len(values)
         names = values if told else [f"repeat {n}" for n in range(1, len(values) + 1)]

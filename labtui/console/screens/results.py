@@ -1,22 +1,22 @@
 """Results: finished runs side by side, the published figures among them, and what is known of one of them."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import ClassVar
 
 from rich.cells import cell_len
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
-from textual.worker import get_current_worker
 
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.summary import Summary, summarize
 from engines.study.values import Row, RunMeasures, Spread
 from labtui import format, narrate
+from labtui.console.screens.base import ConsoleModal, ConsoleScreen, is_abandoned
 from labtui.console.screens.launch import EvaluateScreen
 from labtui.console.theme import colours_of, free_colour
 from labtui.console.widgets.bars import KeyBar, Line
@@ -28,9 +28,6 @@ from labtui.results import groups
 from labtui.results.columns import Column, columns_for, sort_rows
 from labtui.results.rows import IMPORTED, Follower, ResultRow, published_rows, short_name
 from labtui.sanitize import clean
-
-if TYPE_CHECKING:
-    from labtui.console.analyst import Analyst
 
 REFRESH_EVERY_S = 2.0
 DRAW_EVERY_S = 0.2  # while answers are read
@@ -46,7 +43,7 @@ def _warned(row: ResultRow) -> set[str]:
     return {column for column, _ in row.warnings} | ({"accuracy"} if row.untrained_head else set())
 
 
-class ResultsScreen(Screen[None]):
+class ResultsScreen(ConsoleScreen[None]):
     """The table of finished runs, as a tree: groups of the same settings, their runs, the repeats of those."""
 
     TITLE = "Results"
@@ -127,7 +124,7 @@ class ResultsScreen(Screen[None]):
         return self.query_one(ResultTable)
 
     def on_mount(self) -> None:
-        self._follower = Follower(self.app.home)  # type: ignore[attr-defined]
+        self._follower = Follower(self.console.home)
         self._timer = self.set_interval(REFRESH_EVERY_S, self._read_runs)
         self.table.focus()
         self._read_runs()
@@ -147,15 +144,14 @@ class ResultsScreen(Screen[None]):
         self._asked_spreads = set(self._spreads)
         self._read_runs()
 
-    @work(thread=True, exclusive=True, group="read")
     def _read_runs(self) -> None:
         assert self._follower is not None
-        try:
-            rows = self._follower.scored()
-        except OSError as error:
-            self.call_later(self._say, clean(f"the runs cannot be read: {error}"))
-        else:
-            self.call_later(self._take, rows)
+        self.in_background(
+            self._follower.scored,
+            self._take,
+            lambda sentence: self._say(f"the runs cannot be read: {sentence}"),
+            kind="runs",
+        )
 
     def _take(self, rows: list[ResultRow]) -> None:
         if rows != self._rows or not self._read_once:
@@ -186,50 +182,45 @@ class ResultsScreen(Screen[None]):
         self._tell()
         self._read_answers([row.run for row in runs], questions)
 
-    @work(thread=True, group="answers")
     def _read_answers(self, runs: list[str], questions: dict[str, list[Row]]) -> None:
-        worker = get_current_worker()
-        analyst: Analyst = self.app.analyst  # type: ignore[attr-defined]
-
-        def read() -> None:
-            for run, found in zip(runs, analyst.measure_all(runs, progress), strict=False):
-                if worker.is_cancelled:
-                    return
-                self.call_later(self._found, run, found)
-            for key, rows in questions.items():
-                if worker.is_cancelled:
-                    return
-                self.call_later(self._found_spread, key, analyst.spread(rows))
+        analyst = self.console.analyst
 
         def progress(done: int, total: int) -> None:
-            self.call_later(self._proceeded, done, total)
+            self.call_later(self._show_progress, done, total)
 
-        try:
-            read()
-        except (UserError, OSError) as error:
-            self.call_later(self.notify, clean(str(error)), severity="error", markup=False)
-        except Exception as error:
-            self.app.report(error)  # type: ignore[attr-defined]
-        finally:
-            self.call_later(self._read_all)
+        def read() -> None:
+            for run, measures in zip(runs, analyst.measure_all(runs, progress), strict=False):
+                if is_abandoned():
+                    return
+                self.call_later(self._take_measures, run, measures)
+            for key, rows in questions.items():
+                if is_abandoned():
+                    return
+                self.call_later(self._take_spread, key, analyst.spread(rows))
 
-    def _proceeded(self, done: int, total: int) -> None:
+        self.in_background(read, lambda _: self._end_reading(), self._stop_reading)
+
+    def _show_progress(self, done: int, total: int) -> None:
         self._progress = (done, total)
         self._tell()
 
-    def _found(self, run: str, found: RunMeasures | UserError) -> None:
-        if isinstance(found, UserError):
-            self._unreadable[run] = clean(str(found))
+    def _take_measures(self, run: str, measures: RunMeasures | UserError) -> None:
+        if isinstance(measures, UserError):
+            self._unreadable[run] = clean(str(measures))
         else:
-            self._measured[run] = found
+            self._measured[run] = measures
             self._unreadable.pop(run, None)
         self._draw_soon()
 
-    def _found_spread(self, key: str, spread: Spread) -> None:
+    def _take_spread(self, key: str, spread: Spread) -> None:
         self._spreads[key] = spread
         self._draw_soon()
 
-    def _read_all(self) -> None:
+    def _stop_reading(self, sentence: str) -> None:
+        self.console.complain(sentence)
+        self._end_reading()
+
+    def _end_reading(self) -> None:
         self._reading = False
         self._draw()
         self._read_on()
@@ -346,8 +337,7 @@ class ResultsScreen(Screen[None]):
         row, panel = self.selected, self.query_one(ResultPanel)
         panel.display = row is not None
         if row is not None:
-            ascii_only = getattr(self.app, "ascii_only", False)
-            panel.show(row, axis_of(self._by_key.values()), ascii_only)
+            panel.show(row, axis_of(self._by_key.values()), self.console.ascii_only)
 
     # -- marks and the tree -----------------------------------------------------------------------------------
 
@@ -439,16 +429,7 @@ class ResultsScreen(Screen[None]):
         """Classify with the selected run."""
         row = self._selected_run("classify with", model=True)
         if row is not None:
-            self.app.classify_with(row.run)  # type: ignore[attr-defined]
-
-    @work(thread=True)
-    def _open_evaluate(self, folder: RunFolder) -> None:
-        try:
-            summary = summarize(folder)
-        except (UserError, OSError) as error:
-            self.call_later(self.notify, clean(str(error)), severity="error", markup=False)
-        else:
-            self.call_later(self._push_evaluate, summary)
+            self.console.classify_with(row.run)
 
     def _push_evaluate(self, summary: Summary) -> None:
         self.app.push_screen(EvaluateScreen(summary), self._evaluating)
@@ -457,14 +438,14 @@ class ResultsScreen(Screen[None]):
         """Open the form that scores the selected run on other data."""
         row = self._selected_run("evaluate", model=True)
         if row is not None:
-            self._open_evaluate(self._folder(row))
+            self.in_background(partial(summarize, self._folder(row)), self._push_evaluate)
 
     def _evaluating(self, folder: RunFolder | None) -> None:
         if folder is not None:
             self.notify(clean(f"{folder.name} is launched; its row appears here when it has finished"), markup=False)
 
     def _folder(self, row: ResultRow) -> RunFolder:
-        return RunFolder(self.app.home.runs / row.run)  # type: ignore[attr-defined]
+        return RunFolder(self.console.home.runs / row.run)
 
     # -- other screens ----------------------------------------------------------------------------------------
 
@@ -547,7 +528,7 @@ class ResultsScreen(Screen[None]):
         self.app.push_screen(ExportScreen([line.row for line in self._lines], self._columns, list(runs)))
 
 
-class DetailsScreen(ModalScreen[None]):
+class DetailsScreen(ConsoleModal[None]):
     """Everything known of one row, to scroll through."""
 
     BINDINGS = [
@@ -576,7 +557,8 @@ class DetailsScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
         if self._folder is not None:
-            self._read(self._folder)
+            folder = self._folder
+            self.in_background(lambda: narrate.describe(summarize(folder)), self._show_lines, self._show)
 
     def _published(self) -> str:
         row = self._row
@@ -588,13 +570,8 @@ class DetailsScreen(ModalScreen[None]):
             "Not measured by this program."
         )
 
-    @work(thread=True)
-    def _read(self, folder: RunFolder) -> None:
-        try:
-            lines: Sequence[str] = [clean(line) for line in narrate.describe(summarize(folder))]
-        except (UserError, OSError) as error:
-            lines = [clean(str(error))]
-        self.call_later(self._show, "\n".join(lines))
+    def _show_lines(self, lines: Iterable[str]) -> None:
+        self._show("\n".join(map(clean, lines)))
 
     def _show(self, text: str) -> None:
         self.query_one(Static).update(text)

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 
-from labtui.console.feed import LogLine
+from labtui.console.views import LogLine
 from labtui.console.widgets.cells import cells_of
 from labtui.console.widgets.painted import Painted
 

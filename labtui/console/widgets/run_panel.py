@@ -10,7 +10,7 @@ from textual.widgets import Static
 from engines.runs import events as ev
 from engines.runs.summary import FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
 from labtui import format
-from labtui.console.feed import RunView, failure
+from labtui.console.views import RunView, failure
 from labtui.console.widgets.bars import Line
 from labtui.console.widgets.run_table import GLYPHS
 from labtui.sanitize import clean

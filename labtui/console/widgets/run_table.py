@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from engines.runs.summary import FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
 from labtui import format
-from labtui.console.feed import ExperimentView, RunView
+from labtui.console.views import ExperimentView, RunView
 from labtui.console.widgets.rows import Row, Rows
 
 GLYPHS = {RUNNING: "●", QUEUED: "◌", FINISHED: "✓", FAILED: "✗", STOPPED: "■", LOST: "▲", "": "·"}

@@ -7,7 +7,8 @@ import pytest
 
 from engines.runs import events as ev
 from engines.runs.home import Home
-from labtui.console.feed import ExperimentView, Feed, LogLine, RunView, log_lines
+from labtui.console.feed import Feed
+from labtui.console.views import ExperimentView, LogLine, RunView, log_lines
 from tests.labtui.fabric import append, finished, living, make_run, started, steps, validated
 from tests.support import wait_until
 
@@ -139,7 +140,7 @@ def test_poking_rereads_a_run_that_was_launched_again(home: Home, reader: Reader
     reader.until(lambda: reader.runs.get(run.name) and reader.runs[run.name].state == "stopped")
     with living(run):
         append(run, *started(), ev.Resumed(3))
-        reader.feed.poke(run.name)
+        reader.feed.rescan(run.name)
         reader.until(lambda: reader.runs[run.name].state == "running")
 
 

@@ -1,6 +1,5 @@
 """A host whose runs are measured in this process, and what its screen shows."""
 
-from collections.abc import Callable
 from typing import Any
 
 from textual.screen import Screen
@@ -14,12 +13,8 @@ class AnalysedHost(Host):
     """What `LabApp` has that the screens of comparisons and plots use."""
 
     def __init__(self, home: Home, ascii_only: bool = False) -> None:
-        super().__init__(home)
+        super().__init__(home, ascii_only)
         self.analyst: Any = ResultsReader(home)
-        self.ascii_only = ascii_only
-
-    def in_background(self, work: Callable[[], Any], done: Callable[[Any], object]) -> None:
-        self.run_worker(lambda: self.call_later(done, work()), thread=True)
 
 
 def text_of(screen: Screen[Any]) -> str:

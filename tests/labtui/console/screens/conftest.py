@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from engines.errors import UserError
 from engines.runs.home import Home
+from labtui.console.screens.base import Background
 
 
 class NoAnswers:
@@ -20,15 +21,28 @@ class NoAnswers:
             yield UserError(f"{run} has no answers")
 
 
-class Host(App[None]):
+class Host(Background, App[None]):
     """An app that has a home and remembers what the screens ask of it."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, ascii_only: bool = False) -> None:
         super().__init__()
         self.home = home
+        self.ascii_only = ascii_only
         self.analyst: Any = NoAnswers()
+        self.said: list[str] = []  # to the user, in notifications
+        self.reported: list[BaseException] = []
         self.classified_with: list[str] = []
         self.dismissed: list[Any] = []
+
+    def notify(self, message: str, **more: Any) -> None:
+        self.said.append(message)
+        super().notify(message, **more)
+
+    def complain(self, sentence: str) -> None:
+        self.notify(sentence)
+
+    def report(self, error: BaseException) -> None:
+        self.reported.append(error)
 
     def classify_with(self, run: str) -> None:
         self.classified_with.append(run)

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.widgets import Input, Static
@@ -8,7 +7,6 @@ from textual.widgets import Input, Static
 from engines.importing import importer
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from labtui.console.app import LabApp
 from labtui.console.screens.export import ExportScreen
 from labtui.results.columns import known_columns
 from labtui.results.rows import collect_rows
@@ -20,12 +18,6 @@ Finished = Callable[..., RunFolder]
 class Silent:
     def note(self, text: str, level: str = "info") -> None:
         pass
-
-
-class ExportHost(Host):
-    in_background: Any = LabApp.in_background
-    complain: Any = LabApp.complain
-    report: Any = LabApp.report
 
 
 @pytest.fixture
@@ -55,7 +47,7 @@ async def test_enter_writes_the_table_into_the_current_directory_and_names_the_f
     home: Home, tmp_path: Path, here: Path
 ) -> None:
     imported(home, tmp_path, "theirs")
-    host = ExportHost(home)
+    host = Host(home)
     async with host.run_test(size=(80, 24)) as pilot:
         screen = screen_of(home, [])
         await host.push_screen(screen)
@@ -73,7 +65,7 @@ async def test_a_file_that_exists_is_written_over_only_after_a_second_enter(
 ) -> None:
     imported(home, tmp_path, "theirs")
     (here / "results.csv").write_text("mine")
-    host = ExportHost(home)
+    host = Host(home)
     async with host.run_test(size=(80, 24)) as pilot:
         screen = screen_of(home, [])
         await host.push_screen(screen)
@@ -87,7 +79,7 @@ async def test_a_file_that_exists_is_written_over_only_after_a_second_enter(
 
 async def test_several_runs_need_a_place_for_their_names(home: Home, tmp_path: Path, here: Path) -> None:
     runs = [imported(home, tmp_path, name).name for name in ("one", "two")]
-    host = ExportHost(home)
+    host = Host(home)
     async with host.run_test(size=(140, 40)) as pilot:
         screen = screen_of(home, runs)
         await host.push_screen(screen)
@@ -108,7 +100,7 @@ async def test_what_cannot_be_written_is_said_and_the_name_can_be_mended(
 ) -> None:
     folder = imported(home, tmp_path, "theirs")
     folder.predictions.unlink()
-    host = ExportHost(home)
+    host = Host(home)
     async with host.run_test(size=(80, 24)) as pilot:
         screen = screen_of(home, [folder.name])
         await host.push_screen(screen)

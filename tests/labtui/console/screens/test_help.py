@@ -3,7 +3,7 @@ from collections.abc import Callable
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.console.app import LabApp
-from labtui.console.screens.form import Line
+from labtui.console.screens.form import TextInput
 from labtui.console.screens.help import CONCEPTS, HelpScreen, key_groups
 from labtui.console.screens.launch import LaunchScreen
 from labtui.console.screens.results import ResultsScreen
@@ -39,7 +39,7 @@ async def test_groups_are_named_in_words_and_hold_no_keys_of_the_widgets_below_o
         await until(pilot, lambda: app.lab.experiments)
         assert "In the list of experiments" in dict(key_groups(app.screen, app))
         app.open_launch("quickstart/bag-of-words")
-        await until(pilot, lambda: isinstance(app.screen, LaunchScreen) and isinstance(app.focused, Line))
+        await until(pilot, lambda: isinstance(app.screen, LaunchScreen) and isinstance(app.focused, TextInput))
         groups = dict(key_groups(app.screen, app))
         assert dict(groups["In the form"])["↑"] == "Previous field"
         assert set(groups) == {"This screen", "In the form", "Everywhere"}

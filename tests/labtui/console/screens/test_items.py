@@ -1,5 +1,4 @@
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -105,9 +104,6 @@ class ItemsHost(Host):
         super().__init__(home)
         self.analyst: Any = FakeAnalyst()
         self.sent: list[tuple[list[str], str, str]] = []
-
-    def in_background(self, work: Callable[[], Any], done: Callable[[Any], object]) -> None:
-        self.run_worker(lambda: self.call_later(done, work()), thread=True)
 
     def classify_text(self, runs: list[str], text: str, true_label: str) -> None:
         self.sent.append((runs, text, true_label))

@@ -1,0 +1,153 @@
+"""What the feed hands to the screens: runs, experiments, log lines and curves as they are shown."""
+
+from dataclasses import dataclass, field
+
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.runs.summary import ALIVE, Summary
+from labtui import narrate
+from labtui.console.curves import Floats
+from labtui.devices import Sample
+from labtui.sanitize import clean
+
+TRACEBACK_LINES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as the screens show it. `state` is empty until its folder has been read.
+
+    All text is cleaned but `name`, the folder's name: an identity, not for showing.
+    """
+
+    name: str
+    short: str
+    experiment: str
+    state: str = ""
+    engine: str = ""
+    model: str = ""
+    title: str = ""
+    device: str = ""
+    ahead: int = 0
+    phase: str = ""
+    unit: str = ""
+    done: int = 0
+    total: int | None = None
+    epoch: float | None = None
+    items_per_s: float | None = None
+    eta_s: float | None = None
+    accuracy: float | None = None
+    started: float | None = None
+    changed: float | None = None
+    memory_peak_bytes: int | None = None
+    end: ev.Ended | None = None  # its texts are foreign
+    evaluated: ev.Evaluated | None = None  # its texts are foreign
+
+    @property
+    def alive(self) -> bool:
+        return self.state in ALIVE
+
+    @property
+    def progress(self) -> float | None:
+        """Share of the current phase that is done, 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total else None
+
+    @classmethod
+    def unread(cls, folder: RunFolder) -> "RunView":
+        """What the folder's name alone tells: `<date>-<time>-<experiment>-<short>`."""
+        parts = clean(folder.name).split("-")
+        return cls(folder.name, parts[-1], "-".join(parts[2:-1]) or parts[0])
+
+    @classmethod
+    def of(cls, s: Summary) -> "RunView":
+        return cls(
+            s.name,
+            clean(s.short),
+            clean(s.experiment),
+            s.state,
+            clean(s.engine),
+            clean(s.model),
+            clean(str(s.document.get("title", ""))),
+            clean(s.device),
+            s.ahead,
+            clean(s.phase),
+            clean(s.unit),
+            s.done,
+            s.total,
+            s.epoch,
+            s.items_per_s,
+            s.eta_s,
+            s.accuracy,
+            s.started,
+            s.changed,
+            s.memory_peak_bytes,
+            s.end,
+            s.evaluated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentView:
+    """An experiment of the config folders; `error` says why it cannot be launched."""
+
+    name: str
+    family: str
+    title: str = ""
+    engine: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One cleaned line of a run's log; `level` is info, warning, error or faint."""
+
+    time: float  # Unix seconds
+    text: str
+    level: str = "info"
+
+
+@dataclass
+class Live:
+    """News of a followed run. `points_anew`, `lines_anew`: these are all there are, what was shown before is void."""
+
+    run: RunView
+    total: int | None  # steps
+    points: dict[str, tuple[Floats, Floats]]
+    points_anew: bool
+    lines: list[LogLine]
+    lines_anew: bool
+
+
+@dataclass
+class Mail:
+    """Everything that changed since the last collection."""
+
+    names: list[str] | None = None  # all runs, newest first, when the list changed
+    runs: dict[str, RunView] = field(default_factory=dict)
+    experiments: list[ExperimentView] | None = None
+    live: dict[str, Live] = field(default_factory=dict)
+    sample: Sample | None = None
+
+
+def log_lines(record: ev.Record) -> list[LogLine]:
+    """The lines of the log pane for one event; none for the ones that curves and titles show."""
+    event = record.event
+    if isinstance(event, ev.Step | ev.Progress):
+        return []
+    level = {ev.Failed: "error", ev.Phase: "faint", ev.Queued: "faint"}.get(type(event), "info")
+    if isinstance(event, ev.Note) and event.level == "warning":
+        level = "warning"
+    if not isinstance(event, ev.Failed):
+        text = narrate.sentence(event)
+        return [LogLine(record.time, text, level)] if text else []
+    trace = clean(event.traceback, multiline=True).rstrip().splitlines()[-TRACEBACK_LINES:]
+    lines = [LogLine(record.time, line, "faint") for line in trace]
+    lines.append(LogLine(record.time, clean(f"failed: {failure(event)}"), "error"))
+    if event.hint:
+        lines.append(LogLine(record.time, clean(f"hint: {event.hint}"), "warning"))
+    return lines
+
+
+def failure(event: ev.Failed) -> str:
+    """Why a run failed, not yet cleaned; the kind of an exception is named only where nobody foresaw it."""
+    return f"{event.type}: {event.message}" if event.traceback else event.message

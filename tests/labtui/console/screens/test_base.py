@@ -84,7 +84,7 @@ async def test_nothing_is_delivered_to_a_screen_that_was_closed_and_work_can_kno
     ("error", "sentence"),
     [
         (UserError("no \x1b[31msuch run"), "no such run"),
-        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (OSError(28, "No space left on device"), "No space left on device"),
     ],
 )
 async def test_an_error_that_can_be_mended_is_a_sentence_for_the_user_or_for_who_asked(

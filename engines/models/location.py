@@ -1,5 +1,6 @@
 """Which model: a tiny one that ships with the project, a local folder, or a name on the hub."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from engines.errors import ModelError
 from engines.models import sources
 from engines.reporter import Reporter
 from engines.settings import nearest, option
+
+HEADER_BYTES_MAX = 100 << 20
+"""Longer ones are refused by the format itself."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,72 @@ def locate(model: Model, report: Reporter) -> Path:
     return _checked(hub.fetch(model.name, "model", hub.MODEL_FILES, report, model.revision), model.name)
 
 
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+    "*.tiktoken",
+)
+"""Any of these holds a tokenizer's words; without one transformers makes an empty tokenizer that knows none."""
+
+
 def _checked(folder: Path, name: str) -> Path:
+    """The folder, once all that opening it needs is there. Raises `ModelError` naming what is missing."""
     if not folder.is_dir():
         raise ModelError(f"model.name = {name} is a file; set it to the folder that holds config.json")
     if not (folder / "config.json").is_file():
         raise ModelError(
             f"model.name = {name} holds no config.json; set it to a folder or a hub name of a transformers model"
         )
-    if not any(folder.glob("*.safetensors")):
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
         raise ModelError(
             f"model.name = {name} holds no weights as *.safetensors, and pickled ones (*.bin) are never "
             "opened; convert them, or use another model"
         )
+    if missing := _missing_shards(folder):
+        raise ModelError(
+            f"model.name = {name} lacks {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}, {len(missing)} of the "
+            "files that its index names; copy or download them again"
+        )
+    for file in weights:
+        _check_header(file, name)
+    if not any(any(folder.glob(pattern)) for pattern in TOKENIZER_FILES):
+        raise ModelError(
+            f"model.name = {name} holds no tokenizer (none of {', '.join(TOKENIZER_FILES)}), and would read nothing; "
+            "copy its tokenizer's files into it"
+        )
+    if (folder / "vocab.json").exists() and not any((folder / f).exists() for f in ("merges.txt", "tokenizer.json")):
+        raise ModelError(f"model.name = {name} lacks merges.txt, a part of its tokenizer; copy it into the folder")
     return folder
+
+
+def _missing_shards(folder: Path) -> list[str]:
+    """Weight files that an index names and that are not there."""
+    names: set[str] = set()
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            names |= set(map(str, json.loads(index.read_bytes())["weight_map"].values()))
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            raise ModelError(f"{index} is damaged; copy or download it again") from None
+    return sorted(name for name in names if not (folder / name).is_file())
+
+
+def _check_header(file: Path, name: str) -> None:
+    """A safetensors file begins with the length of its header, eight bytes, and ends where the header says."""
+    try:
+        with open(file, "rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            size = file.stat().st_size
+            header = json.loads(stream.read(length)) if 2 <= length <= min(size - 8, HEADER_BYTES_MAX) else {}
+        ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+        whole = bool(header) and 8 + length + max(ends, default=0) == size
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise ModelError(f"model.name = {name}: {file.name} is damaged or cut off; copy or download it again")

@@ -6,6 +6,7 @@ knows nothing of this project.
 
 import sys
 import time
+from typing import Any
 
 import pandas as pd
 import torch
@@ -17,17 +18,17 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 frame = pd.read_csv(file).head(int(count))
 tokenizer = AutoTokenizer.from_pretrained(path)
 model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=2).to(device)
-rows = list(zip(frame["review"], frame["sentiment"], strict=True))
+rows: Any = list(zip(frame["review"], frame["sentiment"], strict=True))
 pad = True if padding == "LONGEST" else "max_length"
 
 
-def collate(batch):
+def collate(batch: list[tuple[str, int]]) -> dict[str, torch.Tensor]:
     texts, labels = zip(*batch, strict=True)
     found = tokenizer(list(texts), truncation=True, max_length=int(length), padding=pad, return_tensors="pt")
     return {name: values.to(device) for name, values in {**found, "labels": torch.tensor(labels)}.items()}
 
 
-loader = DataLoader(rows, batch_size=16, shuffle=True, collate_fn=collate)
+loader: DataLoader[tuple[str, int]] = DataLoader(rows, batch_size=16, shuffle=True, collate_fn=collate)
 steps = len(loader) * int(epochs)
 optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.01)
 schedule = get_linear_schedule_with_warmup(optimizer, 10, steps)

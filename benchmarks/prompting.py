@@ -25,7 +25,7 @@ from engines.prompts.templates import TEMPLATES, Prompt
 
 WORDS = ("bad", "good")
 BATCH_SIZES = (1, 4, 16)
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "hidden_size": 256,
     "intermediate_size": 1024,
     "num_hidden_layers": 6,
@@ -127,7 +127,7 @@ def against_pipeline(folder: Path, items: int, pairs: int) -> dict[str, Any]:
     rendered = [encoder.render(prompt, text) for text in asked]
 
     def theirs() -> list[int]:
-        found = [
+        found: list[Any] = [
             writer(text, max_new_tokens=1, do_sample=False, return_tensors=True, add_special_tokens=False)
             for text in rendered
         ]

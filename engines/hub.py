@@ -128,7 +128,7 @@ def _counter(count: _Count) -> type:
     """A progress bar class that shows nothing and adds up bytes in `count`."""
     from tqdm import tqdm
 
-    class Counter(tqdm):
+    class Counter(tqdm):  # type: ignore[misc]  # tqdm has no types
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self.in_bytes = kwargs.get("unit") == "B"
             super().__init__(*args, **{**kwargs, "disable": True})
@@ -149,7 +149,8 @@ def _look(asked: dict[str, Any]) -> "list[DryRunFileInfo]":
     where = {key: asked[key] for key in ("repo_id", "repo_type", "revision")}
     # the one call that can be given a time limit: it finds out a hub that takes calls and never answers
     HfApi().repo_info(**where, timeout=constants.HF_HUB_ETAG_TIMEOUT)
-    return snapshot_download(**asked, dry_run=True, tqdm_class=_counter(_Count()))
+    files: list[DryRunFileInfo] = snapshot_download(**asked, dry_run=True, tqdm_class=_counter(_Count()))
+    return files
 
 
 def _download(asked: dict[str, Any], total_bytes: int, report: Reporter) -> str:
@@ -162,7 +163,7 @@ def _download(asked: dict[str, Any], total_bytes: int, report: Reporter) -> str:
             report.progress(min(count.bytes, total_bytes))
 
     try:
-        return _in_thread(lambda: snapshot_download(**asked, tqdm_class=_counter(count)), report, say)
+        return _in_thread(lambda: str(snapshot_download(**asked, tqdm_class=_counter(count))), report, say)
     finally:
         count.cancelled = True
 

@@ -152,7 +152,8 @@ def _candidates(shingles: "NDArray[Any]", ends: "NDArray[Any]") -> "NDArray[Any]
         (signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1) >= SIMILARITY - ESTIMATE_SLACK
         for part in np.array_split(pairs, max(1, len(pairs) // 100_000))
     ]
-    return pairs[np.concatenate(keep)]
+    kept: np.ndarray = pairs[np.concatenate(keep)]
+    return kept
 
 
 def _verified(shingles: "NDArray[Any]", ends: "NDArray[Any]", pairs: "NDArray[Any]") -> list[tuple[int, int, float]]:

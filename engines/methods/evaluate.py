@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from engines.answers import scoring
 from engines.answers.classifier import Classifier, classify_reported
-from engines.data.splits import Data, Example, Splits, load_splits, read_split, write_items
+from engines.data.items import Example, write_items
+from engines.data.splits import Data, Splits, load_splits, read_split
 from engines.errors import UserError
 from engines.importing import importer
 from engines.memory.components import Machine, Need

@@ -129,7 +129,7 @@ class Encoder:
         return forward(ids, self.tokenizer.pad_token_id or 0, self._device, self._pooled, done).double().numpy()
 
     def _pooled(self, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
-        states = self.model(**batch).last_hidden_state.float()
+        states: torch.Tensor = self.model(**batch).last_hidden_state.float()
         if self.pooling == "cls":
             return states[:, 0]
         mask = batch["attention_mask"].unsqueeze(-1)

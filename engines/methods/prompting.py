@@ -16,7 +16,8 @@ from typing import Any
 from engines import hub
 from engines.answers import predictions, scoring
 from engines.answers.classifier import checked_repeat
-from engines.data.splits import Data, Example, Splits, load_splits, write_items
+from engines.data.items import Example, write_items
+from engines.data.splits import Data, Splits, load_splits
 from engines.errors import ConfigError
 from engines.memory import components, formulas
 from engines.memory.components import ANSWER_TOKENS, Machine, Need, classes, prompt_scoring, shared_tokens

@@ -10,7 +10,8 @@ from typing import Any
 
 from engines.answers import scoring
 from engines.answers.intervals import wilson_interval
-from engines.data.splits import SPLITS, class_counts
+from engines.data.dealing import SPLITS
+from engines.data.splits import class_counts
 from engines.memory import components, formulas
 from engines.memory.components import ANSWER_TOKENS, INSTRUCTION_TOKENS, Machine, Need, prompt_scoring, shared_tokens
 from engines.memory.formulas import LINEAR_NAMES

@@ -167,7 +167,10 @@ def _cleaned(review: corpus.Review) -> str:
 
 def _vocabulary_logits(model: "DistilBertForMaskedLM", states: "torch.Tensor") -> "torch.Tensor":
     """The masked-language-model head on chosen states alone, (n, dim) to (n, vocabulary)."""
-    return model.vocab_projector(model.vocab_layer_norm(model.activation(model.vocab_transform(states))))
+    logits: torch.Tensor = model.vocab_projector(
+        model.vocab_layer_norm(model.activation(model.vocab_transform(states)))
+    )
+    return logits
 
 
 def _batches(

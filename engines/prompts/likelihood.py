@@ -205,7 +205,8 @@ class Scorer:
                 step, cache = self._next(ids[:, place : place + 1], lengths, cache, shared, place)
                 steps.append(step)
             logits = torch.stack(steps, 1)
-        return logits.log_softmax(-1)
+        scored: torch.Tensor = logits.log_softmax(-1)
+        return scored
 
     def _next(
         self, ids: "torch.Tensor", lengths: "torch.Tensor", cache: Any, shared: int, written: int

@@ -13,7 +13,7 @@ from engines.errors import ConfigError
 from engines.settings import nearest
 
 if TYPE_CHECKING:
-    from engines.data.splits import Example
+    from engines.data.items import Example
 
 SEPARATOR = "\n\n"
 """What stands between the examples of a plain prompt, and so follows every answer in it."""

@@ -67,7 +67,7 @@ def cohen_kappa(a: "ArrayLike", b: "ArrayLike", categories: int) -> float | None
     if by_chance == items * items:  # also without items
         return None
     agreed = int((pair[0] == pair[1]).sum())
-    return (items * agreed - by_chance) / (items * items - by_chance)
+    return float((items * agreed - by_chance) / (items * items - by_chance))
 
 
 def share_all_agree(ratings: "ArrayLike") -> float:

@@ -9,7 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from engines.data.splits import SPLITS, Splits
+from engines.data.dealing import SPLITS
+from engines.data.splits import Splits
 from engines.models.forward import padded, tokenized
 from engines.reporter import Reporter
 

@@ -1,6 +1,7 @@
 """TRL's `SFTTrainer`, held to the steps, the precision and the batches of an `AdapterTuning`."""
 
 import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import ConfigError
@@ -36,7 +37,7 @@ def sft_trainer(task: "AdapterTuning", model: Any, rows: Rows) -> Any:
             return Steps(task, task.steps)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
-            one = super().training_step
+            one: Callable[..., Any] = super().training_step
             with disable_input_dtype_casting(model, mixed):  # autocast makes them bf16 in any case
                 return sum(one(model, batch, inputs["answers"]) for batch in inputs["batches"])
 

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import socket
 import threading
@@ -7,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from engines import hub as parts_hub
 from engines.errors import HubError, ModelError
 from engines.hub import DATASET_FILES, MODEL_FILES, fetch, size_text
 from engines.models.location import Model, locate
@@ -60,7 +60,8 @@ def test_progress_is_said_while_bytes_are_still_coming(
 
     recorder.report.progress = watch  # type: ignore[method-assign]
     fetch("lab/small", "model", MODEL_FILES, recorder.report)
-    assert done_before_the_end[0] < recorder.events(ev.Phase)[0].total
+    total = recorder.events(ev.Phase)[0].total
+    assert total is not None and done_before_the_end[0] < total
 
 
 def test_a_second_call_downloads_nothing_and_works_with_the_hub_gone(
@@ -159,7 +160,7 @@ def test_pickled_weights_are_refused(hub: StubHub, recorder: Recorder) -> None:
 
 def test_a_mirror_is_asked_over_plain_http(model: StubHub, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_DISABLE_XET")
-    monkeypatch.setattr(parts_hub.os, "environ", environ := dict(parts_hub.os.environ))
+    monkeypatch.setattr(os, "environ", environ := dict(os.environ))
     fetch("lab/small", "model", MODEL_FILES, recorder.report)
     assert environ["HF_HUB_DISABLE_XET"] == "1"
 

@@ -69,8 +69,8 @@ def test_training_time_is_the_sum_of_the_train_phases(folder: RunFolder) -> None
     report = Reporter(folder)
     report.phase("data")
     report.finished()
-    (end,) = (e for e in events(folder) if isinstance(e, ev.Finished))
-    assert end.training_seconds is None
+    (untrained,) = (e for e in events(folder) if isinstance(e, ev.Finished))
+    assert untrained.training_seconds is None
     report.phase("train", 2, "steps")
     report.phase("validate", 2)
     report.phase("train", 2, "steps")

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_defaults_are_kept_and_tables_laid_over_them() -> None:
         ({"training": {"epochs": 101}}, "x.toml: training.epochs above 100 is not fast; lower it or set fast = false"),
     ],
 )
-def test_a_wrong_value_is_named_with_place_value_and_remedy(values: dict, sentence: str) -> None:
+def test_a_wrong_value_is_named_with_place_value_and_remedy(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError) as error:
         resolve(Config, values, "x.toml")
     assert str(error.value) == sentence

@@ -16,7 +16,7 @@ class StoppedReporter(Reporter):
 
     def __init__(self, folder: RunFolder, stop: Callable[[str, int], bool]) -> None:
         super().__init__(folder)
-        self._stop = stop
+        self._stops = stop
         self.at = ("", 0)
 
     def phase(self, name: str, total: int | None = None, unit: str = "items") -> None:
@@ -28,7 +28,7 @@ class StoppedReporter(Reporter):
         self.at = ("train", step)
 
     def should_stop(self) -> bool:
-        return self._stop(*self.at)
+        return self._stops(*self.at)
 
 
 def train(folder: RunFolder, stop: Callable[[str, int], bool] = lambda phase, step: False) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from engines.answers import scoring
-from engines.data.splits import Example
+from engines.data.items import Example
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder

@@ -42,7 +42,9 @@ def write(path: Path, rows: list[tuple[str, str]]) -> str:
 
 def config(run: str, source: str, overlap: str = "refuse") -> evaluate.Config:
     data = {"source": source, "split": "in_order", "overlap": overlap}
-    return catalog.from_document({"engine": "evaluate", "run": run, "data": data}, place="test", name="x").config
+    document = {"engine": "evaluate", "run": run, "data": data}
+    made: evaluate.Config = catalog.from_document(document, place="test", name="x").config
+    return made
 
 
 REVIEWS = [("A superb and moving film.", "positive"), ("A dull and boring mess.", "negative")] * 3

@@ -15,7 +15,7 @@ from engines.methods.evaluate import open_classifier
 from engines.methods.prompting import Config, Prompting
 from engines.models import opening, tiny
 from engines.models.location import Model
-from engines.prompts import answering
+from engines.prompts import answering, templates
 from engines.prompts.untrained_head import Headed
 from engines.reporter import Reporter
 from engines.runs import events as ev
@@ -82,7 +82,7 @@ def notes(events: list[ev.Event]) -> str:
     return "\n".join(e.text for e in events if isinstance(e, ev.Note))
 
 
-VARIED = {
+VARIED: dict[str, dict[str, Any]] = {
     "template": {"calibration": "batch"},
     "exemplars": {"shots": 2, "calibration": "contextual"},
     "label_words": {"calibration": "pmi"},
@@ -141,7 +141,7 @@ def test_a_run_by_likelihood_says_how_often_text_and_likelihood_disagree(home: H
     written = [line for line in lines(folder) if "text" in line]
     assert repeat.scores["written"] == len(written) == ITEMS
     words = ("negative", "positive")
-    parsed = [prompting.templates.parse_answer(line["text"], words) for line in written]
+    parsed = [templates.parse_answer(line["text"], words) for line in written]
     assert repeat.scores["written_invalid"] == parsed.count(None)
     other = sum(p is not None and words[p] != line["predicted"] for p, line in zip(parsed, written, strict=True))
     assert repeat.scores["written_other"] == other

@@ -119,7 +119,8 @@ def test_a_language_model_loads_whole_as_its_own_architecture_in_float32(name: s
     import torch
     from transformers import AutoModelForCausalLM
 
-    model, loading = AutoModelForCausalLM.from_pretrained(tiny.resolve(f"tiny:{name}"), output_loading_info=True)
+    opened: Any = AutoModelForCausalLM.from_pretrained(tiny.resolve(f"tiny:{name}"), output_loading_info=True)
+    model, loading = opened
     assert type(model).__name__ == f"{name.capitalize()}ForCausalLM"
     assert not loading["missing_keys"]
     assert not loading["unexpected_keys"]

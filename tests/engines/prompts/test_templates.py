@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from engines.data.splits import Example
+from engines.data.items import Example
 from engines.errors import ConfigError
 from engines.prompts import templates
 from engines.prompts.templates import TEMPLATES, Prompt, draw_shots, label_words, parse_answer, template_order

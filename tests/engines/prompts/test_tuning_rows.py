@@ -64,8 +64,9 @@ def test_rows_are_those_that_trl_makes_of_prompt_and_completion(
     model, tokenizer = opening.load_model(folders[chat], "float32", "cpu")
     options = SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", disable_tqdm=True)
     trainer = SFTTrainer(model, options, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer)
-    assert list(trainer.train_dataset["input_ids"]) == list(found)
-    assert list(trainer.train_dataset["labels"]) == [found.labels(n) for n in range(len(found))]
+    kept: Any = trainer.train_dataset
+    assert list(kept["input_ids"]) == list(found)
+    assert list(kept["labels"]) == [found.labels(n) for n in range(len(found))]
 
 
 def test_a_row_that_would_teach_something_else_than_is_scored_is_found(

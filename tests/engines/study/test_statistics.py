@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,7 +178,7 @@ def test_no_items_say_nothing() -> None:
 
 
 @pytest.mark.parametrize("arguments", [(3, 2), (-1, 2), (1, 2, 0.0), (1, 2, 1.0)])
-def test_impossible_counts_are_refused(arguments: tuple) -> None:
+def test_impossible_counts_are_refused(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError):
         wilson_interval(*arguments)
 
@@ -238,7 +239,7 @@ def test_macro_intervals_at_the_edges() -> None:
         ([[1, 2]], {"confidence": 1.0}, r"confidence = 1\.0"),
     ],
 )
-def test_what_is_no_confusion_matrix_is_refused(confusion: list, more: dict, message: str) -> None:
+def test_what_is_no_confusion_matrix_is_refused(confusion: list[list[int]], more: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         macro_intervals(confusion, **more)
 
@@ -351,7 +352,7 @@ def test_a_confidence_at_an_edge_belongs_below_it() -> None:
 
 
 @pytest.mark.parametrize("score", [brier_score, calibration])
-def test_probabilities_that_do_not_fit_are_refused(score: Callable) -> None:
+def test_probabilities_that_do_not_fit_are_refused(score: Callable[..., Any]) -> None:
     for rows, true, message in (
         ([0.5, 0.5], [0, 1], "do not fit"),
         ([[0.5, 0.5]], [0, 1], "do not fit"),
@@ -412,7 +413,9 @@ def test_kappa_is_1_for_agreement_and_least_for_opposites() -> None:
     answers = np.array([0, 1, 1, -1, 0])
     assert fleiss_kappa([answers] * 3, 2) == pytest.approx(1) and cohen_kappa(answers, answers, 2) == pytest.approx(1)
     opposites = np.array([[0, 1, 0, 1], [1, 0, 1, 0]])
-    assert fleiss_kappa(opposites, 2) == pytest.approx(-1) and cohen_kappa(*opposites, 2) == pytest.approx(-1)
+    assert fleiss_kappa(opposites, 2) == pytest.approx(-1) and cohen_kappa(
+        opposites[0], opposites[1], 2
+    ) == pytest.approx(-1)
 
 
 def test_kappa_of_independent_answers_is_near_0() -> None:
@@ -543,7 +546,9 @@ def test_holm_by_hand() -> None:
         ((30, 0, 0, 24), (-0.0358, 0.0358)),
     ],
 )
-def test_paired_interval_is_as_printed_by_newcombe(cells: tuple[int, int, int, int], interval: tuple) -> None:
+def test_paired_interval_is_as_printed_by_newcombe(
+    cells: tuple[int, int, int, int], interval: tuple[float, float]
+) -> None:
     """Table III of the paper, method 10."""
     assert paired_difference_interval(*cells) == pytest.approx(interval, abs=6e-5)
 
@@ -569,7 +574,7 @@ def test_paired_interval_is_symmetric_and_holds_the_difference(
 
 
 @pytest.mark.parametrize("shares", [(0.80, 0.06, 0.04, 0.10), (0.50, 0.20, 0.10, 0.20), (0.90, 0.03, 0.00, 0.07)])
-def test_paired_interval_holds_the_true_difference_about_19_times_in_20(shares: tuple) -> None:
+def test_paired_interval_holds_the_true_difference_about_19_times_in_20(shares: tuple[float, ...]) -> None:
     drawn = np.random.default_rng(4).multinomial(200, shares, 1500)
     intervals = [paired_difference_interval(*map(int, cells)) for cells in drawn]
     held = np.mean([low <= shares[1] - shares[2] <= high for low, high in intervals])

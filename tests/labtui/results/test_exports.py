@@ -9,8 +9,7 @@ from huggingface_hub import ModelCard
 
 from engines.answers import predictions
 from engines.answers.variant import Variant
-from engines.data.items import Example
-from engines.data.splits import write_items
+from engines.data.items import Example, write_items
 from engines.errors import UserError
 from engines.importing import importer
 from engines.runs.folder import RunFolder

@@ -8,8 +8,7 @@ from random import Random
 import pytest
 
 from engines.answers import scoring
-from engines.data.items import Example
-from engines.data.splits import write_items
+from engines.data.items import Example, write_items
 from engines.errors import UserError
 from engines.importing import importer
 from engines.reporter import Reporter

@@ -7,15 +7,14 @@ import torch
 
 from engines.methods import qlora
 from engines.reporter import Reporter
-from engines.training.lora import AdapterTuning
+from engines.training.lora import AdapterTuning, Config
 
 TITLE = "qlora in little memory"
 USES_GPU = False
-Config = qlora.Config
 load = qlora.load
 
 
-def run(config: qlora.Config, report: Reporter) -> None:
+def run(config: Config, report: Reporter) -> None:
     torch.set_num_threads(1)
     step = AdapterTuning._step
 

@@ -71,9 +71,7 @@ def test_missing_shards_are_named(folder: Path, recorder: Recorder) -> None:
     shards = {f"layer.{n}": f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)}
     (folder / "model.safetensors").rename(folder / "model-00001-of-00003.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
-    with pytest.raises(
-        ModelError, match="lacks model-00002-of.*, model-00003-of.*, 2 of the files"
-    ):
+    with pytest.raises(ModelError, match="lacks model-00002-of.*, model-00003-of.*, 2 of the files"):
         locate(Model(str(folder)), recorder.report)
 
 

@@ -1,5 +1,5 @@
 """The pictures of the README: `python -m docs.make_pictures`, over the home folder of a finished quickstart into which
-the study's own Gemma executions were imported (`labtui import gemma_zero_shot_runs.csv --name study-gemma`).
+the founding study's own Gemma executions were imported (`labtui import gemma_zero_shot_runs.csv --name study-gemma`).
 
 Drives the real program without a terminal and saves Textual's own SVG export of each screen to docs/pictures/. It
 starts one more run, so that the lab shows a model in training.

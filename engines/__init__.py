@@ -1,1 +1,1 @@
-"""Everything that runs in a worker process. Never imports `labtui` or Textual."""
+"""What trains, scores and serves models, and analyses their answers. Never imports `labtui` or Textual."""

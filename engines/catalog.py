@@ -52,11 +52,11 @@ class Experiment:
 
 def experiments() -> dict[str, Path]:
     """Name to file of every experiment; a user's file hides a shipped one of the same name."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for root in (SHIPPED_CONFIGS, user_configs()):
         for path in sorted(root.rglob("*.toml")):
-            found[path.relative_to(root).with_suffix("").as_posix()] = path
-    return found
+            files[path.relative_to(root).with_suffix("").as_posix()] = path
+    return files
 
 
 def read(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Experiment:

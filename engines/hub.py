@@ -58,19 +58,19 @@ def fetch(
     )
 
     connection_errors = _connection_errors()
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "repo_id": repo_id,
         "repo_type": repo_type,
         "revision": revision or None,
         "allow_patterns": list(patterns),
     }
     try:
-        files: list[DryRunFileInfo] = _in_thread(lambda: _look(asked), report)
+        files: list[DryRunFileInfo] = _in_thread(lambda: _look(request), report)
     except HFValidationError:
         raise HubError(f'"{repo_id}" is neither a file nor a name on the hub; write it as owner/name') from None
     except (DryRunError, HfHubHTTPError, LocalEntryNotFoundError, *connection_errors) as error:
         try:
-            return Path(snapshot_download(**asked, local_files_only=True))
+            return Path(snapshot_download(**request, local_files_only=True))
         except LocalEntryNotFoundError:
             _explain(error, repo_id, repo_type, revision)
     if not files:
@@ -80,7 +80,7 @@ def fetch(
         _check_room(Path(constants.HF_HUB_CACHE), missing, repo_id)
         report.phase("download", missing, "bytes")
     try:
-        folder = _download(asked, missing, report)
+        folder = _download(request, missing, report)
     except (HfHubHTTPError, LocalEntryNotFoundError, *connection_errors) as error:
         _explain(error, repo_id, repo_type, revision)
     except (OSError, RuntimeError, XetDownloadError) as error:
@@ -142,34 +142,36 @@ def _counter(count: _Count) -> type:
     return Counter
 
 
-def _look(asked: dict[str, Any]) -> "list[DryRunFileInfo]":
+def _look(request: dict[str, Any]) -> "list[DryRunFileInfo]":
     """The matching files of a repository and which of them are in the cache already."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
-    where = {key: asked[key] for key in ("repo_id", "repo_type", "revision")}
+    where = {key: request[key] for key in ("repo_id", "repo_type", "revision")}
     # the one call that can be given a time limit: it finds out a hub that takes calls and never answers
     HfApi().repo_info(**where, timeout=constants.HF_HUB_ETAG_TIMEOUT)
-    files: list[DryRunFileInfo] = snapshot_download(**asked, dry_run=True, tqdm_class=_counter(_Count()))
+    files: list[DryRunFileInfo] = snapshot_download(**request, dry_run=True, tqdm_class=_counter(_Count()))
     return files
 
 
-def _download(asked: dict[str, Any], total_bytes: int, report: Reporter) -> str:
+def _download(request: dict[str, Any], total_bytes: int, report: Reporter) -> str:
     from huggingface_hub import snapshot_download
 
     count = _Count()
 
-    def say() -> None:
+    def report_progress() -> None:
         if total_bytes:
             report.progress(min(count.bytes, total_bytes))
 
     try:
-        return _in_thread(lambda: str(snapshot_download(**asked, tqdm_class=_counter(count))), report, say)
+        return _in_thread(
+            lambda: str(snapshot_download(**request, tqdm_class=_counter(count))), report, report_progress
+        )
     finally:
         count.cancelled = True
 
 
-def _in_thread(work: Callable[[], T], report: Reporter, say: Callable[[], None] = lambda: None) -> T:
-    """What `work` returns or raises, done in a thread while this one calls `say` and minds a request to stop."""
+def _in_thread(work: Callable[[], T], report: Reporter, meanwhile: Callable[[], None] = lambda: None) -> T:
+    """What `work` returns or raises in a thread, while this one calls `meanwhile` and checks for a request to stop."""
     result: list[T] = []
     failure: list[BaseException] = []
 
@@ -184,7 +186,7 @@ def _in_thread(work: Callable[[], T], report: Reporter, say: Callable[[], None] 
     while thread.is_alive():
         thread.join(_LOOK_EVERY_S)
         report.check_stop()
-        say()
+        meanwhile()
     if failure:
         raise failure[0]
     return result[0]

@@ -55,7 +55,7 @@ class Reporter:
         self._phase = ev.Phase("")
         self._phase_began = self._began = time.monotonic()
         self._phase_done = 0
-        self._phase_said = 0.0
+        self._progress_at = 0.0
         self._training_s: float | None = None
         self._test_items_per_s: float | None = None
         self._asked_at = 0.0
@@ -106,16 +106,16 @@ class Reporter:
         """
         self._close_phase()
         self._phase = ev.Phase(name, total, unit)
-        self._phase_began, self._phase_done, self._phase_said = time.monotonic(), 0, 0.0
+        self._phase_began, self._phase_done, self._progress_at = time.monotonic(), 0, 0.0
         self._emit(self._phase)
 
     def progress(self, done: int) -> None:
         """`done` units of the current phase are complete; written a few times a second at most."""
         self._phase_done = done
         now = time.monotonic()
-        if now - self._phase_said < PROGRESS_EVERY_S and done != self._phase.total:
+        if now - self._progress_at < PROGRESS_EVERY_S and done != self._phase.total:
             return
-        self._phase_said = now
+        self._progress_at = now
         elapsed = now - self._phase_began
         rate = done / elapsed if elapsed > 0 else None
         self._emit(ev.Progress(self._phase.name, done, self._phase.total, rate, **self._memory()))

@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
         try:
             status, model = _load(folder.run, status)
         except Exception as error:
-            folder.write_status(replace(status, state=serving.FAILED, message=_said(error)))
+            folder.write_status(replace(status, state=serving.FAILED, message=_error_sentence(error)))
             return 1
         _tidy(folder, began)
         folder.write_status(status)
@@ -87,16 +87,16 @@ def _choose_device(run: RunFolder) -> tuple[str, str, str]:
 
     if not torch.cuda.is_available():
         return "cpu", "cpu", "no GPU is visible"
-    if hasattr(module, "weight_bytes"):  # a model that was only asked lies elsewhere
+    if hasattr(module, "weight_bytes"):  # a model that was only prompted lies elsewhere
         weights = module.weight_bytes(run)
     else:
         weights = sum(file.stat().st_size for file in run.model.rglob("*.safetensors"))
     needed = weights * 3 // 2 + (1 << 30)
     free, best = max((_free_bytes(n), -n) for n in range(torch.cuda.device_count()))
-    said = f"{free / 2**30:.1f} GiB free, {needed / 2**30:.1f} GiB needed"
+    memory = f"{free / 2**30:.1f} GiB free, {needed / 2**30:.1f} GiB needed"
     if free < needed:
-        return "cpu", "cpu", f"the GPU is too full: {said}"
-    return f"cuda:{-best}", torch.cuda.get_device_name(-best), said
+        return "cpu", "cpu", f"the GPU is too full: {memory}"
+    return f"cuda:{-best}", torch.cuda.get_device_name(-best), memory
 
 
 def _free_bytes(index: int) -> int:
@@ -134,9 +134,9 @@ def _waiting(folder: serving.ServingFolder) -> list[Path]:
 
 def _answer(folder: serving.ServingFolder, request: Path, model: Classifier, device: str) -> None:
     try:
-        asked = json.loads(request.read_bytes())
+        question = json.loads(request.read_bytes())
         began = time.perf_counter()
-        answers = of_repeat(model, asked.get("repeat", 0)).classify(asked["texts"])
+        answers = of_repeat(model, question.get("repeat", 0)).classify(question["texts"])
         model_ms = round((time.perf_counter() - began) * 1000, 3)
         if not all(math.isfinite(p) for answer in answers for p in answer.probabilities):
             raise UserError("the model answers with NaN: its training diverged")
@@ -144,7 +144,7 @@ def _answer(folder: serving.ServingFolder, request: Path, model: Classifier, dev
     except FileNotFoundError:
         return  # withdrawn
     except Exception as error:
-        line = json.dumps({"error": _said(error)})
+        line = json.dumps({"error": _error_sentence(error)})
     head = json.dumps({"id": request.stem, "time": time.time()})
     _append(folder.answers, f"{head[:-1]}, {line[1:]}\n".encode())
     request.unlink(missing_ok=True)
@@ -167,7 +167,7 @@ def _is_young(line: bytes) -> bool:
     return False  # torn
 
 
-def _said(error: Exception) -> str:
+def _error_sentence(error: Exception) -> str:
     """One sentence for the asker; the traceback of a fault of ours goes to the log."""
     if isinstance(error, UserError):
         return str(error)

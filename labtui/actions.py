@@ -28,7 +28,7 @@ def accepted_devices(experiment_engine: str, device: str) -> list[str]:
     `device` is "auto" (the first GPU to come free, the CPU where there is none or the engine uses none), an id,
     a UUID or a label's first word ("gpu0"). Raises `ConfigError` when there is no such device.
     """
-    return [found.id for found in _accepted(experiment_engine, device)]
+    return [accepted.id for accepted in _accepted(experiment_engine, device)]
 
 
 def _accepted(experiment_engine: str, device: str) -> list[Device]:
@@ -36,9 +36,9 @@ def _accepted(experiment_engine: str, device: str) -> list[Device]:
     if device == "auto":
         gpus = [d for d in devices if d.id != "cpu"]
         return gpus if gpus and catalog.engine(experiment_engine).USES_GPU else devices[-1:]
-    for found in devices:
-        if device in (found.id, found.label.split()[0]):
-            return [found]
+    for known in devices:
+        if device in (known.id, known.label.split()[0]):
+            return [known]
     names = [d.label.split()[0] for d in devices]
     raise ConfigError(f'no device "{device}"; there is {", ".join(names)}{nearest(device, names)}')
 
@@ -50,8 +50,8 @@ def estimate(home: Home, experiment: Experiment, device: str = "auto") -> tuple[
     on this machine.
     """
     best = max(_accepted(experiment.engine, device), key=lambda d: d.memory_free_bytes or 0)
-    found = estimate_peak(experiment, history.past_runs(home), device=best.id, home=home)
-    return found, best.memory_free_bytes
+    peak = estimate_peak(experiment, history.past_runs(home), device=best.id, home=home)
+    return peak, best.memory_free_bytes
 
 
 def launch(home: Home, experiment: Experiment, device: str = "auto") -> RunFolder:

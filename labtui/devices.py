@@ -171,12 +171,12 @@ def visible_gpus(gpus: list[GpuSample], cuda_visible_devices: str | None) -> lis
     chosen: list[GpuSample] = []
     for entry in (part.strip() for part in cuda_visible_devices.split(",")):
         if entry.isdecimal():
-            found = [gpu for gpu in gpus if gpu.index == int(entry)][:1]
+            matches = [gpu for gpu in gpus if gpu.index == int(entry)][:1]
         else:
-            found = [gpu for gpu in gpus if entry and gpu.uuid.startswith(entry)]
-        if len(found) != 1 or found[0] in chosen:
+            matches = [gpu for gpu in gpus if entry and gpu.uuid.startswith(entry)]
+        if len(matches) != 1 or matches[0] in chosen:
             break
-        chosen += found
+        chosen += matches
     return chosen
 
 

@@ -48,16 +48,16 @@ def _python() -> Iterator[Finding]:
 
 
 def _libraries() -> Iterator[Finding]:
-    asked = subprocess.run(
+    probe = subprocess.run(
         [sys.executable, "-m", "engines.models.environment"],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parent.parent,
     )
     try:
-        seen: dict[str, Any] = json.loads(asked.stdout)
+        seen: dict[str, Any] = json.loads(probe.stdout)
     except ValueError:
-        yield Finding("torch", False, f"could not be asked: {asked.stderr.strip()[-300:]}", required=True)
+        yield Finding("torch", False, f"could not be asked: {probe.stderr.strip()[-300:]}", required=True)
         return
     torch, quantised = seen["torch"], seen["bitsandbytes"]
     if "error" in torch:

@@ -18,15 +18,15 @@ def narrate(folder: RunFolder, say: Callable[[str], None]) -> str:
     """Say what happens in a run until it has ended; returns its last state."""
     summary = open_summary(folder)
     reader = ev.EventReader(folder.events)
-    said_step = 0.0
+    step_at = 0.0
     while True:
         alive_before = summary.settle().state in ALIVE  # read once more after the end, or the last words are missed
         for record in reader.read():
             summary.apply([record])
             if isinstance(record.event, ev.Step | ev.Progress):
-                if time.monotonic() - said_step < STEP_EVERY_S:
+                if time.monotonic() - step_at < STEP_EVERY_S:
                     continue
-                said_step = time.monotonic()
+                step_at = time.monotonic()
             line = sentence(record.event)
             if line:
                 say(f"{time.strftime('%H:%M:%S', time.localtime(record.time))}  {line}")

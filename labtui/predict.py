@@ -13,12 +13,12 @@ from engines.runs.home import Home
 from engines.runs.serving import Client
 from labtui import format
 
-CHUNK = 64  # reviews a request: large enough to batch, small enough to narrate
+CHUNK = 64  # reviews per request: large enough to batch, small enough to narrate
 TIMEOUT_S = 600.0
 
 
 class Narrator:
-    """What is said of a file that is read, as narration."""
+    """Notes on a file that is read, as narration."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -30,17 +30,17 @@ class Narrator:
 def predict(
     home: Home, run: RunFolder, file: Path, text: str, form: str, output: TextIO, say: Callable[[str], None]
 ) -> int:
-    """Write one labelled row a review of `file` to `output`, in the order of the file; the count of reviews.
+    """Write one labelled row per review of `file` to `output`, in the order of the file; the count of reviews.
 
-    `text` names the column of the texts ("" finds it by name), `form` is "csv" or "jsonl". `row` counts from 0 as
+    `text` names the column of the texts ("" detects it by name), `form` is "csv" or "jsonl". `row` counts from 0 as
     in `items.jsonl`. Raises `DataError` for an unreadable file and `ServingError` when the worker gives up.
     """
-    found = files.read(file, text, "", Narrator(say), labelled=False)
+    reviews = files.read(file, text, "", Narrator(say), labelled=False)
     client = Client(home, run)
     client.start()
     writer: Any = None
-    for start in range(0, len(found.texts), CHUNK):
-        reply = client.classify(found.texts[start : start + CHUNK], timeout_s=TIMEOUT_S)
+    for start in range(0, len(reviews.texts), CHUNK):
+        reply = client.classify(reviews.texts[start : start + CHUNK], timeout_s=TIMEOUT_S)
         labels = client.status().labels
         for row, answer in enumerate(reply.answers, start):
             pairs = zip_longest(labels, answer["probabilities"])  # none where the model answered in words
@@ -60,5 +60,5 @@ def predict(
             writer.writerow(values)
         done = start + len(reply.answers)
         if start:
-            say(f"{format.count(done)} of {format.count(len(found.texts))} reviews")
-    return len(found.texts)
+            say(f"{format.count(done)} of {format.count(len(reviews.texts))} reviews")
+    return len(reviews.texts)

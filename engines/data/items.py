@@ -95,11 +95,11 @@ def index_items(file: Any) -> ItemTexts:
 
 def read_items(folder: RunFolder, starts: Sequence[int | None]) -> list[dict[str, Any]]:
     """The lines of `items.jsonl` that start there; empty for None."""
-    found: list[dict[str, Any]] = [{} for _ in starts]
+    items: list[dict[str, Any]] = [{} for _ in starts]
     if any(start is not None for start in starts):
         with open(folder.items, "rb") as file:
             for place, start in enumerate(starts):
                 if start is not None:
                     file.seek(start)
-                    found[place] = json.loads(file.readline())
-    return found
+                    items[place] = json.loads(file.readline())
+    return items

@@ -24,7 +24,7 @@ def read(
     reading: Reading = TOLD_BY_CONTENT,
     drop_empty: bool = False,
 ) -> Source:
-    """Read a source whole. `text` and `label` name columns, "" finds them by name and says so.
+    """Read a source whole. `text` and `label` name columns, "" detects them by name and logs which.
 
     A source of the hub is downloaded first, as a phase of its own. Raises `DataError`, or `HubError` when the hub
     does not give it.
@@ -91,18 +91,18 @@ def _read_hub(source: str, text: str, label: str, report: Reporter) -> Source:
     text_at, label_at = files.choose(Table(name, columns, lambda at: []), text, label, report, True)
     assert label_at is not None
     text_columns, label_column = [columns[at] for at in text_at], columns[label_at]
-    found = Source(name, [], [], " and ".join(text_columns), label_column)
-    found.class_names = tuple(getattr(first.features[label_column], "names", None) or ())
+    reviews = Source(name, [], [], " and ".join(text_columns), label_column)
+    reviews.class_names = tuple(getattr(first.features[label_column], "names", None) or ())
     for part in order:
         table = loaded[part].data
         if lacking := [column for column in text_columns if column not in table.column_names]:
             raise DataError(f'{name}: the split "{part}" has no column "{lacking[0]}"; set data.text to one it has')
-        found.texts += files.joined([table.column(column).to_pylist() for column in text_columns])
-        found.parts += [part] * table.num_rows
+        reviews.texts += files.joined([table.column(column).to_pylist() for column in text_columns])
+        reviews.parts += [part] * table.num_rows
         has_labels = label_column in table.column_names
         labels = table.column(label_column).to_pylist() if has_labels else [None] * table.num_rows
-        found.labels += labels
-    return found
+        reviews.labels += labels
+    return reviews
 
 
 def _loaded(name: str, folder: Path, configuration: str, cache: Path) -> Any:

@@ -108,7 +108,7 @@ class Splits:
 
 
 def load_splits(data: Data, report: Reporter) -> Splits:
-    """Read, clean, label, split and check the reviews; say what was found in notes of the phase "data".
+    """Read, clean, label, split and check the reviews; log what it consists of in notes of the phase "data".
 
     Which item went to which split is recorded in `splits.jsonl` of the run folder. The result depends on
     the source and the settings alone. Raises `DataError` (or `HubError`, from a
@@ -144,8 +144,8 @@ def load_splits(data: Data, report: Reporter) -> Splits:
         ("validation", "training", validation, train),
         ("test", "validation", test, validation),
     ):
-        if found := len(_found_in(first, second)):
-            report.note(f"{found:,} {one} items are found in {other} as well", "warning")
+        if shared := len(_found_in(first, second)):
+            report.note(f"{shared:,} {one} items are found in {other} as well", "warning")
     for split, items in zip(SPLITS, (train, validation, test), strict=True):
         if items:
             report.note(f"{split}: {len(items):,} reviews ({_per_class(items, labels)})")
@@ -276,7 +276,7 @@ def _note_copies(source: Source, examples: list[Example], labels: Sequence[str],
         f"{source.name}: {len(examples):,} labelled reviews ({_per_class(examples, labels)}), "
         + (f"{copies:,} of them copies of another" if copies else "no text twice")
     )
-    if torn := sum(len(found) > 1 for found in labels_of.values()):
+    if torn := sum(len(labels) > 1 for labels in labels_of.values()):
         report.note(f"{source.name}: {torn:,} texts carry different labels in different copies", "warning")
 
 

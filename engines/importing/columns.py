@@ -14,23 +14,23 @@ from engines.reporter import Notes
 
 
 @dataclass
-class Column:
-    """One column of predictions, an entry an item."""
+class ImportedRepeat:
+    """One series of predictions, an entry per item."""
 
-    value: str  # the column, or what else tells it from the others
+    value: str  # the column or filter, which tells it from the others
     predicted: list[int | None]
     probabilities: list[list[float]]
     texts: dict[int, str] = field(default_factory=dict)  # as generated, by item
 
 
 @dataclass
-class Found:
-    """What a file holds."""
+class ImportedAnswers:
+    """What a file of another program holds."""
 
     form: str
     labels: tuple[str, ...]
     examples: list[Example]
-    repeats: list[Column]
+    repeats: list[ImportedRepeat]
     varied: str
     model: str = ""
     versions: dict[str, str] = field(default_factory=dict)
@@ -77,8 +77,8 @@ def foreign_examples(source: Source, classes: Sequence[int], digest: str, rows: 
     """The items of a file with this sha256 `digest`, by which items without texts are known; `rows` are their numbers
     in the source where these are not their places."""
     if source.texts:
-        found = examples_of(source, classes, range(len(classes)))
-        return [Example(e.text, e.label, rows[n], e.hash) for n, e in enumerate(found)] if rows else found
+        examples = examples_of(source, classes, range(len(classes)))
+        return [Example(e.text, e.label, rows[n], e.hash) for n, e in enumerate(examples)] if rows else examples
     numbers = rows or range(len(classes))
     known_by = f"{WITHOUT_TEXT}{digest}:"
     return [Example("", c, row, f"{known_by}{row}") for row, c in zip(numbers, classes, strict=True)]

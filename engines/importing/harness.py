@@ -13,7 +13,14 @@ from engines.data.files import Source
 from engines.data.labels import whole_number
 from engines.data.tables import Table
 from engines.errors import DataError
-from engines.importing.columns import Column, Found, foreign_classes, foreign_examples, note_identity, note_invalid
+from engines.importing.columns import (
+    ImportedAnswers,
+    ImportedRepeat,
+    foreign_classes,
+    foreign_examples,
+    note_identity,
+    note_invalid,
+)
 from engines.reporter import Notes
 from engines.settings import nearest
 
@@ -21,7 +28,7 @@ SAMPLE_KEYS = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps"
 
 
 class Samples:
-    """A samples_*.jsonl: one line an item and filter. Several filters, several readings of an answer, are repeats."""
+    """A samples_*.jsonl: one line per item and filter. Several filters, several readings of an answer, are repeats."""
 
     def __init__(self, path: Path, digest: str, table: Table, text: str, notes: Notes) -> None:
         """`table` holds the file's objects, `digest` is its sha256, `text` the field of `doc` with the text, "" to
@@ -37,9 +44,9 @@ class Samples:
             of_filter = self._filters.setdefault(str(row.get("filter", "none")), {})
             number = row["doc_id"]
             if not isinstance(number, int) or number in of_filter:
-                said = f"doc_id {number} stands here a second time" if number in of_filter else f"doc_id is {number!r}"
+                fault = f"doc_id {number} stands here a second time" if number in of_filter else f"doc_id is {number!r}"
                 raise DataError(
-                    f"{self._name} line {line}: {said}; the harness adds to a file that is there: "
+                    f"{self._name} line {line}: {fault}; the harness adds to a file that is there: "
                     "keep the lines of one execution"
                 )
             of_filter[number] = (line, row)
@@ -53,7 +60,7 @@ class Samples:
         self._numbers = sorted(first)
         self._first = [first[number] for number in self._numbers]
 
-    def read(self) -> Found:
+    def read(self) -> ImportedAnswers:
         """Raises `DataError` with line and remedy where the answers cannot be read as classes."""
         chosen = self._is_multiple_choice(self._first[0][1])
         labels, targets, choices = self._choice_targets() if chosen else self._written_targets()
@@ -81,7 +88,7 @@ class Samples:
         )
         examples = foreign_examples(source, classes, self._digest, self._numbers)
         model, versions, details = self._results()
-        return Found("lm-evaluation-harness", names, examples, repeats, "filter", model, versions, details)
+        return ImportedAnswers("lm-evaluation-harness", names, examples, repeats, "filter", model, versions, details)
 
     def _texts(self) -> list[Any]:
         doc = self._first[0][1]["doc"]
@@ -157,27 +164,27 @@ class Samples:
 
     def _likelihoods(self, line: int, row: dict[str, Any], count: int) -> list[float]:
         try:
-            found = [float(answer[0]) for answer in row["filtered_resps"][:count]]
+            likelihoods = [float(answer[0]) for answer in row["filtered_resps"][:count]]
         except (TypeError, ValueError, IndexError):
             raise DataError(
                 f"{self._name} line {line}: filtered_resps hold no log-likelihood of each choice; "
                 "export the samples again"
             ) from None
-        if len(found) < count:
+        if len(likelihoods) < count:
             raise DataError(
-                f"{self._name} line {line}: filtered_resps hold {len(found)} log-likelihoods for {count} "
+                f"{self._name} line {line}: filtered_resps hold {len(likelihoods)} log-likelihoods for {count} "
                 "choices; export the samples again"
             )
-        return found
+        return likelihoods
 
-    def _chosen(self, name: str, rows: list[tuple[int, dict[str, Any]]], to: list[int]) -> Column:
+    def _chosen(self, name: str, rows: list[tuple[int, dict[str, Any]]], to: list[int]) -> ImportedRepeat:
         """`to` is the class of each choice."""
         probabilities = []
         for line, row in rows:
             likelihoods = self._likelihoods(line, row, len(to))
             by_class = [likelihoods[to.index(c)] for c in range(len(to))]
             probabilities.append(_softmax(by_class))
-        return Column(name, scoring.predicted_classes(probabilities), probabilities)
+        return ImportedRepeat(name, scoring.predicted_classes(probabilities), probabilities)
 
     # -- answers in words --
 
@@ -191,14 +198,14 @@ class Samples:
         rows: list[tuple[int, dict[str, Any]]],
         labels: Sequence[str],
         class_of: Callable[[Any], int | None],
-    ) -> Column:
+    ) -> ImportedRepeat:
         folded = {label.casefold(): label for label in labels}
-        said, texts = [], {}
+        answers, texts = [], {}
         for n, (line, row) in enumerate(rows):
-            found = row["filtered_resps"]
-            while isinstance(found, list) and found:
-                found = found[0]
-            if not isinstance(found, str):
+            answer = row["filtered_resps"]
+            while isinstance(answer, list) and answer:
+                answer = answer[0]
+            if not isinstance(answer, str):
                 raise DataError(
                     f"{self._name} line {line}: filtered_resps hold no text; only tasks of multiple choice "
                     "and of written answers can be imported"
@@ -207,11 +214,11 @@ class Samples:
             while isinstance(written, list) and written:
                 written = written[0]
             texts[n] = str(written)
-            word = found.strip()
-            said.append(folded.get(word.casefold(), word))
-        predicted = [class_of(word) for word in said]
-        note_invalid(f'{self._name} filter "{name}"', said, predicted, self._notes)
-        return Column(name, predicted, [[] for _ in rows], texts)
+            word = answer.strip()
+            answers.append(folded.get(word.casefold(), word))
+        predicted = [class_of(word) for word in answers]
+        note_invalid(f'{self._name} filter "{name}"', answers, predicted, self._notes)
+        return ImportedRepeat(name, predicted, [[] for _ in rows], texts)
 
     # -- the results beside the samples --
 

@@ -14,7 +14,7 @@ from engines.answers.predictions import Prediction
 from engines.data.items import write_items
 from engines.data.tables import read_table
 from engines.errors import DataError
-from engines.importing.columns import Found
+from engines.importing.columns import ImportedAnswers
 from engines.importing.harness import SAMPLE_KEYS, Samples
 from engines.importing.tables import read_predictions
 from engines.reporter import Notes
@@ -65,33 +65,33 @@ def import_file(
     if table.objects and table.objects[0].keys() >= SAMPLE_KEYS:
         if label:
             raise DataError(f"{path.name}: samples of lm-evaluation-harness carry their label; leave --label out")
-        found = Samples(path, digest, table, text, notes).read()
+        answers = Samples(path, digest, table, text, notes).read()
     else:
-        found = read_predictions(table, digest, text, label, notes)
-    return _write(home, path, digest, found, notes, name, varied, model)
+        answers = read_predictions(table, digest, text, label, notes)
+    return _write(home, path, digest, answers, notes, name, varied, model)
 
 
 def _write(
-    home: Home, path: Path, digest: str, found: Found, notes: _Notes, name: str, varied: str, model: str
+    home: Home, path: Path, digest: str, answers: ImportedAnswers, notes: _Notes, name: str, varied: str, model: str
 ) -> RunFolder:
-    labels, repeats = list(found.labels), found.repeats
-    name = name.strip() or found.details.get("task") or path.name.partition(".")[0]
-    model = model.strip() or found.model
+    labels, repeats = list(answers.labels), answers.repeats
+    name = name.strip() or answers.details.get("task") or path.name.partition(".")[0]
+    model = model.strip() or answers.model
     document = {
         "engine": ENGINE,
         "title": f"Imported from {path.name}",
         "family": ENGINE,
         "experiment": name,
         "model": {"name": model},
-        "imported": {"file": str(path.absolute()), "sha256": digest, "form": found.form, **found.details},
+        "imported": {"file": str(path.absolute()), "sha256": digest, "form": answers.form, **answers.details},
     }
-    true = [e.label for e in found.examples]
+    true = [e.label for e in answers.examples]
     confusions = [scoring.confusion_matrix(true, r.predicted, len(labels)) for r in repeats]
     each = [scoring.scores(confusion, labels) for confusion in confusions]
     scores = scoring.over_repeats(each)
-    story: list[ev.Event] = [ev.Started("elsewhere", settings_digest(document), found.versions), *notes.kept]
+    story: list[ev.Event] = [ev.Started("elsewhere", settings_digest(document), answers.versions), *notes.kept]
     if len(repeats) > 1:
-        varied = varied.strip() or found.varied
+        varied = varied.strip() or answers.varied
         story += [
             ev.Repeat(index, varied, repeat.value, each[index], labels, confusions[index])
             for index, repeat in enumerate(repeats)
@@ -102,8 +102,8 @@ def _write(
     )
     folder = RunFolder.create(home, document)
     try:
-        write_items(folder, found.examples, labels)
-        predictions.write(folder, _predictions(found))
+        write_items(folder, answers.examples, labels)
+        predictions.write(folder, _predictions(answers))
         writer = ev.EventWriter(folder.events)
         try:
             for event in story:
@@ -117,8 +117,8 @@ def _write(
     return folder
 
 
-def _predictions(found: Found) -> Iterator[Prediction]:
-    for index, repeat in enumerate(found.repeats):
+def _predictions(answers: ImportedAnswers) -> Iterator[Prediction]:
+    for index, repeat in enumerate(answers.repeats):
         yield from predictions.predictions_of(
-            found.examples, found.labels, repeat.predicted, repeat.probabilities, repeat=index, texts=repeat.texts
+            answers.examples, answers.labels, repeat.predicted, repeat.probabilities, repeat=index, texts=repeat.texts
         )

@@ -16,7 +16,14 @@ from engines.data.files import Source
 from engines.data.labels import unified_name
 from engines.data.tables import Table
 from engines.errors import DataError
-from engines.importing.columns import Column, Found, foreign_classes, foreign_examples, note_identity, note_invalid
+from engines.importing.columns import (
+    ImportedAnswers,
+    ImportedRepeat,
+    foreign_classes,
+    foreign_examples,
+    note_identity,
+    note_invalid,
+)
 from engines.reporter import Notes
 from engines.settings import nearest
 
@@ -62,7 +69,7 @@ def _check_header(columns: Sequence[str], place: str) -> None:
             raise DataError(f"{place}: {fault}; name every column once")
 
 
-def read_predictions(table: Table, digest: str, text: str, label: str, notes: Notes) -> Found:
+def read_predictions(table: Table, digest: str, text: str, label: str, notes: Notes) -> ImportedAnswers:
     """The predictions in a table whose file has this sha256 `digest`; `text` and `label` name columns, "" detects them
     by name. Raises `DataError`."""
     columns = _Columns(table)
@@ -87,8 +94,8 @@ def read_predictions(table: Table, digest: str, text: str, label: str, notes: No
     labels, classes, class_of = foreign_classes(source, notes)
     others = [c for c in table.columns if c not in (text_column, label_column)]
     chosen = _prediction_columns(columns, others, labels, class_of, notes)
-    repeats: list[Column] = []
-    said: set[str] = set()
+    repeats: list[ImportedRepeat] = []
+    mentioned: set[str] = set()
     for column in chosen:
         values = columns.by_name[column]
         predicted = [class_of(value) for value in values]
@@ -102,7 +109,7 @@ def read_predictions(table: Table, digest: str, text: str, label: str, notes: No
         alone = len(chosen) == 1  # else probability_1 may be that of prediction_1
         of_column = _Probabilities(source, columns, column, labels, class_of if alone else lambda word: None, notes)
         given = of_column.of(predicted)
-        said |= of_column.said
+        mentioned |= of_column.mentioned
         probabilities = [[] if p is None else row for p, row in zip(predicted, given, strict=True)]
         unlike = sum(
             bool(row) and row[p or 0] < max(row) - _HALF for p, row in zip(predicted, probabilities, strict=True)
@@ -113,8 +120,8 @@ def read_predictions(table: Table, digest: str, text: str, label: str, notes: No
                 "they count as they are written",
                 "warning",
             )
-        repeats.append(Column(column, predicted, probabilities))
-    if left := [c for c in others if _is_probability(c) and c not in said]:
+        repeats.append(ImportedRepeat(column, predicted, probabilities))
+    if left := [c for c in others if _is_probability(c) and c not in mentioned]:
         notes.note(
             f"{table.name}: probabilities that are not read, as no class or column of predictions is called so: "
             f"{', '.join(left)}",
@@ -122,7 +129,9 @@ def read_predictions(table: Table, digest: str, text: str, label: str, notes: No
         )
     note_identity(table.name, bool(source.texts), notes, "name a column of texts by --text where there is one")
     details = {"label": label_column, "text": text_column, "predictions": chosen}
-    return Found("table", labels, foreign_examples(source, classes, digest), repeats, "column", details=details)
+    return ImportedAnswers(
+        "table", labels, foreign_examples(source, classes, digest), repeats, "column", details=details
+    )
 
 
 def _is_probability(column: str) -> bool:
@@ -171,13 +180,13 @@ class _Probabilities:
         """`class_of` is the class that a word in a header means beside the labels themselves."""
         self._source, self._columns, self._labels, self._notes = source, columns, labels, notes
         self._column, self._class_of = column, class_of
-        self.said: set[str] = set()  # columns that were read, or of which was said why they were not
+        self.mentioned: set[str] = set()  # columns that were read, or of which a note says why they were not
         named = _PREDICTION.fullmatch(column)
         self._suffix = named.group(1) if named else f"_{column}"
         self._known = {c.lower(): c for c in reversed(columns.by_name)}
 
     def of(self, predicted: Sequence[int | None]) -> list[list[float]]:
-        """A row an item, empty where there are none."""
+        """A row per item, empty where there are none."""
         none: list[list[float]] = [[] for _ in predicted]
         by_class = {c: name for name in self._known.values() if (c := self._class_named(name)) is not None}
         classes = len(self._labels)
@@ -185,7 +194,7 @@ class _Probabilities:
             if len(by_class) == classes:
                 return self._rows([self._numbers(by_class[c]) for c in range(classes)])
             if classes > 2:
-                self.said |= set(by_class.values())
+                self.mentioned |= set(by_class.values())
                 lacking = ", ".join(self._labels[c] for c in range(classes) if c not in by_class)
                 self._notes.note(
                     f"{self._columns.name}: the probabilities of {lacking} are missing, so none is read", "warning"
@@ -220,11 +229,11 @@ class _Probabilities:
         return words.index(word) if word in words else self._class_of(middle)
 
     def _numbers(self, column: str) -> list[float | None]:
-        self.said.add(column)
-        found: list[float | None] = []
+        self.mentioned.add(column)
+        numbers: list[float | None] = []
         for row, value in enumerate(self._columns.by_name[column]):
             if value is None or isinstance(value, str) and not value.strip():
-                found.append(None)
+                numbers.append(None)
                 continue
             try:
                 number = float(value)
@@ -234,28 +243,28 @@ class _Probabilities:
                     "correct it or leave it empty"
                 ) from None
             if number != number:
-                found.append(None)
+                numbers.append(None)
                 continue
             if not 0 <= number <= 1:
                 raise DataError(
                     f'{self._source.place(row)}: column "{column}" holds {value}, which is no probability '
                     "(0 to 1); divide percents by 100, or rename the column"
                 )
-            found.append(number)
-        return found
+            numbers.append(number)
+        return numbers
 
     def _rows(self, columns: list[list[float | None]]) -> list[list[float]]:
-        found: list[list[float]] = []
+        probabilities: list[list[float]] = []
         for row, values in enumerate(zip(*columns, strict=True)):
             known = [v for v in values if v is not None]
             if known and (len(known) < len(values) or abs(sum(known) - 1) > _SUM_TOLERANCE):
-                said = "lacks one of the probabilities" if len(known) < len(values) else f"sums to {sum(known):g}"
+                fault = "lacks one of the probabilities" if len(known) < len(values) else f"sums to {sum(known):g}"
                 raise DataError(
-                    f'{self._source.place(row)}: of column "{self._column}" {said}; the probabilities of '
+                    f'{self._source.place(row)}: of column "{self._column}" {fault}; the probabilities of '
                     "all classes sum to 1"
                 )
-            found.append(known)
-        return found
+            probabilities.append(known)
+        return probabilities
 
     def _of_class(self, known: int, numbers: Sequence[float | None]) -> list[list[float]]:
         rows = [[] if p is None else [1 - p, p] for p in numbers]

@@ -1,4 +1,4 @@
-"""The events of a run: typed, append-only, one JSON object a line.
+"""The events of a run: typed, append-only, one JSON object per line.
 
 Header of every line: `seq` (from 0, no gaps), `time` (Unix seconds), `kind`. Readers skip unknown kinds and
 keep unknown fields. A number that is not finite is written as null, and `not_finite` names its field.

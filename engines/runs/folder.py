@@ -93,7 +93,7 @@ class RunFolder:
 
     @property
     def splits(self) -> Path:
-        """Which item went to which split: one line an item, its hash, row and split."""
+        """Which item went to which split: one line per item, its hash, row and split."""
         return self.path / "splits.jsonl"
 
     @property

@@ -25,12 +25,12 @@ class Home:
 
     @property
     def runs(self) -> Path:
-        """One folder a run."""
+        """One folder per run."""
         return self._folder("runs")
 
     @property
     def items(self) -> Path:
-        """Test items of the runs, one content-addressed file a set."""
+        """Test items of the runs, one content-addressed file per set."""
         return self._folder("items")
 
     @property
@@ -40,7 +40,7 @@ class Home:
 
     @property
     def serving(self) -> Path:
-        """Warm classify workers, one folder a run."""
+        """Warm classify workers, one folder per run."""
         return self._folder("serving")
 
     @property

@@ -1,4 +1,4 @@
-"""Open-file-description locks: the sign of life of a worker and the places of the queue.
+"""Open-file-description locks: held by a worker while it lives, and by whoever has a device.
 
 Unlike a pid, such a lock dies with its last holder, on `kill -9` too; unlike `flock`, it can be probed without
 being taken, and forked children (data loaders, which hold device memory) keep it.

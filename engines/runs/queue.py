@@ -1,8 +1,8 @@
-"""Waiting for a device without a scheduler: tickets for the order, file locks for the turn.
+"""Waiting for a device without a scheduler: tickets give the order, file locks the device.
 
 A launched run leaves a ticket, an empty file; tickets sort by launch time, and `launch.json` says which devices the
 run accepts. A run whose ticket has no living earlier rival for a free device takes that device's lock, removes its
-ticket and starts. Locks and the sign of life die with their process; a ticket without life is removed by whoever
+ticket and starts. Locks die with their process; the ticket of a dead run is removed by whoever
 meets it.
 """
 
@@ -39,7 +39,7 @@ def device_lock(home: Home, device: str) -> Path:
 
 
 def join(folder: RunFolder, launch: Launch) -> None:
-    """Leave the ticket. `alive.lock` must be held and `launch.json` written: a ticket without life is removed."""
+    """Leave the ticket. `alive.lock` must be held and `launch.json` written: the ticket of a dead run is removed."""
     mine = _ticket(folder, launch)
     for ticket in mine.parent.iterdir():
         if ticket.name.partition("-")[2] == folder.name:  # of a worker killed while it waited: we would wait for it

@@ -1,6 +1,6 @@
 """Asking a finished run's model: a warm worker in a folder of its own, requests in, answers out.
 
-`<home>/serving/<run>/` holds `alive.lock` (the worker's sign of life), `requests/<id>.json`, `answers.jsonl`
+`<home>/serving/<run>/` holds `alive.lock` (held by a living worker), `requests/<id>.json`, `answers.jsonl`
 (appended by the worker, shortened when long), `status.json` and `serve.log`. The run's own folder is never
 written. Both sides poll every 10 ms while a request is open.
 """
@@ -98,7 +98,7 @@ class Client:
         self.run = run
         self.folder = ServingFolder(home.serving / run.name)
         self._open: set[str] = set()
-        self._found: dict[str, dict[str, Any]] = {}
+        self._answers: dict[str, dict[str, Any]] = {}  # read and not yet polled, by request
         self._inode = 0
         self._offset = 0
 
@@ -106,7 +106,7 @@ class Client:
         return locks.is_locked(self.folder.lock)
 
     def status(self) -> Status:
-        """What the worker last said; one that died says "ended"."""
+        """The last written status; "ended" where the worker died."""
         status = self.folder.read_status()
         return replace(status, state=ENDED) if status.state in (LOADING, READY) and not self.is_alive() else status
 
@@ -149,12 +149,12 @@ class Client:
         pending = (self.folder.requests / f"{request}.json").exists()
         alive = self.is_alive()
         self._read()
-        found = self._found.pop(request, None)
-        if found is not None:
+        answer = self._answers.pop(request, None)
+        if answer is not None:
             self._open.discard(request)
-            if "error" in found:
-                raise ServingError(f"{self.run.name}: {found['error']}")
-            return Reply(found["answers"], found["model_ms"], found["device"])
+            if "error" in answer:
+                raise ServingError(f"{self.run.name}: {answer['error']}")
+            return Reply(answer["answers"], answer["model_ms"], answer["device"])
         if alive and pending:
             return None
         status = self.folder.read_status()
@@ -162,7 +162,7 @@ class Client:
             self.start(status.idle_timeout_s)
             return None
         self.withdraw(request)
-        raise ServingError(self._epitaph(status) if not alive else f"{self.run.name}: the answer is lost; ask again")
+        raise ServingError(self._why_ended(status) if not alive else f"{self.run.name}: the answer is lost; ask again")
 
     def withdraw(self, request: str) -> None:
         """Ask no more for this request."""
@@ -199,14 +199,14 @@ class Client:
             with contextlib.suppress(ValueError):
                 answer = json.loads(line)
                 if answer["id"] in self._open:
-                    self._found[answer["id"]] = answer
+                    self._answers[answer["id"]] = answer
 
-    def _epitaph(self, status: Status) -> str:
+    def _why_ended(self, status: Status) -> str:
         if status.state == FAILED:
             return f"{self.run.name} could not be loaded: {status.message}"
         try:
             lines = self.folder.log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
         except OSError:
             lines = []
-        said = f"; its last words: {' / '.join(lines)}" if lines else ""
-        return f"the classify worker of {self.run.name} died{said}; asking again starts a new one"
+        log_end = f"; its log ends: {' / '.join(lines)}" if lines else ""
+        return f"the classify worker of {self.run.name} died{log_end}; asking again starts a new one"

@@ -17,7 +17,7 @@ ALIVE = (QUEUED, RUNNING)
 
 @dataclass
 class Summary:
-    """A run folded from its config, its events and its sign of life."""
+    """A run folded from its config, its events and its lock."""
 
     folder: RunFolder
     document: dict[str, Any]  # config.toml; empty when unreadable
@@ -127,7 +127,7 @@ class Summary:
         self.host_memory_bytes = memory.host_memory_bytes or self.host_memory_bytes
 
     def settle(self) -> "Summary":
-        """Compute `state` from the last event and the sign of life, and return self."""
+        """Compute `state` from the last event and the lock, and return self."""
         alive = locks.is_locked(self.folder.lock)
         ended = {ev.Finished: FINISHED, ev.Failed: FAILED, ev.Stopped: STOPPED}.get(type(self._last))
         if ended and not (alive and self._relaunched()):
@@ -174,7 +174,7 @@ def open_summary(folder: RunFolder) -> Summary:
     return Summary(folder, document)
 
 
-def last_words(folder: RunFolder) -> ev.Record | None:
+def read_end(folder: RunFolder) -> ev.Record | None:
     """The record of a run's end, if that is the last one of its file."""
     for most_bytes in (4096, 65536):  # an end is short, unless it carries a long traceback
         tail = ev.read_last(folder.events, most_bytes)
@@ -186,8 +186,8 @@ def last_words(folder: RunFolder) -> ev.Record | None:
 def summarize(folder: RunFolder) -> Summary:
     """The summary of a run. An ended run is read from the end of its file alone, whatever its length."""
     summary = open_summary(folder)
-    if last := last_words(folder):
-        summary.apply([last])
+    if end := read_end(folder):
+        summary.apply([end])
     else:
         summary.apply(ev.read_all(folder.events))
     return summary.settle()

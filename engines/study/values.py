@@ -141,7 +141,7 @@ class RepeatTable(TypedDict):
     labels: list[str]
     measures: list[Measures]
     spread: Spread
-    agreement: list[list[float]]  # share of items on which two repeats agree, a row and a column a repeat
+    agreement: list[list[float]]  # share of items on which two repeats agree, a row and a column per repeat
     cohen: list[list[float | None]]  # Cohen's kappa of the same pairs
     majority: Measures  # of the label that most repeats gave; a tie is invalid; its row's repeat is -1
 

@@ -12,13 +12,13 @@ from labtui.cli.runs import narrated
 
 def add_quickstart(command: Command) -> None:
     sub = command("quickstart", _quickstart, "launch the quickstart study on tiny models and watch it")
-    sub.add_argument("--again", action="store_true", help="run the study once more, beside the existing runs")
+    sub.add_argument("--again", action="store_true", help="run all its experiments once more, beside the existing runs")
     sub.add_argument("--follow", action="store_true", help="without the console: wait for the end, print the results")
 
 
 def add_doctor(command: Command) -> None:
     sub = command("doctor", _doctor, "check Python, torch, CUDA, driver, hub, home folder and disk")
-    sub.add_argument("--json", action="store_true", help="print a JSON array, one object a finding")
+    sub.add_argument("--json", action="store_true", help="print a JSON array, one object per finding")
 
 
 def console(arguments: argparse.Namespace) -> int:

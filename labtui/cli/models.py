@@ -25,7 +25,7 @@ def add(command: Command) -> None:
         help="a finished run; of one with repeats also which, by its number from 1 or by what it was "
         "given, such as gemma-3f2a:2 or gemma-3f2a:question; may be repeated",
     )
-    sub.add_argument("--json", action="store_true", help="print a JSON array, one object a run")
+    sub.add_argument("--json", action="store_true", help="print a JSON array, one object per run")
 
     sub = command("evaluate", _evaluate, "score a finished run on other data, as a new run without training")
     add_run(sub)
@@ -36,7 +36,7 @@ def add(command: Command) -> None:
     sub = command("predict", _predict, "label a file of reviews with a finished run")
     add_run(sub)
     sub.add_argument("file", help="CSV, TSV, JSONL or Parquet, also .gz")
-    sub.add_argument("--text", default="", metavar="COLUMN", help="the column of the texts (default: found by name)")
+    sub.add_argument("--text", default="", metavar="COLUMN", help="the column of the texts (default: detected by name)")
     sub.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the output (default: csv)")
     sub.add_argument("--output", metavar="FILE", help="write here instead of standard output; never over a file")
 
@@ -49,8 +49,8 @@ def _classify(arguments: argparse.Namespace) -> int:
     if not text.strip():
         raise UserError("the review is empty; give it as an argument, or - and standard input")
     clients = []
-    for asked in arguments.run:
-        name, named, repeat = asked.partition(":")
+    for reference in arguments.run:
+        name, named, repeat = reference.partition(":")
         folder = _finished_run(home, name).folder
         client = Client(home, folder)
         chosen = repeat_of(folder, repeat) if named else None

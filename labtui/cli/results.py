@@ -28,7 +28,7 @@ def add(command: Command) -> None:
         default="table",
         help="table (default; fitted to a terminal), or with all columns: json, csv, md, latex (booktabs)",
     )
-    sub.add_argument("--published", action="store_true", help="add the published figures of the original study")
+    sub.add_argument("--published", action="store_true", help="add the published figures of the founding study")
     sub.add_argument(
         "--sort", default="accuracy", metavar="COLUMN", help="accuracy (default), items, macro_f1, items_per_s, ..."
     )
@@ -65,9 +65,11 @@ def add(command: Command) -> None:
         "--text",
         default="",
         metavar="COLUMN",
-        help="the column of the texts, by which items meet those of other runs (default: found by name)",
+        help="the column of the texts, by which items are matched with those of other runs (default: detected by name)",
     )
-    sub.add_argument("--label", default="", metavar="COLUMN", help="the column of the labels (default: found by name)")
+    sub.add_argument(
+        "--label", default="", metavar="COLUMN", help="the column of the labels (default: detected by name)"
+    )
     sub.add_argument(
         "--varied",
         default="",
@@ -78,7 +80,7 @@ def add(command: Command) -> None:
 
     sub = command("report", _report, "write one HTML page of results, tests, plots and exact settings")
     sub.add_argument("run", nargs="*", help="finished runs (default: all of them)")
-    sub.add_argument("--published", action="store_true", help="add the published figures of the original study")
+    sub.add_argument("--published", action="store_true", help="add the published figures of the founding study")
     sub.add_argument("--output", default="report.html", metavar="FILE", help="default: report.html; never over a file")
 
 
@@ -94,7 +96,7 @@ def print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
     if not rows and form not in ("json", "csv"):
         say("no finished runs yet; `labtui quickstart` makes some")
         return OK
-    if form not in ("json", "csv"):  # these have a record a run
+    if form not in ("json", "csv"):  # these have a record per run
         from engines.study.reader import ResultsReader
 
         rows = groups.read(ResultsReader(home), rows).tops
@@ -113,35 +115,35 @@ def _compare(arguments: argparse.Namespace) -> int:
     from engines.study.reader import ResultsReader
 
     home = Home()
-    chosen = [_answers(home, asked) for asked in arguments.run]
+    chosen = [_answers(home, name) for name in arguments.run]
     study = ResultsReader(home)
-    found = study.compare([row for row, _ in chosen], [name for _, name in chosen])
+    comparison = study.compare([row for row, _ in chosen], [name for _, name in chosen])
     if arguments.json:
-        print_json(found)
+        print_json(comparison)
         return OK
-    for line in _comparison(found, [study.measure(run) for run in dict.fromkeys(row["run"] for row, _ in chosen)]):
+    for line in _comparison(comparison, [study.measure(run) for run in dict.fromkeys(row["run"] for row, _ in chosen)]):
         print(line)
     return OK
 
 
-def _comparison(found: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[str]:
+def _comparison(comparison: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[str]:
     """The lines of `labtui compare`; `runs` are the measures of the runs compared."""
     from labtui import format
     from labtui.results.caveats import caveats
     from labtui.sanitize import clean
 
-    names = [clean(name) for name in found["names"]]
+    names = [clean(name) for name in comparison["names"]]
     width = max(map(len, names))
-    for name, measures in zip(names, found["measures"], strict=True):
+    for name, measures in zip(names, comparison["measures"], strict=True):
         accuracy = measures["accuracy"]
         yield (
             f"{name:<{width}}  accuracy {format.score(accuracy['value'])} "
             f"({format.interval(accuracy['low'], accuracy['high'])}) on {format.count(measures['items'])} items"
         )
-    if found["reason"]:
+    if comparison["reason"]:
         yield ""
-        yield clean(found["reason"])
-    for pair in found["pairs"]:
+        yield clean(comparison["reason"])
+    for pair in comparison["pairs"]:
         difference = pair["difference"]
         yield ""
         yield clean(pair["sentence"])
@@ -155,19 +157,19 @@ def _comparison(found: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[
             if difference["low"] is None or difference["high"] is None
             else (f" (95 % {100 * difference['low']:+.1f} to {100 * difference['high']:+.1f})")
         )
-        corrected = f", corrected for {len(found['pairs'])} pairs (Holm) {pair['p_holm']:.3g}"
+        corrected = f", corrected for {len(comparison['pairs'])} pairs (Holm) {pair['p_holm']:.3g}"
         yield (
             f"  difference {100 * difference['value']:+.1f} points{interval} · exact McNemar p {pair['p']:.3g}"
-            f"{corrected if len(found['pairs']) > 1 else ''}"
+            f"{corrected if len(comparison['pairs']) > 1 else ''}"
         )
-        yield from (f"  ! {clean(caveat)}" for caveat in caveats(found, pair, runs))
+        yield from (f"  ! {clean(caveat)}" for caveat in caveats(comparison, pair, runs))
 
 
-def _answers(home: Home, asked: str) -> "tuple[Row, str]":
+def _answers(home: Home, reference: str) -> "tuple[Row, str]":
     """The set of answers that `RUN`, `RUN:REPEAT` or `RUN:before` names, and what it is called."""
     from labtui.results import groups
 
-    name, named, which = asked.partition(":")
+    name, named, which = reference.partition(":")
     folder = find_run(home, name)
     row = result_of(folder)
     if row is None or row.accuracy is None:

@@ -28,7 +28,7 @@ def add(command: Command) -> None:
     sub.add_argument("--json", action="store_true", help="print one JSON object")
 
     sub = command("list", _list, "list the runs, newest first")
-    sub.add_argument("--json", action="store_true", help="print a JSON array, one object a run")
+    sub.add_argument("--json", action="store_true", help="print a JSON array, one object per run")
 
     sub = command("show", _show, "show one run: settings, state, scores, last notes")
     add_run(sub)
@@ -52,8 +52,8 @@ def _experiments(arguments: argparse.Namespace) -> int:
     rows = []
     for name in catalog.experiments():
         try:
-            found = catalog.read(name)
-            rows.append({"config": name, "engine": found.engine, "title": found.title, "error": ""})
+            experiment = catalog.read(name)
+            rows.append({"config": name, "engine": experiment.engine, "title": experiment.title, "error": ""})
         except UserError as error:
             rows.append({"config": name, "engine": "", "title": "", "error": str(error)})
     if arguments.json:
@@ -72,10 +72,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _experiment(arguments: argparse.Namespace) -> catalog.Experiment:
     """What `config` names, with the settings of `--set`."""
-    found = catalog.read(arguments.config)
+    experiment = catalog.read(arguments.config)
     if not arguments.settings:
-        return found
-    return catalog.read(arguments.config, catalog.parse_overrides(arguments.settings, type(found.config)))
+        return experiment
+    return catalog.read(arguments.config, catalog.parse_overrides(arguments.settings, type(experiment.config)))
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -89,13 +89,13 @@ def _estimate(arguments: argparse.Namespace) -> int:
     from labtui import actions
 
     experiment = _experiment(arguments)
-    found, free_bytes = actions.estimate(Home(), experiment, arguments.device)
+    estimate, free_bytes = actions.estimate(Home(), experiment, arguments.device)
     if arguments.json:
-        verdict = None if free_bytes is None else found.verdict(free_bytes)
-        totals = {"total_bytes": found.total_bytes, "free_bytes": free_bytes, "verdict": verdict}
-        print_json({"config": experiment.name, "device": found.device, **totals, "components": found.components})
+        verdict = None if free_bytes is None else estimate.verdict(free_bytes)
+        totals = {"total_bytes": estimate.total_bytes, "free_bytes": free_bytes, "verdict": verdict}
+        print_json({"config": experiment.name, "device": estimate.device, **totals, "components": estimate.components})
         return OK
-    for line in describe_estimate(found, free_bytes):
+    for line in describe_estimate(estimate, free_bytes):
         print(line)
     return OK
 

@@ -17,7 +17,7 @@ from engines.errors import UserError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import LOST, last_words, list_runs, open_summary
+from engines.runs.summary import LOST, list_runs, open_summary, read_end
 from labtui.console.curves import Curves
 from labtui.console.views import ExperimentView, Live, LogLine, Mail, RunView, log_lines
 from labtui.devices import DeviceSampler
@@ -79,7 +79,7 @@ class _ListedRun:
 
     def _last_words(self) -> ev.Record | None:
         """The record of the run's end, where that is all that a list needs."""
-        return last_words(self.folder)
+        return read_end(self.folder)
 
     def _read(self) -> None:
         if self._reader is None:

@@ -30,7 +30,7 @@ from labtui.sanitize import clean
 
 @dataclass
 class ItemTable:
-    """A row an item, in the order of the run: `columns` by name, and which of them are numbers."""
+    """A row per item, in the order of the run: `columns` by name, and which of them are numbers."""
 
     columns: dict[str, list[Any]] = field(default_factory=dict)
     floats: set[str] = field(default_factory=set)
@@ -91,7 +91,7 @@ def items_csv(table: ItemTable) -> bytes:
 
 
 def items_json(table: ItemTable) -> bytes:
-    """An array, one object an item."""
+    """An array, one object per item."""
     names = list(table.columns)
     rows = [dict(zip(names, row, strict=True)) for row in zip(*table.columns.values(), strict=True)]
     return (json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")

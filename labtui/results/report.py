@@ -73,7 +73,7 @@ def write(
 ) -> str:
     """The page about these runs (all finished ones where none is named), as text; `say` takes narration.
 
-    With `published` the figures of the original study stand beside them, marked as such. Raises `UserError` where
+    With `published` the figures of the founding study stand beside them, marked as such. Raises `UserError` where
     there is no run with scores of a test split.
     """
     rows = collect_rows(home)

@@ -83,7 +83,7 @@ class Plots:
             return self._svg(figure, f"Reliability of {name}: {said}")
 
     def confusion(self, name: str, labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
-        """A heat map: a row a true class, a column an answer, `invalid` last where there is one; shares of the row."""
+        """A heat map: a row per true class, a column per answer, `invalid` last where there is one; row shares."""
         columns = [*labels, "invalid"] if any(row[-1] for row in confusion) else list(labels)
         size = max(len(labels), len(columns))
         with self._drawing(1.3 + 0.62 * size, 0.9 + 0.5 * len(labels)) as (figure, axes):

@@ -274,7 +274,7 @@ def figures_of(
 
 
 def published_rows() -> list[ResultRow]:
-    """The figures of the original study, from `published.toml`."""
+    """The figures of the founding study, from `published.toml`."""
     document = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
     return [
         ResultRow(
@@ -327,5 +327,5 @@ class Follower:
 
 
 def collect_rows(home: Home, published: bool = False) -> list[ResultRow]:
-    """The finished runs, newest first, and with `published` the figures of the original study after them."""
+    """The finished runs, newest first, and with `published` the figures of the founding study after them."""
     return Follower(home).scored() + (published_rows() if published else [])

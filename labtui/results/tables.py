@@ -134,12 +134,12 @@ def as_dict(row: ResultRow) -> dict[str, Any]:
 
 
 def to_json(rows: Sequence[ResultRow]) -> str:
-    """An array, one object a run, full precision."""
+    """An array, one object per run, full precision."""
     return json.dumps([as_dict(row) for row in rows], indent=1, ensure_ascii=False) + "\n"
 
 
 def to_csv(rows: Sequence[ResultRow]) -> str:
-    """One line a run, full precision; the recall of every class has a column `recall.CLASS`, None is empty."""
+    """One line per run, full precision; the recall of every class has a column `recall.CLASS`, None is empty."""
     classes = list(dict.fromkeys(label for row in rows for label in row.recall))
     lines = []
     for row in rows:

@@ -34,7 +34,7 @@ DRAW_EVERY_S = 0.2  # while answers are read
 WIDE_COLUMNS = 110  # below, a run is shown without the family of its experiment
 NARROW_NAME, WIDE_NAME = 27, 60  # most cells of a name
 EMPTY = "No run has finished with test scores yet. Launch one from the Lab (key 1); what finishes appears here."
-PUBLISHED = " Key p shows the published figures of the original study."
+PUBLISHED = " Key p shows the published figures of the founding study."
 OPEN, CLOSED, BRANCH, LAST_BRANCH, MARK, MARK_INSIDE = "▾", "▸", "├", "└", "●", "○"
 
 
@@ -74,7 +74,7 @@ class ResultsScreen(ConsoleScreen[None]):
         ),
         Binding("less_than_sign", "sort(-1)", show=False),
         Binding("s", "reverse", "Reverse", tooltip="Turn the order round"),
-        Binding("p", "published", "Published", tooltip="Show or hide the published figures of the original study"),
+        Binding("p", "published", "Published", tooltip="Show or hide the published figures of the founding study"),
         Binding("r", "refresh", "Refresh", tooltip="Read the run folders now"),
         Binding(
             "shift+down", "scroll_panel(1)", "More below", show=False, tooltip="Scroll what is said of the selected row"

@@ -57,7 +57,7 @@ def without_rows(value: Any) -> Any:
 
 @pytest.fixture
 def executions(home: Home) -> RunFolder:
-    """The original study's three zero-shot executions of Gemma, as a run of three repeats without texts."""
+    """The founding study's three zero-shot executions of Gemma, as a run of three repeats without texts."""
     path = REAL / "gemma_zero_shot_runs.csv"
     if not path.exists():
         pytest.skip(f"{path} is not there")

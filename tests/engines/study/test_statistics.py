@@ -64,7 +64,7 @@ def test_what_the_console_uses_needs_no_numpy() -> None:
 
 @pytest.fixture(scope="module")
 def study() -> tuple[np.ndarray, np.ndarray]:
-    """True labels (2500,) and the answers (3, 2500) of the original study's three zero-shot executions of Gemma."""
+    """True labels (2500,) and the answers (3, 2500) of the founding study's three zero-shot executions of Gemma."""
     path = REAL / "gemma_zero_shot_runs.csv"
     if not path.exists():
         pytest.skip(f"{path} is not there")

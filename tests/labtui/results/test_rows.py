@@ -70,7 +70,7 @@ def test_published_figures_are_marked_and_come_only_when_asked_for(home: Home, f
     assert figures["Mistral-7B before tuning"] == (0.63, 100)
     assert [figures[f"Gemma-2b zero-shot {n}/3"][0] for n in (1, 2, 3)] == [0.4936, 0.6216, 0.5996]
     for row in published:
-        assert "original study" in row.source and name_of(row).startswith("published: ")
+        assert "founding study" in row.source and name_of(row).startswith("published: ")
         assert "untrained head" in row.note or not row.title.startswith("Gemma")
 
 

@@ -32,7 +32,7 @@ def test_an_event_is_a_sentence_that_cannot_steer_the_terminal(event: ev.Event, 
 
 
 def test_a_loss_that_is_no_number_is_narrated() -> None:
-    assert "loss nan" in sentence(replace(steps(1, 1)[0], loss=float("nan")))
+    assert "loss nan" in sentence(ev.Step(1, 2, 0.5, float("nan"), 1e-4))
 
 
 def test_a_run_that_has_ended_is_told_to_its_end(home: Home) -> None:

@@ -49,7 +49,8 @@ def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_review_gets_a_row_in_the_order_of_the_file(home: Home, reviews: Path) -> None:
-    run, said, output = make_run(home, finished()), [], io.StringIO()
+    run, output = make_run(home, finished()), io.StringIO()
+    said: list[str] = []
     assert predict.predict(home, run, reviews, "", "csv", output, said.append) == COUNT
     rows = list(csv.DictReader(io.StringIO(output.getvalue())))
     assert [row["row"] for row in rows] == [str(n) for n in range(COUNT)] and "\r" not in output.getvalue()

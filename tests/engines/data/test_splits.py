@@ -14,8 +14,9 @@ import pytest
 
 from engines.data import files
 from engines.data.files import absolute, clean
-from engines.data.splits import Data, DataError, Example, Splits, class_counts, load_splits, write_items
-from engines.errors import ConfigError
+from engines.data.items import Example, write_items
+from engines.data.splits import Data, Splits, class_counts, load_splits
+from engines.errors import ConfigError, DataError
 from engines.runs.folder import RunFolder
 from tests.engines.conftest import Recorder
 from tests.stub_hub import StubHub

@@ -9,7 +9,7 @@ from engines import catalog
 from engines.catalog import Experiment
 from engines.data.splits import Data
 from engines.errors import UserError
-from engines.memory.estimate import DOES_NOT_FIT, FITS, TIGHT, _with, describe_estimate, estimate_peak
+from engines.memory.estimate import DOES_NOT_FIT, FITS, TIGHT, describe_estimate, estimate_peak
 from engines.memory.history import Estimated, PastRun, past_runs, record
 from engines.methods.prompting import Config, Prompting
 from engines.models.location import Model
@@ -112,10 +112,8 @@ def test_the_setting_named_makes_it_fit(experiment: Experiment, free_gib: int, w
     suggestion = found.suggestion(free_gib * GIB)
     assert suggestion.startswith("it fits with ") and words in suggestion
     changes = next(o.changes for o in found.alternatives if suggestion.startswith(f"it fits with {o.text} ("))
-    config = experiment.config
-    for name, value in changes.items():
-        config = _with(config, name, value)
-    assert estimate_peak(replace(experiment, config=config)).verdict(free_gib * GIB) in (FITS, TIGHT)
+    changed = catalog.from_document(experiment.document(), place="", name="", overrides=changes)
+    assert estimate_peak(changed).verdict(free_gib * GIB) in (FITS, TIGHT)
 
 
 def test_what_no_setting_makes_fit_says_how_much_is_needed() -> None:

@@ -1,9 +1,11 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from engines import catalog
+from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import RUNNING, list_runs, summarize
 from labtui.cli import main
@@ -25,9 +27,12 @@ def test_run_follow_exits_1_when_the_run_fails(config: str, capsys: Captured) ->
 
 
 def test_follow_exits_3_when_the_run_is_stopped_and_4_when_it_is_lost(scripted: Scripted, capsys: Captured) -> None:
+    def is_running(run: RunFolder) -> bool:
+        return summarize(run).state == RUNNING
+
     for flags, code in (([], STOPPED_CODE), (["--kill"], LOST_CODE)):
         folder = scripted(steps=2000, pause_s=0.02)
-        wait_until(lambda run=folder: summarize(run).state == RUNNING)
+        wait_until(partial(is_running, folder))
         assert main(["stop", folder.name, *flags]) == OK
         assert main(["follow", folder.name]) == code
     assert "SIGKILL to 1 process" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from benchmarks import harness
 from engines.answers import predictions, scoring
 from engines.answers.predictions import Prediction
+from engines.answers.variant import Variant
 from engines.data.items import Example, write_items
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
@@ -114,7 +115,7 @@ def measure(home: Home, repetitions: int = 3) -> dict[str, Any]:
     """Seconds of every question; the best case of nothing, the median where it can be asked again."""
     names = [folder.name for folder in list_runs(home)]
     decoding = Decoding()
-    analyst.json = decoding  # type: ignore[attr-defined]
+    analyst.json = decoding  # type: ignore[assignment,attr-defined]
 
     def open_all(who: Analyst) -> list[RunMeasures]:
         found = list(who.measure_all(names))
@@ -165,7 +166,7 @@ def _ask(
     seconds |= {"compare_of_2_s": compare(2), "compare_of_4_s": compare(min(4, len(rows)))}
     seconds |= {"open_again_s": timed(lambda: open_all(who))[0]}
     repeated = next(row["run"] for row in rows if names.index(row["run"]) == len(names) - 1)  # the first one made
-    seconds |= {"repeats_s": timed(lambda: who.repeats(repeated, ""))[0]}
+    seconds |= {"repeats_s": timed(lambda: who.repeats(repeated, Variant.OWN))[0]}
     seconds |= {"first_page_s": page("wrong"), "page_s": page("disagree", 100)}
     who.close()
     return seconds

@@ -1,5 +1,7 @@
 """Help: the keys of the screen one comes from, read from its bindings, and the few ideas behind the program."""
 
+from typing import Any
+
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -38,7 +40,7 @@ CONCEPTS = (
 UNSAID = ("screen.copy_text", "screen.minimize")  # Textual's own, of no use here
 
 
-def key_groups(screen: Screen[object], app: App[object]) -> list[tuple[str, list[tuple[str, str]]]]:
+def key_groups(screen: Screen[Any], app: App[Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """(Title, [(key, what it does)]) of the screen, its focused widget and the app; keys of one action share a line.
 
     A widget names its group by a class attribute `PLACE`. Of Textual's own widgets only the keys that the footer

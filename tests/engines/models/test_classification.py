@@ -62,7 +62,7 @@ def scores(model: torch.nn.Module) -> list[float]:
 def test_a_head_of_the_same_classes_is_kept_with_its_rows_in_the_order_of_the_data(tmp_path: Path, kind: str) -> None:
     path, notes = tuned(tmp_path, kind, ["neg", "neutral", "Positive"]), Kept()
     straight = open_classifier(path, "m", ["negative", "neutral", "positive"], 1, "auto", notes)
-    turned = open_classifier(path, "m", ["positive", "negative", "neutral"], 1, "auto", notes)
+    turned: Any = open_classifier(path, "m", ["positive", "negative", "neutral"], 1, "auto", notes)
     a, b = scores(straight), scores(turned)
     assert b == pytest.approx([a[2], a[0], a[1]], abs=1e-6) and len(set(a)) == 3
     assert turned.config.id2label == {0: "positive", 1: "negative", 2: "neutral"}
@@ -93,7 +93,7 @@ def test_a_head_without_names_is_kept_only_where_that_is_asked_for(tmp_path: Pat
 
 def test_nothing_to_keep_is_an_error_and_a_base_model_gets_a_head(tmp_path: Path) -> None:
     base, notes = tiny.resolve("tiny:distilbert"), Kept()
-    model = open_classifier(base, "tiny:distilbert", ["negative", "positive"], 0, "auto", notes)
+    model: Any = open_classifier(base, "tiny:distilbert", ["negative", "positive"], 0, "auto", notes)
     assert model.config.num_labels == 2 and notes.text == ""
     with pytest.raises(ModelError, match="has no head of 2 classes to keep"):
         open_classifier(base, "tiny:distilbert", ["negative", "positive"], 0, "keep", notes)

@@ -5,10 +5,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.home import Home
 from engines.study.reader import ResultsReader
@@ -56,7 +58,7 @@ def test_its_answers_are_those_of_the_study(home: Home, analyst: Analyst) -> Non
     here = ResultsReader(home)
     rows = [row(folder, repeat=n) for n in range(2)]
     assert analyst.compare(rows, ["A", "B"])["pairs"] == here.compare(rows, ["A", "B"])["pairs"]
-    assert analyst.repeats(folder.name)["agreement"] == here.repeats(folder.name, "")["agreement"]
+    assert analyst.repeats(folder.name)["agreement"] == here.repeats(folder.name, Variant.OWN)["agreement"]
     assert analyst.spread(rows)["kappa"] == here.spread(rows)["kappa"]
     assert analyst.item(folder.name, item_hash(4)) == here.item(folder.name, item_hash(4))
     query: ItemQuery = {
@@ -155,7 +157,12 @@ def test_a_question_gets_its_turn_among_those_of_who_asks_on_and_on(
     analyst.measure(folder.name)
     order: list[str] = []
     reply = analyst._reply
-    monkeypatch.setattr(analyst, "_reply", lambda what, given: order.append(what) or reply(what, given))
+
+    def noted(what: str, given: Any) -> Any:
+        order.append(what)
+        return reply(what, given)
+
+    monkeypatch.setattr(analyst, "_reply", noted)
     (child,) = children()
     child.suspend()
     on_and_on = threading.Thread(target=lambda: list(analyst.measure_all([folder.name] * 3)))

@@ -59,7 +59,7 @@ async def test_a_real_engine_is_launched_watched_compared_and_asked(home: Home) 
             await pilot.press("ctrl+s")
             await until(pilot, lambda: classify._verdicts[run.name].done, timeout_s=60)
             verdict = classify._verdicts[run.name]
-            assert (verdict.label, verdict.device) == (label, "cpu") and 0.5 < verdict.probability <= 1
+            assert (verdict.label, verdict.device) == (label, "cpu") and 0.5 < (verdict.probability or 0) <= 1
             await until(pilot, lambda: f"{label} " in screen_text(app) and "tokens" in screen_text(app))  # noqa: B023
 
 

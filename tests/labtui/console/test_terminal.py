@@ -68,19 +68,20 @@ class Console:
         self.output = b""
         self.code: int | None = None
 
-    def read(self) -> None:
+    def read(self) -> bytes:
+        """All that it has written by now."""
         while select.select([self.fd], [], [], 0.02)[0]:
             try:
                 data = os.read(self.fd, 1 << 16)
             except OSError:
-                return
+                break
             self.output += data
             if not data:
-                return
+                break
+        return self.output
 
     def shows(self, words: bytes) -> bool:
-        self.read()
-        return words in self.output
+        return words in self.read()
 
     def ended(self) -> bool:
         if self.code is None:

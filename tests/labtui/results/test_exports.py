@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ def test_a_model_card_has_a_valid_model_index(home: Home, finished: Finished, tm
 def test_the_card_of_an_imported_run_says_where_its_answers_come_from(foreign_run: Callable[..., RunFolder]) -> None:
     folder = foreign_run("label,a,b\n1,1,0\n0,1,0\n", name="theirs", model="org/model-2b")
     card = ModelCard(exports.model_card(folder))
-    assert "imported" in card.data.tags and card.data.base_model == "org/model-2b"
+    data = card.data.to_dict()
+    assert "imported" in data["tags"] and data["base_model"] == "org/model-2b"
     assert "imported from `their.csv`; none of them was measured here" in card.text
     assert "Means over 2 repeats" in card.text and "elsewhere" not in card.text
 
@@ -148,7 +150,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exports.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(UserError, match="cannot be written .No space left"):
         exports.save(path, b"new", overwrite=True)
     assert path.read_bytes() == b"old" and list(tmp_path.glob(".*")) == []

@@ -115,7 +115,7 @@ def host(home: Home) -> ItemsHost:
 
 
 def rows(n: int) -> list[Row]:
-    return [{"run": "run", "variant": "", "repeat": repeat} for repeat in range(n)]
+    return [{"run": "run", "variant": Variant.OWN, "repeat": repeat} for repeat in range(n)]
 
 
 async def opened(host: ItemsHost, pilot: Pilot[None], n: int = 1, **more: Any) -> ItemsScreen:
@@ -252,7 +252,7 @@ async def test_the_way_to_classify_and_back_keeps_the_place_in_the_items(home: H
     app = LabApp(home, start="results")
     app.__dict__["analyst"] = FakeAnalyst()
     async with app.run_test(size=(80, 24)) as pilot:
-        screen = ItemsScreen([{"run": run, "variant": "", "repeat": 0}], ["a"])
+        screen = ItemsScreen([{"run": run, "variant": Variant.OWN, "repeat": 0}], ["a"])
         await until(pilot, lambda: app.current_mode == "results")
         await app.push_screen(screen)
         await until(pilot, lambda: "wrong: 41 of 400" in title(screen))

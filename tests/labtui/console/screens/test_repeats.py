@@ -17,7 +17,7 @@ def measures(repeat: int, confusion: list[list[int]], value: str) -> Measures:
     right, total = confusion[0][0] + confusion[1][1], sum(map(sum, confusion))
     share = right / total
     return {
-        "row": {"run": "run", "variant": "", "repeat": repeat},
+        "row": {"run": "run", "variant": Variant.OWN, "repeat": repeat},
         "value": value,
         "items": total,
         "correct": right,
@@ -59,7 +59,7 @@ def spread(**more: Any) -> Spread:
 def table() -> RepeatTable:
     return {
         "run": "run",
-        "variant": "",
+        "variant": Variant.OWN,
         "varied": "template",
         "labels": ["negative", "positive"],
         "measures": [
@@ -79,7 +79,8 @@ class RepeatsAnalyst(FakeAnalyst):
     def repeats(self, run: str, variant: str) -> RepeatTable:
         if isinstance(self.found, Exception):
             raise self.found
-        return self.found
+        found: RepeatTable = self.found
+        return found
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def host(home: Home) -> ItemsHost:
 
 
 async def opened(host: ItemsHost, pilot: Pilot[None]) -> RepeatsScreen:
-    screen = RepeatsScreen("run", "", "gemma [/i] 1a2b")
+    screen = RepeatsScreen("run", Variant.OWN, "gemma [/i] 1a2b")
     await host.push_screen(screen)
     await until(pilot, lambda: "computing" not in said(screen, ".title"))
     return screen

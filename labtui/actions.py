@@ -19,6 +19,7 @@ from engines.settings import nearest
 from labtui.devices import Device, DeviceSampler
 
 QUICKSTART = "quickstart/"
+LEAVES_WITHIN_S = 10.0  # a worker that has written its last event takes a moment to let go of the run
 FIRST = "quickstart/distilbert-loop"  # its curves are what a newcomer sees first
 
 
@@ -79,6 +80,9 @@ def resume(home: Home, folder: RunFolder) -> RunFolder:
         raise UserError(f"{folder.name} has finished; `labtui run {summary.experiment}` starts a new run")
     launched = folder.read_launch()
     devices = launched.devices if launched else accepted_devices(summary.engine, "auto")
+    deadline = time.monotonic() + LEAVES_WITHIN_S
+    while summary.end is not None and processes.is_alive(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
     processes.launch(folder, devices)
     return folder
 

@@ -1,3 +1,5 @@
+import contextlib
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -5,15 +7,29 @@ import pytest
 
 from engines import catalog
 from engines.errors import ConfigError, UserError
+from engines.runs import events as ev
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui import actions
 from labtui.devices import Device
-from tests.labtui.fabric import finished, make_run, started
+from tests.labtui.fabric import finished, living, make_run, started
 
 GPUS = [Device("GPU-a", "gpu0 H100", 10), Device("GPU-b", "gpu1 H100", 20)]
 CPU = Device("cpu", "cpu", 5)
+
+
+def test_a_run_is_resumed_although_its_worker_takes_a_moment_to_go(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run(home, *started(), ev.Stopped())
+    alive: list[bool] = []
+    monkeypatch.setattr(processes, "launch", lambda folder, devices: alive.append(processes.is_alive(folder)))
+    with contextlib.ExitStack() as worker:
+        worker.enter_context(living(folder))
+        leaving = threading.Timer(0.2, worker.close)
+        leaving.start()
+        actions.resume(home, folder)
+        leaving.join()
+    assert alive == [False]
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ from engines.data.splits import Data, load_training_splits
 from engines.errors import ConfigError
 from engines.memory.components import Machine, Need, encoder_scoring, texts, unknown_family
 from engines.models import location
+from engines.models.classification import NO_CLASSIFIER, read_kind, usable_positions
 from engines.models.forward import BATCH_TOKENS, forward, tokenized
 from engines.models.location import Model
+from engines.models.opening import load_tokenizer
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_folder
@@ -107,16 +109,19 @@ class Encoder:
 
     def __init__(self, path: Path, max_length: int, pooling: str, device: str) -> None:
         import torch
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoModel
         from transformers.utils import logging
 
         logging.disable_progress_bar()
         self.max_length = max_length
         self.pooling = pooling
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.model = AutoModel.from_pretrained(path, dtype=torch.float32).to(device).eval()
+        self.tokenizer = load_tokenizer(path)
+        model = AutoModel.from_pretrained(path, dtype=torch.float32)
+        if model.config.is_encoder_decoder or read_kind(path) in NO_CLASSIFIER:
+            model = model.get_encoder()
+        self.model = model.to(device).eval()
         self._device = device
-        positions = getattr(self.model.config, "max_position_embeddings", None)
+        positions = usable_positions(self.model.config)
         if positions and max_length > positions:
             raise ConfigError(
                 f"features.max_length = {max_length} is more than the {positions} positions of {path.name}; lower it"

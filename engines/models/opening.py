@@ -1,11 +1,13 @@
 """Opening a decoder model and its tokenizer from a folder, in the precision that is asked for."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from engines.errors import ModelError, UserError
+from engines.models.classification import NO_CLASSIFIER, read_kind
 
+READS_BOTH_WAYS = ("xlnet", "xlm", "flaubert")
+"""Language models without a fixed direction."""
 PRECISIONS = ("auto", "float32", "bf16", "nf4")
 
 
@@ -18,6 +20,7 @@ def load_model(path: Path, precision: str, device: str, trust_remote_code: bool 
     """
     from transformers import AutoModelForCausalLM
 
+    _check_writes(path)
     model, missing = _opened(AutoModelForCausalLM, path, precision, device, trust_remote_code)
     if missing:
         raise ModelError(
@@ -27,10 +30,28 @@ def load_model(path: Path, precision: str, device: str, trust_remote_code: bool 
     return model, load_tokenizer(path, trust_remote_code)
 
 
+def _check_writes(path: Path) -> None:
+    """`ModelError` where a model does not read from left to right: what it thinks of an answer has seen the answer."""
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    kind = read_kind(path)
+    fills_gaps = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(
+        AutoConfig.from_pretrained(path), "is_decoder", False
+    )
+    if kind in READS_BOTH_WAYS or fills_gaps:
+        raise ModelError(
+            f"{path} holds a model of type {kind}, which fills gaps and writes no text; use a decoder, or tune this "
+            "one by finetune_loop"
+        )
+
+
 def load_headed(path: Path, precision: str, device: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
     """A sequence-classification model of two classes whose head is new, hence random, and its tokenizer."""
     from transformers import AutoModelForSequenceClassification
 
+    if (kind := read_kind(path)) in NO_CLASSIFIER:
+        raise ModelError(f"{path} holds a model of type {kind}, which takes no such head; use a decoder")
     model, _ = _opened(AutoModelForSequenceClassification, path, precision, device, trust_remote_code)
     return model, load_tokenizer(path, trust_remote_code)
 
@@ -59,8 +80,11 @@ def _opened(auto: Any, path: Path, precision: str, device: str, trust_remote_cod
         if "trust_remote_code" in str(error):
             raise ModelError(f"{path} brings code of its own; set trust_remote_code = true if you trust it") from None
         if "Unrecognized configuration class" in str(error):
-            kind = json.loads((path / "config.json").read_bytes()).get("model_type", "unknown")
-            raise ModelError(f"{path} holds a model of type {kind}, which writes no text; use a decoder") from None
+            kind = read_kind(path) or "unknown"
+            lacks = "writes no text; use a decoder"
+            if auto.__name__.endswith("SequenceClassification"):
+                lacks = "has no sequence classifier in transformers; ask it by likelihood, or use another model"
+            raise ModelError(f"{path} holds a model of type {kind}, which {lacks}") from None
         raise
     if precision != "nf4":
         model.to(device)

@@ -14,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import UserError
+from engines.models.classification import usable_positions
 from engines.prompts.encoding import Encoded
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Scorer:
         base = model.get_base_model() if hasattr(model, "get_base_model") else model  # inside an adapter
         self._head = base.get_output_embeddings()
         config = base.config.get_text_config(decoder=True)
-        self.context: float = getattr(config, "max_position_embeddings", None) or math.inf
+        self.context: float = usable_positions(config) or math.inf
         """Most tokens the model was made for; infinite where it does not say."""
         accepted = inspect.signature(base.forward).parameters
         plain = {DynamicLayer, DynamicSlidingWindowLayer}

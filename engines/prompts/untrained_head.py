@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 _HYPOTHESIS = "This example is {}."
 
 
+def spread_of(config: Any) -> float:
+    """Standard deviation of the weights that a kind of model is drawn with; 0.02, as most, where it names none."""
+    names = ("initializer_range", "init_std", "initializer_factor")
+    return float(next((value for name in names if (value := getattr(config, name, None))), 0.02))
+
+
 class Headed:
     """What `pipeline("zero-shot-classification")` makes of a language model: a head drawn at random.
 
@@ -63,7 +69,7 @@ class Headed:
         config = self._model.config.get_text_config()
         generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(f"{seed}/head".encode()).digest()[:7]))
         shape = (self._model.config.num_labels, config.hidden_size)
-        return torch.normal(0.0, config.initializer_range, shape, generator=generator)
+        return torch.normal(0.0, spread_of(config), shape, generator=generator)
 
     def probabilities(self, states: "torch.Tensor", seed: str) -> list[list[float]]:
         """A row a text, a column a class."""

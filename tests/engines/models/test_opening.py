@@ -8,7 +8,7 @@ from engines.models import opening, tiny
 
 
 def test_an_encoder_is_refused_as_a_model_that_writes_no_text() -> None:
-    with pytest.raises(UserError, match="distilbert, which writes no text"):
+    with pytest.raises(UserError, match="distilbert, which fills gaps and writes no text"):
         opening.load_model(tiny.resolve("tiny:distilbert"), "float32", "cpu")
 
 

@@ -27,7 +27,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -213,9 +213,9 @@ def tune(part: Part, place: Place) -> dict[str, Any]:
                 task.train()
             report.phase("end")  # closes the last one's peak
     except Restart as restart:
-        folder.adjust(restart.changes)
+        folder.adjust(restart.adjusted.after)
         with open(folder.path / "restarts.jsonl", "a") as file:
-            file.write(json.dumps(restart.reason) + "\n")
+            file.write(json.dumps(asdict(restart.adjusted)) + "\n")
         report.close()
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks.gpu", *sys.argv[1:]])  # frees the memory
     report.close()

@@ -27,13 +27,12 @@ class Stop(BaseException):
 class Restart(BaseException):
     """The run has to go on in a fresh process with other settings; the worker sees to it and keeps its device.
 
-    `changes` maps dotted settings to values; they hold for every later worker of the run. `reason` is a sentence
-    for the user. Not an `Exception`, as `Stop` is none.
+    The settings `adjusted.after` hold for every later worker of the run. Not an `Exception`, as `Stop` is none.
     """
 
-    def __init__(self, changes: dict[str, Any], reason: str) -> None:
-        super().__init__(reason)
-        self.changes, self.reason = changes, reason
+    def __init__(self, adjusted: ev.Adjusted) -> None:
+        super().__init__(f"{adjusted.reason}: {adjusted.before} becomes {adjusted.after}")
+        self.adjusted = adjusted
 
 
 class Notes(Protocol):
@@ -174,6 +173,10 @@ class Reporter:
     def note(self, text: str, level: str = "info") -> None:
         """A sentence for the log pane; `level` "info" or "warning"."""
         self._emit(ev.Note(text, level))
+
+    def fact(self, fact: ev.Fact) -> None:
+        """What must be known of the run's data, model or settings."""
+        self._emit(fact)
 
     # -- what engines ask ---------------------------------------------------------------------------------
 

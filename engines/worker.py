@@ -92,11 +92,14 @@ def _restart(
     folder: RunFolder, report: Reporter, restart: Restart, alive_fd: int, lease: queue.DeviceLease
 ) -> NoReturn:
     """Go on in a fresh process that keeps the lock of the run and the device, with the changed settings."""
-    if restart.changes.items() <= folder.read_adjustments().items():
-        changes = ", ".join(f"{name} = {value}" for name, value in restart.changes.items())
-        raise RunError(f"{restart.reason}, but {changes} was set already; start a new run with other settings")
-    folder.adjust(restart.changes)
-    report.note(restart.reason, "warning")
+    adjusted = restart.adjusted
+    if adjusted.after.items() <= folder.read_adjustments().items():
+        changes = ", ".join(f"{name} = {value}" for name, value in adjusted.after.items())
+        raise RunError(
+            f"{adjusted.reason.replace('_', ' ')}, but {changes} was set already; start a new run with other settings"
+        )
+    folder.adjust(adjusted.after)
+    report.fact(adjusted)
     queue.keep_lease(lease)
     processes.reexec([sys.executable, "-m", "engines.worker", str(folder.path)], alive_fd, [lease.lock_fd])
 

@@ -5,6 +5,7 @@ The functions pad nothing: a column of them aligns right because every value of 
 
 import math
 
+UNTRAINED = "UNTRAINED HEAD"
 MISSING = "–"
 
 
@@ -41,6 +42,11 @@ def duration(seconds: float | None) -> str:
 def count(number: float | None) -> str:
     """A whole number with thousands separated: `2,500`."""
     return f"{number:,.0f}" if number is not None and math.isfinite(number) else MISSING
+
+
+def model_name(name: str, untrained_head: bool) -> str:
+    """What a model is called; one whose head nothing has trained says so wherever it is named."""
+    return f"{name}, {UNTRAINED}" if untrained_head else name
 
 
 def score(fraction: float | None) -> str:

@@ -38,9 +38,16 @@ def narrate(folder: RunFolder, say: Callable[[str], None]) -> str:
         time.sleep(0.1)
 
 
+def is_warning(event: ev.Event) -> bool:
+    """Whether an event tells of something to mind before the run's figures are believed."""
+    return isinstance(event, ev.Overlap | ev.Untrained | ev.Adjusted) or (
+        isinstance(event, ev.Note) and event.level == "warning"
+    )
+
+
 def sentence(event: ev.Event) -> str:
     """One line of plain, cleaned text for an event; empty for one that needs no words."""
-    return clean(_sentence(event))
+    return clean(f"warning: {_sentence(event)}" if is_warning(event) else _sentence(event))
 
 
 def _sentence(event: ev.Event) -> str:
@@ -75,13 +82,51 @@ def _sentence(event: ev.Event) -> str:
         case ev.Checkpoint():
             return f"checkpoint at step {event.step} complete ({format.bytes_text(event.size_bytes)})"
         case ev.Note():
-            return f"warning: {event.text}" if event.level == "warning" else event.text
+            return event.text
+        case ev.Fact():
+            return _fact(event)
         case ev.Finished():
             return f"finished after {format.duration(event.seconds)}"
         case ev.Failed():
             return f"failed: {event.message}" + (f" ({event.hint})" if event.hint else "")
         case ev.Stopped():
             return f"stopped ({event.reason})"
+    return ""
+
+
+def _fact(fact: ev.Fact) -> str:
+    match fact:
+        case ev.Dropped():
+            why = {"no_label": "without a label"}.get(fact.reason, fact.reason)
+            return f"{fact.source}: {format.count(fact.rows)} rows {why} are left out"
+        case ev.Overlap():
+            where = "training" if fact.found_in == "train" else fact.found_in
+            where += f" of {fact.run}" if fact.run else ""
+            if fact.items is None:
+                return f"whether {fact.split} items are found in {where} is not known: no record of it is left"
+            found = f"{format.count(fact.items)} {fact.split} items are found in {where} as well"
+            if fact.dropped_from:
+                whose = "training" if fact.dropped_from == "train" else fact.dropped_from
+                return f"{found}; {format.count(fact.dropped)} {whose} items are left out"
+            allowed = (fact.split, fact.found_in) == ("test", "train")
+            return f"{found}, allowed by data.overlap" if allowed else found
+        case ev.Truncated():
+            return (
+                f"{format.count(fact.items)} of {format.count(fact.total)} {fact.split} texts are truncated to "
+                f"{format.count(fact.max_length)} tokens"
+            )
+        case ev.Untrained():
+            return (
+                f"{format.UNTRAINED}: the weights that answer were drawn at random and never trained; their "
+                "accuracy says nothing about the model"
+            )
+        case ev.Selected():
+            return f"selected: the model of step {fact.step}, {fact.split} {fact.metric} {fact.value:.4f}"
+        case ev.Adjusted():
+            changes = ", ".join(f"{name} = {value}" for name, value in fact.after.items())
+            before = ", ".join(f"{name} = {value}" for name, value in fact.before.items())
+            why = fact.reason.replace("_", " ")
+            return f"{why} with {before}: a fresh process goes on from the last checkpoint with {changes}"
     return ""
 
 
@@ -98,7 +143,8 @@ def describe(summary: Summary) -> Iterator[str]:
     """The lines of `labtui show`."""
     yield f"run       {clean(summary.name)}"
     yield f"config    {clean(summary.experiment)} ({clean(summary.engine)})"
-    for name, text in (("model", summary.model), ("device", summary.device)):
+    model = format.model_name(summary.model, summary.untrained_head)
+    for name, text in (("model", model), ("device", summary.device)):
         if text:
             yield f"{name:<9} {clean(text)}"
     where = f", {summary.phase} {summary.done}/{summary.total}" if summary.state == "running" and summary.total else ""

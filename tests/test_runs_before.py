@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.cli import main
 from labtui.cli.common import OK
@@ -48,7 +50,19 @@ def test_their_results_have_the_figures_of_then(capsys: Captured) -> None:
     assert (before["variant"], before["confusion"]) == ("before tuning", [[11, 4, 0], [2, 13, 0]])
     assert head["run"] == HEAD and head["untrained_head"] and head["varied"] == "head"
     assert head["accuracies"] == [0.5, 0.5, 0.4] and head["accuracy_sd"] == pytest.approx(0.0577, abs=1e-4)
+    assert head["model"] == "tiny:gemma, UNTRAINED HEAD"
     assert head["confusion"] == [[12, 33, 0], [15, 30, 0]], "the sum over the repeats"
+
+
+def test_the_facts_that_their_notes_told_are_fields(home: Home) -> None:
+    head, tuned = ([r.event for r in ev.read_all(RunFolder(home.runs / run).events)] for run in (HEAD, TUNED))
+    assert [e for e in head if isinstance(e, ev.Fact)] == [ev.Untrained("head")]
+    assert [e for e in tuned if isinstance(e, ev.Fact)] == [
+        ev.Truncated("train", 30, 48, 48),
+        ev.Truncated("validation", 11, 20, 48),
+        ev.Truncated("test", 20, 30, 48),
+        ev.Selected(12, "validation", "accuracy", 0.7),
+    ]
 
 
 def test_the_untrained_head_warns_in_results_comparison_and_report(tmp_path: Path, capsys: Captured) -> None:

@@ -15,6 +15,7 @@ from engines.data.near_copies import SIMILARITY, NearPair, groups, near_copies
 from engines.data.tables import Reading
 from engines.errors import ConfigError, DataError
 from engines.reporter import Reporter
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_atomic
 from engines.settings import nearest, option
@@ -121,7 +122,7 @@ def load_splits(data: Data, report: Reporter) -> Splits:
     labels, classes = _classes(source, data, report)
     rows = [row for row, label in enumerate(classes) if label is not None]
     if len(rows) < len(classes):
-        report.note(f"{source.name}: {len(classes) - len(rows):,} rows without a label are left out")
+        report.fact(ev.Dropped(len(classes) - len(rows), "no_label", source.name))
     examples = examples_of(source, classes, rows)
     _note_copies(source, examples, labels, report)
     report.check_stop()
@@ -141,11 +142,11 @@ def load_splits(data: Data, report: Reporter) -> Splits:
         train = _without_near_copies(data, source, examples, pairs, train, test, report)
     _check_training(data, source, train, labels, report)
     for one, other, first, second in (
-        ("validation", "training", validation, train),
+        ("validation", "train", validation, train),
         ("test", "validation", test, validation),
     ):
         if shared := len(_found_in(first, second)):
-            report.note(f"{shared:,} {one} items are found in {other} as well", "warning")
+            report.fact(ev.Overlap(one, other, shared))
     for split, items in zip(SPLITS, (train, validation, test), strict=True):
         if items:
             report.note(f"{split}: {len(items):,} reviews ({_per_class(items, labels)})")
@@ -358,10 +359,10 @@ def _without_overlap(
             f'{source.number(leaks[0].row)}); set data.overlap = "drop" to take them out of training, or "allow"'
         )
     if data.overlap == "allow":
-        report.note(f"{len(leaks):,} test items are found in training as well, allowed by data.overlap", "warning")
+        report.fact(ev.Overlap("test", "train", len(leaks)))
         return train
     dropped = {id(item) for item in _found_in(train, test)}
-    report.note(f"{len(dropped):,} training items are left out because {len(leaks):,} test items copy them", "warning")
+    report.fact(ev.Overlap("test", "train", len(leaks), dropped=len(dropped), dropped_from="train"))
     return [item for item in train if id(item) not in dropped]
 
 

@@ -11,6 +11,7 @@ from engines.importing import importer
 from engines.memory.components import Machine, Need
 from engines.methods import engine
 from engines.reporter import Reporter
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import summarize
@@ -99,6 +100,9 @@ def open_classifier(folder: RunFolder, device: str) -> Classifier:
 
 def _apart_from_training(source: RunFolder, test: list[Example], overlap: str, report: Reporter) -> list[Example]:
     """The items to score. Those that the model was trained on are refused, left out or allowed, as `overlap` says."""
+    if not source.splits.is_file():
+        report.fact(ev.Overlap("test", "train", None, run=source.name))
+        return test
     trained = {hashed.partition("#")[0] for hashed in read_split(source, "train")}
     unseen = [e for e in test if e.hash.partition("#")[0] not in trained]
     if len(unseen) == len(test):
@@ -106,8 +110,12 @@ def _apart_from_training(source: RunFolder, test: list[Example], overlap: str, r
     said = f"{len(test) - len(unseen):,} of the {len(test):,} items were training items of {source.name}"
     if overlap == "refuse" or (overlap == "drop" and not unseen):
         raise UserError(f'{said}; set data.overlap = "drop" to leave them out, or "allow", or choose other data')
-    report.note(f"{said}, {'left out' if overlap == 'drop' else 'allowed'} by data.overlap", "warning")
-    return unseen if overlap == "drop" else test
+    seen = len(test) - len(unseen)
+    if overlap == "drop":
+        report.fact(ev.Overlap("test", "train", seen, dropped=seen, dropped_from="test", run=source.name))
+        return unseen
+    report.fact(ev.Overlap("test", "train", seen, run=source.name))
+    return test
 
 
 def _in_classes_of(classifier: Classifier, splits: Splits, name: str) -> list[Example]:

@@ -31,6 +31,7 @@ from engines.prompts.likelihood import CALIBRATIONS, Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from engines.prompts.untrained_head import HeadClassifier, Headed
 from engines.reporter import Reporter
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_atomic
 from engines.settings import group, option
@@ -218,7 +219,7 @@ def _ask(
     encoder, scorer = Encoder(tokenizer, encoding.chats(settings.form, tokenizer)), Scorer(model, report.device)
     texts, read, total = encoder.cut([e.text for e in items], settings.max_length)
     if cut := sum(r < t for r, t in zip(read, total, strict=True)):
-        report.note(f"{cut:,} of {len(items):,} test reviews are longer than {settings.max_length} tokens and cut")
+        report.fact(ev.Truncated("test", cut, len(items), settings.max_length))
     drawn = [replace(a, prompt=_shortened(a.prompt, settings, encoder, scorer, report)) for a in drawn]
 
     sample = _sample(config, len(items)) if settings.method == "likelihood" else []
@@ -298,11 +299,9 @@ def _shortened(prompt: Prompt, settings: Prompting, encoder: Encoder, scorer: Sc
     texts, read, total = encoder.cut([text for text, _ in prompt.shots], each)
     shots = tuple((text, label) for text, (_, label) in zip(texts, prompt.shots, strict=True))
     shortened = replace(prompt, shots=shots)
-    cut = sum(r < t for r, t in zip(read, total, strict=True))
-    report.note(
-        f"{name}: {encoder.length(shortened, ''):,} tokens of prompt with {len(shots)} examples"
-        + (f", {cut} of them cut to {each} tokens" if cut else "")
-    )
+    report.note(f"{name}: {encoder.length(shortened, ''):,} tokens of prompt with {len(shots)} examples")
+    if cut := sum(r < t for r, t in zip(read, total, strict=True)):
+        report.fact(ev.Truncated("examples", cut, len(shots), each))
     return shortened
 
 
@@ -369,12 +368,7 @@ def _ask_head(
     config: Config, splits: Splits, path: Path, repeats: int, report: Reporter
 ) -> tuple[list[Asked], list[Found], list[int]]:
     settings, items = config.prompt, splits.test
-    report.model = f"{config.model.name}, UNTRAINED HEAD"
-    report.note(
-        "UNTRAINED HEAD: the head that scores the reviews is drawn at random and was never trained; its "
-        "accuracy says nothing about the model",
-        "warning",
-    )
+    report.fact(ev.Untrained("head"))
     report.phase("load")
     loaded = opening.load_headed(path, config.precision, report.device, config.trust_remote_code)
     headed = Headed(*loaded, report.device)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
+from engines.runs import older
+
 
 @dataclass(frozen=True)
 class Event:
@@ -118,6 +120,68 @@ class Note(Event):
 
 
 @dataclass(frozen=True)
+class Fact(Event):
+    """Base of what must be known of a run's data, model and settings; whoever shows it puts it into words."""
+
+
+@dataclass(frozen=True)
+class Dropped(Fact):
+    """Rows of the source that are left out."""
+
+    rows: int
+    reason: str  # "no_label"
+    source: str
+
+
+@dataclass(frozen=True)
+class Overlap(Fact):
+    """Items of one split of which another one holds copies."""
+
+    split: str  # "validation" or "test"
+    found_in: str  # "train" or "validation"
+    items: int | None = None  # of `split`; None: not known, for no record of the other split is left
+    dropped: int = 0  # items that are left out for it
+    dropped_from: str = ""  # the split that they are left out of; empty: the copies stay
+    run: str = ""  # whose split `found_in` is; empty: this run's own
+
+
+@dataclass(frozen=True)
+class Truncated(Fact):
+    """Texts of which only the beginning is read."""
+
+    split: str  # "train", "validation", "test" or "examples", those of a prompt
+    items: int
+    total: int  # items of `split`
+    max_length: int  # tokens that are read
+
+
+@dataclass(frozen=True)
+class Untrained(Fact):
+    """Weights that answer were drawn at random, and nothing has trained them."""
+
+    part: str  # "head"
+
+
+@dataclass(frozen=True)
+class Selected(Fact):
+    """Of which step the model is that is tested and saved."""
+
+    step: int
+    split: str  # on which it was the best one
+    metric: str  # by which it was; at a tie the lower loss decides
+    value: float  # of `metric`
+
+
+@dataclass(frozen=True)
+class Adjusted(Fact):
+    """Settings that the run had to change itself; a fresh process goes on with them."""
+
+    reason: str  # "out_of_memory"
+    before: dict[str, Any]  # by dotted name, as in `after`
+    after: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Ended(Event):
     """What every last event carries, so that a list of runs reads only the end of the file."""
 
@@ -157,6 +221,7 @@ class Stopped(Ended):
 KINDS: dict[str, type[Event]] = {
     c.kind: c
     for c in (Queued, Started, Resumed, Phase, Progress, Step, Evaluated, Repeat, Checkpoint, Note)
+    + (Dropped, Overlap, Truncated, Untrained, Selected, Adjusted)
     + (Finished, Failed, Stopped)
 }
 STATE_CHANGES = (Queued, Started, Resumed, Evaluated, Repeat, Checkpoint, Ended)
@@ -191,7 +256,7 @@ def encode(event: Event, seq: int, at: float) -> bytes:
 
 def decode(line: bytes) -> Record | None:
     """The record of one line, or None for an unknown kind. Raises `ValueError` on a line that is no event."""
-    values = json.loads(line)
+    values = older.lifted(json.loads(line))
     try:
         seq, at, kind = values.pop("seq"), values.pop("time"), values.pop("kind")
     except (AttributeError, KeyError, TypeError) as error:

@@ -35,6 +35,7 @@ class Summary:
     changed: float | None = None  # Unix seconds of the last event
     end: ev.Ended | None = None
     evaluated: ev.Evaluated | None = None  # the last evaluation
+    untrained: bool = False  # a part that answers was drawn at random, as the run has said already
     memory_peak_bytes: int | None = None
     host_memory_bytes: int | None = None
     _last: ev.Event | None = None
@@ -71,6 +72,11 @@ class Summary:
     @property
     def accuracy(self) -> float | None:
         return self.scores.get("accuracy")
+
+    @property
+    def untrained_head(self) -> bool:
+        """Whether the head that answers was drawn at random and never trained."""
+        return self.untrained or bool(self.scores.get("untrained_head"))
 
     @property
     def progress(self) -> float | None:
@@ -112,6 +118,8 @@ class Summary:
                 self.epoch, self.loss, self.items_per_s = event.epoch, event.loss, event.examples_per_s
             case ev.Evaluated():
                 self.evaluated = event
+            case ev.Untrained():
+                self.untrained = True
             case ev.Ended():
                 self.end = event
                 self.memory_peak_bytes = event.memory_peak_bytes or self.memory_peak_bytes

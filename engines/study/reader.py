@@ -236,7 +236,7 @@ class ResultsReader:
                 if document.get("data", {}).get("source") != source:
                     continue
                 summary = summarize(folder)
-                if summary.state != FINISHED or summary.scores.get("untrained_head"):
+                if summary.state != FINISHED or summary.untrained_head:
                     continue
                 answers = self._read(folder)
                 right = (answers.predicted[0] == answers.true)[np.argsort(answers.hashes)]

@@ -2,18 +2,14 @@
 
 import json
 import math
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from engines.answers.columns import Answers
 from engines.runs import events as ev
 from engines.runs.attempts import counting_events
 from engines.runs.folder import RunFolder
 from engines.study.values import Validation
-
-KEPT = re.compile(r"kept: the model of step (\d+)")  # the note of a run that goes back to its best validation
 
 
 @dataclass
@@ -24,7 +20,9 @@ class Story:
     varied: str = ""
     values: dict[int, str] = field(default_factory=dict)  # by repeat
     validation: list[Validation] = field(default_factory=list)
-    kept_step: int | None = None  # of the model that was tested; None where the run does not say
+    selected: ev.Selected | None = None  # the model that was tested; None where the run does not say
+    untrained_head: bool = False
+    trained_on: ev.Overlap | None = None  # test items that were trained on
 
 
 def stamp_of(folder: RunFolder) -> tuple[int, ...]:
@@ -45,7 +43,7 @@ def read_story(folder: RunFolder) -> Story:
     for event in counting_events(_telling_events(folder)):
         match event:
             case ev.Started():
-                story.kept_step = None
+                story.selected = story.trained_on = None
             case ev.Evaluated() if event.split == "validation":
                 story.validation.append(
                     {
@@ -58,10 +56,15 @@ def read_story(folder: RunFolder) -> Story:
             case ev.Repeat():
                 story.varied = "" if event.varied == "nothing" else event.varied
                 story.values[event.index] = event.value
-            case ev.Note() if kept := KEPT.match(event.text):
-                story.kept_step = int(kept[1])
+            case ev.Selected():
+                story.selected = event
+            case ev.Untrained():
+                story.untrained_head = True
+            case ev.Overlap(split="test", found_in="train", dropped_from=""):
+                story.trained_on = event
             case ev.Ended():
                 story.scores = event.scores
+                story.untrained_head |= bool(event.scores.get("untrained_head"))
     return story
 
 
@@ -96,22 +99,3 @@ def read_estimate(folder: RunFolder) -> int | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         return int(json.loads(folder.estimate.read_bytes())["peak_bytes"])
     return None
-
-
-def count_trained_on(folder: RunFolder, document: dict[str, Any], answers: Answers) -> int | None:
-    """How many test items were trained on, where the run allowed it; None where no record is left."""
-    data = document.get("data")
-    if not isinstance(data, dict) or data.get("overlap") != "allow":
-        return 0
-    source = folder
-    try:
-        while document.get("engine") == "evaluate":
-            source = RunFolder(folder.home.runs / str(document.get("run", "")))
-            document = source.read_document()
-        if document.get("engine") == "prompting":
-            return 0  # nothing is trained, and no example is taken from the test
-        with open(source.splits, "rb") as file:
-            trained = {item["hash"].partition("#")[0] for item in map(json.loads, file) if item["split"] == "train"}
-    except (OSError, ValueError, KeyError, TypeError):  # the run that it scored is gone
-        return None
-    return sum(hashed.decode().partition("#")[0] in trained for hashed in answers.hashes.tolist())

@@ -71,9 +71,21 @@ class Spread(TypedDict):
     flips: int | None  # items on which not all agree
 
 
+WarningKind = Literal[
+    "untrained_head",  # the weights that answer were drawn at random
+    "imported",  # another program made the answers
+    "answers_changed",  # they do not score what the run ended with
+    "few_items",
+    "many_invalid",
+    "loss_rose",  # the validation loss, while training went on
+    "trained_on_test",  # test items stand in the training set
+]
+
+
 class Warning(TypedDict):
     """What to know before a figure is believed."""
 
+    kind: WarningKind
     figure: str  # the column it touches: "accuracy", "items", "invalid", "loss", "model"
     text: str
     variant: Variant | None  # whose figures it touches; None: those of all of the run's variants

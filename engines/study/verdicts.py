@@ -12,10 +12,11 @@ from engines.answers.calibration import brier_score, calibration
 from engines.answers.columns import Answers
 from engines.answers.intervals import macro_intervals, paired_difference_interval, wilson_interval
 from engines.answers.variant import Variant
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.study import statistics
-from engines.study.story import Story, count_trained_on, finite
-from engines.study.values import ItemAnswer, Measures, Pair, Row, RunMeasures, Share, Validation, Warning
+from engines.study.story import Story, finite
+from engines.study.values import ItemAnswer, Measures, Pair, Row, RunMeasures, Share, Validation, Warning, WarningKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -217,17 +218,19 @@ def warnings_of(
     """What to know before the figures `found` are believed; `document` are the run's settings."""
     warnings: list[Warning] = []
 
-    def warn(figure: str, text: str, variant: Variant | None = None) -> None:
-        warnings.append({"figure": figure, "text": text, "variant": variant})
+    def warn(kind: WarningKind, figure: str, text: str, variant: Variant | None = None) -> None:
+        warnings.append({"kind": kind, "figure": figure, "text": text, "variant": variant})
 
-    if story.scores.get("untrained_head"):
+    if story.untrained_head:
         warn(
+            "untrained_head",
             "model",
             "UNTRAINED HEAD: the weights that answer were drawn at random, so that the accuracy of "
             f"{_mean_accuracy(found):.3f} says nothing about the model",
         )
     if document.get("engine") == "imported":
         warn(
+            "imported",
             "model",
             f"imported: answers to {_counted(len(answers.true), 'item')} were read from a file, and how "
             "they came about is not known here",
@@ -238,6 +241,7 @@ def warnings_of(
         for said, m in zip(told, own, strict=False) if not variant else ():
             if said is not None and abs(said - m["accuracy"]["value"]) > 1e-6:
                 warn(
+                    "answers_changed",
                     "accuracy",
                     f"the run ended with an accuracy of {said:.4f}, and its answers score "
                     f"{m['accuracy']['value']:.4f}: {folder.predictions.name} was changed since",
@@ -249,6 +253,7 @@ def warnings_of(
             low, high = spread["interval"] if spread and spread["interval"] else (one["low"], one["high"])
             of_mean = "a mean accuracy" if spread else "an accuracy"
             warn(
+                "few_items",
                 "items",
                 f"only {_counted(items, 'test item')}: {of_mean} anywhere from {low:.2f} to {high:.2f} "
                 f"fits {'it' if items == 1 else 'them'}",
@@ -261,30 +266,27 @@ def warnings_of(
             be, they = ("is", "it counts") if worst["invalid"] == 1 else ("are", "they count")
             percent = 100 * worst["invalid"] / worst["items"]
             warn(
+                "many_invalid",
                 "invalid",
                 f"{worst['invalid']:,} of {_counted(worst['items'], 'answer')}{of} ({percent:.1f} %) "
                 f"{be} no label; {they} as wrong",
                 variant,
             )
     if rose := _rose(story):
-        warn("loss", rose, Variant.OWN)  # of the tuning, as is what follows
-    leaked = count_trained_on(folder, document, answers)
-    if leaked is None:
-        warn(
-            "accuracy",
-            "test items that were trained on were allowed, and how many there are cannot be said: "
-            "the record of the training items is gone",
-            Variant.OWN,
-        )
-    elif leaked:
-        stand = "stands" if leaked == 1 else "stand"
-        warn(
-            "accuracy",
-            f"{leaked:,} of the {_counted(len(answers.true), 'test item')} {stand} in the training "
-            "set too, so that the accuracy is too high to be believed",
-            Variant.OWN,
-        )
+        warn("loss_rose", "loss", rose, Variant.OWN)  # of the tuning, as is what follows
+    if story.trained_on and document.get("engine") != "prompting":  # a prompt takes no example from the test
+        warn("trained_on_test", "accuracy", _trained_on(story.trained_on, len(answers.true)), Variant.OWN)
     return warnings
+
+
+def _trained_on(overlap: ev.Overlap, items: int) -> str:
+    if overlap.items is None:
+        return "whether test items were trained on cannot be said: the record of the training items is gone"
+    stand = "stands" if overlap.items == 1 else "stand"
+    return (
+        f"{overlap.items:,} of the {_counted(items, 'test item')} {stand} in the training set too, so that the "
+        "accuracy is too high to be believed"
+    )
 
 
 def _mean_accuracy(found: RunMeasures) -> float:
@@ -307,8 +309,9 @@ def _rose(story: Story) -> str:
         return f"step {one['step']}" if one["epoch"] is None else f"epoch {one['epoch']:.3g}"
 
     rose = f"the validation loss rose while training went on: {lowest:.4f} at {at(best)}, {end:.4f} at {at(last)}"
-    kept = next((v for v in known if v["step"] is not None and v["step"] == story.kept_step), None)
-    if kept is None:
+    selected = story.selected
+    tested = next((v for v in known if selected and v["step"] == selected.step), None)
+    if selected is None or tested is None:
         return rose
-    when = "from before the rise" if kept is best else "the best on the validation split by accuracy"
-    return f"{rose}; tested is the model of {at(kept)}, {when}"
+    when = "from before the rise" if tested is best else f"the best on the {selected.split} split by {selected.metric}"
+    return f"{rose}; tested is the model of {at(tested)}, {when}"

@@ -13,6 +13,7 @@ from engines.data.dealing import SPLITS
 from engines.data.splits import Splits
 from engines.models.forward import padded, tokenized
 from engines.reporter import Reporter
+from engines.runs import events as ev
 
 if TYPE_CHECKING:
     import numpy
@@ -85,7 +86,7 @@ def tokenize(
 def tokenize_splits(
     tokenizer: Any, folder: Path, splits: Splits, max_length: int, report: Reporter
 ) -> dict[str, TokenTable]:
-    """The tokens of every split, made in a phase of its own; how many texts are cut is said for each."""
+    """The tokens of every split, made in a phase of its own; how many texts are truncated is reported for each."""
     examples = {name: getattr(splits, name) for name in SPLITS}
     report.phase("tokenize", sum(map(len, examples.values())), "texts")
     tables: dict[str, TokenTable] = {}
@@ -99,7 +100,7 @@ def tokenize_splits(
         table = tokenize(tokenizer, folder, texts, max_length, report.folder.home.cache / "tokens", done)
         tables[name] = table
         if table.cut:
-            report.note(f"{table.cut:,} of {len(texts):,} {name} texts are longer than {max_length} tokens and cut")
+            report.fact(ev.Truncated(name, table.cut, len(texts), max_length))
     return tables
 
 

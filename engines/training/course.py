@@ -22,6 +22,7 @@ from engines.models.forward import autocast, forward
 from engines.models.location import Model
 from engines.models.sequence_classifier import SequenceClassifier
 from engines.reporter import Reporter, Stop
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_folder
 from engines.settings import flatten, group, option
@@ -376,7 +377,7 @@ class FineTuning:
                 raise UserError(f"{place}: the best checkpoint, of step {at.best_step}, is damaged; start a new run")
             self._load_weights(best / "model.safetensors")
         if at.best_step:
-            report.note(f"kept: the model of step {at.best_step}, validation accuracy {at.best_accuracy:.4f}")
+            report.fact(ev.Selected(at.best_step, "validation", "accuracy", at.best_accuracy))
 
     # -- inside -------------------------------------------------------------------------------------------
 

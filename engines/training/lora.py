@@ -26,6 +26,7 @@ from engines.prompts.likelihood import Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from engines.prompts.tuning_rows import Rows, conversations
 from engines.reporter import Reporter, Restart
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.settings import group, option
 from engines.training import course
@@ -206,10 +207,7 @@ class AdapterTuning(FineTuning):
                 done += len(part)
                 report.progress(done)
             if cut:
-                report.note(
-                    f"{cut:,} of {len(examples):,} {name} reviews are longer than "
-                    f"{config.training.max_length} tokens and cut"
-                )
+                report.fact(ev.Truncated(name, cut, len(examples), config.training.max_length))
             self._texts[name] = texts
             if name == "test":
                 self._read = read
@@ -345,11 +343,9 @@ class AdapterTuning(FineTuning):
                 "memory"
             )
         size = next(n for n in range(training.batch_size // 2, 0, -1) if effective % n == 0)
-        return Restart(
-            {"training.batch_size": size, "training.accumulation": effective // size},
-            f"out of memory with {training.batch_size} reviews at once: a fresh process goes on from the last "
-            f"checkpoint with {size} at once, {effective // size} times a step; a step still reads {effective} reviews",
-        )
+        before = {"training.batch_size": training.batch_size, "training.accumulation": training.accumulation}
+        after = {"training.batch_size": size, "training.accumulation": effective // size}
+        return Restart(ev.Adjusted("out_of_memory", before, after))
 
     # -- scores -------------------------------------------------------------------------------------------
 

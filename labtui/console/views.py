@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.summary import ALIVE, Summary
-from labtui import narrate
+from labtui import format, narrate
 from labtui.console.curves import Floats
 from labtui.devices import Sample
 from labtui.sanitize import clean
@@ -66,7 +66,7 @@ class RunView:
             clean(s.experiment),
             s.state,
             clean(s.engine),
-            clean(s.model),
+            clean(format.model_name(s.model, s.untrained_head)),
             clean(str(s.document.get("title", ""))),
             clean(s.device),
             s.ahead,
@@ -135,7 +135,7 @@ def log_lines(record: ev.Record) -> list[LogLine]:
     if isinstance(event, ev.Step | ev.Progress):
         return []
     level = {ev.Failed: "error", ev.Phase: "faint", ev.Queued: "faint"}.get(type(event), "info")
-    if isinstance(event, ev.Note) and event.level == "warning":
+    if narrate.is_warning(event):
         level = "warning"
     if not isinstance(event, ev.Failed):
         text = narrate.sentence(event)

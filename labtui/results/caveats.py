@@ -17,7 +17,7 @@ def caveats(found: Comparison, pair: Pair, runs: Sequence[RunMeasures]) -> list[
         f"{name}: {warning['text']}"
         for name, row in sides
         for warning in of_run[row["run"]]["warnings"]
-        if warning["figure"] == "model" and "UNTRAINED" in warning["text"]
+        if warning["kind"] == "untrained_head"
     ]
     (_, first), (_, second) = sides
     spread = of_run[first["run"]]["spreads"].get(first["variant"])

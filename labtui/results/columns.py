@@ -8,7 +8,7 @@ from typing import Any
 from engines.errors import UserError
 from engines.settings import nearest
 from labtui import format
-from labtui.results.rows import UNTRAINED, ResultRow, name_of
+from labtui.results.rows import ResultRow, name_of
 
 CLASS_COLUMNS = 6  # most classes with a column of their own in a table; files hold all of them
 
@@ -35,7 +35,7 @@ def _peak(row: ResultRow) -> str:
 def varied_text(row: ResultRow) -> str:
     """What differs between the executions, and that a head was never trained."""
     if row.untrained_head:
-        return f"{row.varied} {UNTRAINED.split()[0]}" if row.varied else UNTRAINED
+        return f"{row.varied} {format.UNTRAINED.split()[0]}" if row.varied else format.UNTRAINED
     return row.varied or format.MISSING
 
 
@@ -77,7 +77,13 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("n", "n", _value("n"), lambda r: format.count(r.n)),
     Column("sd", "sd", _value("sd"), sd_text, least=5),
-    Column("varied", "varied", lambda r: r.varied or r.untrained_head and UNTRAINED or None, varied_text, right=False),
+    Column(
+        "varied",
+        "varied",
+        lambda r: r.varied or r.untrained_head and format.UNTRAINED or None,
+        varied_text,
+        right=False,
+    ),
     Column("items", "items", _value("items"), lambda r: format.count(r.items) if r.items else format.MISSING),
     Column("macro_f1", "F1", _value("macro_f1"), _score("macro_f1")),
     Column("range", "min–max", lambda r: min(r.accuracies, default=None), range_text, least=11),

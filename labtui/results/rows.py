@@ -14,12 +14,12 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, open_summary
 from engines.settings import settings_digest
+from labtui import format
 from labtui.sanitize import clean
 
 PUBLISHED = Path(__file__).with_name("published.toml")
 IMPORTED = "imported"  # the engine of runs that hold the predictions of another program
 NOTHING = "nothing varied"
-UNTRAINED = "UNTRAINED HEAD"
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def result_of(folder: RunFolder) -> ResultRow | None:
         experiment=clean(summary.experiment),
         engine=clean(summary.engine),
         title=clean(str(summary.document.get("title", ""))),
-        model=clean(end.model),
+        model=clean(format.model_name(end.model, summary.untrained_head)),
         **figures_of(end.scores, end.items, end.labels, end.confusion),
         training_seconds=end.training_seconds,
         seconds=end.seconds,
@@ -152,7 +152,7 @@ def result_of(folder: RunFolder) -> ResultRow | None:
         memory_on_host=not end.memory_peak_bytes,
         config=settings_digest(summary.document),
         seed=summary.document.get("seed"),
-        untrained_head=bool(end.scores.get("untrained_head")),
+        untrained_head=summary.untrained_head,
     )
     if len(end.scores.get("repeats", ())) > 1:
         return with_repeats(row, _repeats(row, folder, tail, len(end.scores["repeats"])))

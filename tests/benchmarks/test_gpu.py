@@ -10,6 +10,7 @@ from benchmarks import gpu
 from benchmarks.drawn import write_model
 from benchmarks.gpu import PARTS, Part, Place
 from engines.reporter import Restart
+from engines.runs import events as ev
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkey
             gpu.tune(part, place)
     found = gpu.tune(part, place)
     assert (found["micro_batch"], found["accumulation"]) == (2, 4) and found["memory"]["score"]["peak_bytes"] > 0
-    assert ["8 reviews" in found["restarts"][0], "4 reviews" in found["restarts"][1]] == [True, True]
+    assert [restart["before"]["training.batch_size"] for restart in found["restarts"]] == [8, 4]
 
 
 def test_what_fails_or_no_longer_fits_is_said_and_figures_from_before_stay(
@@ -122,7 +123,7 @@ def test_a_card_is_known_by_the_first_name_that_stands_in_its_own() -> None:
 
 def test_a_restart_is_no_failure_of_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def restarts(part: Part, place: Place) -> dict[str, Any]:
-        raise Restart({}, "smaller")
+        raise Restart(ev.Adjusted("out_of_memory", {}, {}))
 
     monkeypatch.setitem(gpu.WORK, "tune", restarts)
     with pytest.raises(Restart):

@@ -82,7 +82,7 @@ def test_a_restart_that_changes_nothing_is_refused(
     in_process: None, scripted: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(config: Any, report: Reporter) -> None:
-        raise Restart({"steps": 4}, "4 steps are too many")
+        raise Restart(ev.Adjusted("too_many", {"steps": 8}, {"steps": 4}))
 
     folder = scripted(start=False)
     folder.adjust({"steps": 4})
@@ -90,7 +90,7 @@ def test_a_restart_that_changes_nothing_is_refused(
     assert worker.main(["worker", str(folder.path)]) == 1
     end = summarize(folder).end
     assert isinstance(end, ev.Failed) and end.traceback == ""
-    assert end.message == "4 steps are too many, but steps = 4 was set already; start a new run with other settings"
+    assert end.message == "too many, but steps = 4 was set already; start a new run with other settings"
 
 
 @pytest.mark.parametrize(("file", "content"), [("config.toml", "engine = "), ("adjustments.json", "{")])

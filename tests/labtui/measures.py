@@ -8,8 +8,15 @@ from engines.answers import scoring
 from engines.answers.intervals import wilson_interval
 from engines.answers.variant import Variant
 from engines.errors import UserError
-from engines.study.values import Measures, Row, RunMeasures, Share, Spread, Warning
+from engines.study.values import Measures, Row, RunMeasures, Share, Spread, Warning, WarningKind
 
+KINDS: dict[str, WarningKind] = {
+    "model": "untrained_head",
+    "items": "few_items",
+    "invalid": "many_invalid",
+    "loss": "loss_rose",
+    "accuracy": "trained_on_test",
+}
 LABELS = ["negative", "positive"]
 
 
@@ -77,7 +84,7 @@ def run_measures(
     ]
     found = [*own, *([measures(row(run, Variant.BEFORE), before)] if before else [])]
     told: list[Warning] = [
-        {"figure": figure, "text": text, "variant": variant}
+        {"kind": KINDS[figure], "figure": figure, "text": text, "variant": variant}
         for variant, some in ((None, warnings), (Variant.OWN, tuning))
         for figure, text in some
     ]

@@ -24,6 +24,32 @@ REPEAT = ev.Repeat(0, "template", "plain", {"accuracy": 0.5}, ["negative", "posi
         (REPEAT, "repeat 1 (template plain): accuracy 0.500"),
         (replace(REPEAT, varied="nothing", value=""), "repeat 1: accuracy 0.500"),
         (ev.Note("be careful\x1b[31m", "warning"), "warning: be careful"),
+        (ev.Dropped(1200, "no_label", "a.csv\x1b[2J"), "a.csv: 1,200 rows without a label are left out"),
+        (ev.Truncated("train", 30, 48, 512), "30 of 48 train texts are truncated to 512 tokens"),
+        (ev.Selected(12, "validation", "accuracy", 0.7), "selected: the model of step 12, validation accuracy 0.7000"),
+        (
+            ev.Untrained("head"),
+            "warning: UNTRAINED HEAD: the weights that answer were drawn at random and never trained; their accuracy "
+            "says nothing about the model",
+        ),
+        (
+            ev.Overlap("test", "train", 3, dropped=5, dropped_from="train"),
+            "warning: 3 test items are found in training as well; 5 training items are left out",
+        ),
+        (
+            ev.Overlap("test", "train", 3, run="a-1f2e"),
+            "warning: 3 test items are found in training of a-1f2e as well, allowed by data.overlap",
+        ),
+        (ev.Overlap("validation", "train", 3), "warning: 3 validation items are found in training as well"),
+        (
+            ev.Overlap("test", "train", None, run="a-1f2e"),
+            "warning: whether test items are found in training of a-1f2e is not known: no record of it is left",
+        ),
+        (
+            ev.Adjusted("out_of_memory", {"training.batch_size": 2}, {"training.batch_size": 1}),
+            "warning: out of memory with training.batch_size = 2: a fresh process goes on from the last checkpoint "
+            "with training.batch_size = 1",
+        ),
         (ev.Failed("MemoryError", "out of memory", "", "lower it"), "failed: out of memory (lower it)"),
     ],
 )

@@ -8,6 +8,7 @@ from engines.answers import scoring
 from engines.answers.variant import Variant
 from engines.data.items import Example, write_items
 from engines.reporter import Reporter
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.writing import write_atomic
@@ -39,7 +40,7 @@ def answered(
     bare: bool = False,
     written: Mapping[int, str] | None = None,
     scores: Mapping[str, Any] | None = None,
-    train: Sequence[str] = (),
+    facts: Sequence[ev.Fact] = (),
     validated: Sequence[tuple[float, float]] = (),
     varied: str = "template",
     finish: bool = True,
@@ -49,7 +50,7 @@ def answered(
 
     `order` is in what order the run got the items; `reviews` their texts (None: no `items.jsonl`), `sure` the
     probability of the predicted label (0.9), `bare` leaves probabilities and tokens out, `written` is what the model
-    wrote in the first repeat; all by item. `train` are hashes of training items, `validated` pairs of epoch and loss.
+    wrote in the first repeat; all by item. `facts` are reported at the start, `validated` are pairs of epoch and loss.
     """
     order = range(len(truth)) if order is None else order
     hashes = hashes or [item_hash(n) for n in range(len(truth))]
@@ -59,8 +60,7 @@ def answered(
         texts = reviews or [f"Review number {n}." for n in range(len(truth))]
         examples = [Example(texts[n], labels.index(truth[n]), 1000 + n, hashes[n]) for n in order]
         write_items(folder, examples, labels)
-    splits = [{"hash": h, "row": 0, "split": "train"} for h in train]
-    splits += [{"hash": hashes[n], "row": n, "split": "test"} for n in order]
+    splits = [{"hash": hashes[n], "row": n, "split": "test"} for n in order]
     write_atomic(folder.splits, "".join(json.dumps(line) + "\n" for line in splits).encode())
 
     def lines(series: Series, **more: Any) -> list[str]:
@@ -84,6 +84,8 @@ def answered(
 
     report = Reporter(folder)
     report.started("cpu", 0, "", {})
+    for fact in facts:
+        report.fact(fact)
     for step, (epoch, loss) in enumerate(validated, 1):
         report.evaluated(
             "validation", {"accuracy": 0.5}, list(labels), confusion(truth), loss=loss, step=10 * step, epoch=epoch

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from labtui import format
 from labtui.console.widgets.figures import dot_strip, fit
 from labtui.results.columns import percent
-from labtui.results.rows import UNTRAINED, ResultRow, name_of
+from labtui.results.rows import ResultRow, name_of
 from labtui.sanitize import clean, plain
 
 LABEL_WIDTH = 14
@@ -125,7 +125,7 @@ def facts_text(row: ResultRow, axis: tuple[float, float], ascii_only: bool = Fal
     for sentence in gathered(sentence for _, sentence in row.warnings):
         text.append(f"{WARN_MARK} {sentence}\n", WARN)
     if row.untrained_head and not row.warnings:
-        text.append(f"{WARN_MARK} {UNTRAINED}: it answers at random, whatever it was asked\n", WARN)
+        text.append(f"{WARN_MARK} {format.UNTRAINED}: it answers at random, whatever it was asked\n", WARN)
     if row.n > 1:
         _spread(text, row, axis, ascii_only)
     scores = [

@@ -17,6 +17,7 @@ from engines.data.files import absolute, clean
 from engines.data.items import Example, write_items
 from engines.data.splits import Data, Splits, class_counts, load_splits
 from engines.errors import ConfigError, DataError
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from tests.engines.conftest import Recorder
 from tests.stub_hub import StubHub
@@ -300,13 +301,15 @@ def test_test_items_found_in_training_are_refused_with_the_way_out(write: Write,
 def test_overlap_is_dropped_from_training_and_counted(write: Write, read: Load, recorder: Recorder) -> None:
     splits = read(write("a.csv", LEAKY), overlap="drop", **IN_ORDER)
     assert len(splits.train) == 9 and len(splits.test) == 3
-    assert "1 training items are left out because 1 test items copy them" in recorder.notes
-    assert "1 validation items are found in training as well" in recorder.notes
+    assert recorder.events(ev.Overlap) == [
+        ev.Overlap("test", "train", 1, dropped=1, dropped_from="train"),
+        ev.Overlap("validation", "train", 1),
+    ]
 
 
 def test_overlap_can_be_allowed_by_name(write: Write, read: Load, recorder: Recorder) -> None:
     assert len(read(write("a.csv", LEAKY), overlap="allow", **IN_ORDER).train) == 10
-    assert "1 test items are found in training as well, allowed" in recorder.notes
+    assert recorder.events(ev.Overlap)[0] == ev.Overlap("test", "train", 1)
 
 
 # -- bad input --------------------------------------------------------------------------------------------
@@ -461,7 +464,7 @@ def test_labelled_splits_of_the_hub_are_merged_and_unlabelled_rows_counted(
 ) -> None:
     splits = read("lab/films", train=0.8, validation=0.1, test=0.1)
     assert splits.labels == ("negative", "positive") and len(everything(splits)) == 61
-    assert "lab/films: 10 rows without a label are left out" in recorder.notes
+    assert recorder.events(ev.Dropped) == [ev.Dropped(10, "no_label", "lab/films")]
     assert recorder.phases == ["data", "download", "data"]
     assert Counter(e.text.split()[0] for e in everything(splits)) == {"train": 41, "test": 20}
     assert read("lab/films", train=0.8, validation=0.1, test=0.1) == splits

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ def finished(home: Home) -> RunFolder:
 def write(path: Path, rows: list[tuple[str, str]]) -> str:
     path.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows))
     return str(path)
+
+
+def overlaps(folder: RunFolder) -> list[ev.Overlap]:
+    return [r.event for r in ev.read_all(folder.events) if isinstance(r.event, ev.Overlap)]
 
 
 def config(run: str, source: str, overlap: str = "refuse") -> evaluate.Config:
@@ -90,14 +95,25 @@ def test_items_that_the_model_was_trained_on_are_refused_left_out_or_allowed_as_
     said = f"4 of the 6 items were training items of {finished.name}"
     with pytest.raises(UserError, match=f'{said}; set data.overlap = "drop"'):
         run(home, evaluate, config(finished.name, source))
-    for overlap, word, items in (("drop", "left out", 2), ("allow", "allowed", 6)):
+    allowed = ev.Overlap("test", "train", 4, run=finished.name)
+    dropped = replace(allowed, dropped=4, dropped_from="test")
+    for overlap, fact, items in (("drop", dropped, 2), ("allow", allowed, 6)):
         folder = run(home, evaluate, config(finished.name, source, overlap))
-        notes = [r.event.text for r in ev.EventReader(folder.events).read() if isinstance(r.event, ev.Note)]
-        assert f"{said}, {word} by data.overlap" in notes
+        assert overlaps(folder) == [fact]
         assert len(folder.items.read_text().splitlines()) == items
     only = write(tmp_path / "only.tsv", trained)
     with pytest.raises(UserError, match="choose other data"):
         run(home, evaluate, config(finished.name, only, "drop"))
+
+
+def test_a_model_whose_training_items_are_not_recorded_is_said_to_be(
+    home: Home, finished: RunFolder, tmp_path: Path
+) -> None:
+    record = finished.splits.read_bytes()
+    finished.splits.unlink()
+    folder = run(home, evaluate, config(finished.name, write(tmp_path / "other.tsv", REVIEWS)))
+    finished.splits.write_bytes(record)
+    assert overlaps(folder) == [ev.Overlap("test", "train", None, run=finished.name)]
 
 
 def test_labels_that_do_not_match_are_refused_with_both_lists(home: Home, finished: RunFolder, tmp_path: Path) -> None:

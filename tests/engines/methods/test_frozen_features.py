@@ -44,7 +44,8 @@ def test_it_learns_and_the_loaded_model_answers_as_the_trained_one(home: Home, p
         "validate",
         "test",
     ]
-    assert any(isinstance(e, ev.Note) and "are longer than 64 tokens and cut" in e.text for e in events)
+    cut = {e.split: e for e in events if isinstance(e, ev.Truncated)}
+    assert cut["test"].total == 100 and 0 < cut["test"].items < 100 and cut["test"].max_length == 64
 
     lines = [json.loads(line) for line in folder.predictions.read_text().splitlines()]
     items = [json.loads(line) for line in folder.items.read_text().splitlines()]

@@ -21,6 +21,7 @@ from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.summary import summarize
 
 ITEMS = 12
 DATA = Data(source="quickstart", train=60, validation=0, test=ITEMS)
@@ -165,8 +166,9 @@ def test_an_untrained_head_is_marked_everywhere_and_equals_the_pipeline_of_the_s
     assert all(r.scores["untrained_head"] is True for r in repeats(events))
     (test,) = [e for e in events if isinstance(e, ev.Evaluated)]
     assert test.scores["untrained_head"] is True
-    assert isinstance(events[-1], ev.Finished) and events[-1].model.endswith("UNTRAINED HEAD")
-    assert any(isinstance(e, ev.Note) and e.level == "warning" and "UNTRAINED HEAD" in e.text for e in events)
+    assert isinstance(events[-1], ev.Finished) and events[-1].model == str(gemma)
+    assert [e for e in events if isinstance(e, ev.Untrained)] == [ev.Untrained("head")]
+    assert summarize(folder).untrained_head
 
     texts = [json.loads(line)["text"] for line in folder.items.read_text().splitlines()]
     model, tokenizer = opening.load_headed(gemma, "float32", "cpu")
@@ -184,7 +186,9 @@ def test_an_untrained_head_is_marked_everywhere_and_equals_the_pipeline_of_the_s
 def test_examples_are_cut_to_what_the_model_reads_and_the_run_says_so(home: Home, gemma: Path) -> None:
     _, events = run(home, config(gemma, shots=8, max_length=200))
     (said,) = [e.text for e in events if isinstance(e, ev.Note) and "examples" in e.text]
-    assert "tokens of prompt with 16 examples" in said and "of them cut to" in said
+    assert said.endswith("tokens of prompt with 16 examples")
+    (cut,) = [e for e in events if isinstance(e, ev.Truncated) and e.split == "examples"]
+    assert cut.total == 16 and 0 < cut.items <= 16 and cut.max_length < 256
     tokens = int(said.split(": ")[1].split()[0].replace(",", ""))
     assert tokens + 200 <= 600
     with pytest.raises(ConfigError, match=r"reads 600 tokens, too few .*lower prompt\.shots"):

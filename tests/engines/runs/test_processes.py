@@ -169,8 +169,8 @@ def test_a_run_restarts_in_the_same_process_id_with_its_locks_and_the_changed_se
     events = gapless(folder)
     starts = [e for e in events if isinstance(e, ev.Started)]
     assert len(starts) == 3 and len({s.config_hash for s in starts}) == 1, "the hash is of what was asked for"
-    notes = [e.text for e in events if isinstance(e, ev.Note) and e.level == "warning"]
-    assert notes == ["40 steps are too many", "20 steps are too many"]
+    adjusted = [e for e in events if isinstance(e, ev.Adjusted)]
+    assert [(e.before["steps"], e.after["steps"]) for e in adjusted] == [(40, 20), (20, 10)]
     assert [e.step for e in events if isinstance(e, ev.Step)] == list(range(1, 11))
     wait_until(lambda: not locks.is_locked(queue.device_lock(folder.home, "cpu")))
 

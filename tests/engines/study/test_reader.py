@@ -2,6 +2,7 @@ import csv
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -270,8 +271,8 @@ def test_the_estimate_is_the_one_of_the_run(home: Home) -> None:
 
 
 def test_a_sound_run_has_no_warning(home: Home) -> None:
-    folder = answered(home, truth(100), [None, *truth(100)[1:]], validated=[(1, 0.5), (2, 0.505)], train=[item_hash(0)])
-    assert warnings_of(home, folder) == {}, "1 % invalid, 1 % more loss, and overlap that the run had left out"
+    folder = answered(home, truth(100), [None, *truth(100)[1:]], validated=[(1, 0.5), (2, 0.505)])
+    assert warnings_of(home, folder) == {}, "1 % invalid and 1 % more loss"
 
 
 def test_an_untrained_head_is_called_one(home: Home) -> None:
@@ -339,7 +340,7 @@ def test_a_rising_validation_loss_is_said_with_both_losses(home: Home) -> None:
 def test_a_rising_loss_says_which_model_was_tested(home: Home, step: int, end: str) -> None:
     folder = answered(home, truth(100), truth(100), validated=[(1, 0.5), (2, 0.4), (3, 0.45)])
     writer = ev.EventWriter(folder.events)
-    writer.write(ev.Note(f"kept: the model of step {step}, validation accuracy 0.9000"))
+    writer.write(ev.Selected(step, "validation", "accuracy", 0.9))
     writer.close()
     assert warnings_of(home, folder)["loss"].endswith(f"0.4500 at epoch 3{end}")
 
@@ -352,8 +353,7 @@ def test_the_answers_before_tuning_are_warned_of_apart(home: Home) -> None:
         true,
         true,
         original=blank,
-        train=[item_hash(1)],
-        data={"overlap": "allow"},
+        facts=[ev.Overlap("test", "train", 1)],
         validated=[(1, 0.4), (2, 0.5)],
     )
     found = ResultsReader(home).measure(tuned.name)["warnings"]
@@ -392,21 +392,20 @@ def test_a_loss_that_rises_within_an_epoch_may_still_fall(home: Home) -> None:
 
 
 def test_test_items_that_were_trained_on_are_counted(home: Home) -> None:
-    train = [item_hash(3), f"{item_hash(5)}#2", "f" * 64]
-    allowed = answered(home, truth(100), truth(100), train=train, data={"overlap": "allow"})
+    def warned(*facts: ev.Overlap, **document: Any) -> dict[str, str]:
+        return warnings_of(home, answered(home, truth(100), truth(100), facts=facts, **document))
+
+    allowed = ev.Overlap("test", "train", 2)
     expected = {
         "accuracy": "2 of the 100 test items stand in the training set too, so that the accuracy is too high "
         "to be believed"
     }
-    assert warnings_of(home, allowed) == expected
-    trained = answered(home, truth(10), truth(10), train=train)
-    scored = answered(home, truth(100), truth(100), engine="evaluate", run=trained.name, data={"overlap": "allow"})
-    assert warnings_of(home, scored) == expected, "the training set is that of the scored run"
-    asked = answered(home, truth(100), truth(100), engine="prompting", train=train, data={"overlap": "allow"})
-    assert warnings_of(home, asked) == {}, "a prompted model is not trained"
-    trained.splits.unlink()
-    gone = warnings_of(home, scored)
-    assert gone["accuracy"].endswith("cannot be said: the record of the training items is gone")
+    assert warned(allowed) == expected
+    assert warned(replace(allowed, run="the run that it scores"), engine="evaluate") == expected
+    assert warned(allowed, engine="prompting") == {}, "a prompted model is not trained"
+    assert warned(replace(allowed, dropped=3, dropped_from="train")) == {}, "the copies were left out"
+    assert warned(ev.Overlap("validation", "train", 2), ev.Overlap("test", "validation", 2)) == {}
+    assert "the record of the training items is gone" in warned(replace(allowed, items=None))["accuracy"]
 
 
 # -- comparisons --------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from engines.reporter import Reporter, Restart, Stop
+from engines.runs import events as ev
 from engines.settings import option
 
 TITLE = "Scripted steps"
@@ -35,7 +36,7 @@ def run(config: Config, report: Reporter) -> None:
     if first:
         report.resumed(first)
     if config.restart_above and config.steps > config.restart_above:
-        raise Restart({"steps": config.steps // 2}, f"{config.steps} steps are too many")
+        raise Restart(ev.Adjusted("too_many", {"steps": config.steps}, {"steps": config.steps // 2}))
     report.phase("train", config.steps, "steps")
     for step in range(first + 1, config.steps + 1):
         time.sleep(config.pause_s)

@@ -57,7 +57,7 @@ def write_model(folder: Path, name: str, small: bool) -> None:
     (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
 
 
-class Drawn:
+class SizedText:
     """A weight that is drawn when it is asked for, where it is asked for."""
 
     def __init__(self, shape: Any, dtype: Any, device: str) -> None:
@@ -80,7 +80,7 @@ def drawn_weights(device: str) -> Iterator[None]:
         config = AutoConfig.from_pretrained(path)
         with torch.device("meta"):
             shapes = AutoModelForCausalLM.from_config(config)
-        weights = {name: Drawn(weight.shape, dtype, device) for name, weight in shapes.named_parameters()}
+        weights = {name: SizedText(weight.shape, dtype, device) for name, weight in shapes.named_parameters()}
         more = {"device_map": {"": device}, **more}
         found = type(shapes).from_pretrained(None, config=config, state_dict=weights, dtype=dtype, **more)
         harness.reset_peak(device)

@@ -63,7 +63,7 @@ async def take(home: Home, run: str, size: tuple[int, int], suffix: str) -> None
 async def reach(pilot: Pilot[None], name: str) -> bool:
     """Open one of the reading screens; whether the home has what it shows."""
     screen = cast(ResultsScreen, pilot.app.screen)
-    keys = {line.row.experiment: line.row.key for line in reversed(screen._lines) if not line.row.published}
+    keys = {line.row.experiment: line.row.key for line in reversed(screen.results.lines) if not line.row.published}
     rows, key = SHOWN[name]
     if any(wanted not in keys for wanted in rows):
         return False

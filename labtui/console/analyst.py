@@ -57,12 +57,12 @@ class Analyst:
         for done, run in enumerate(runs):
             progress(done, len(runs))
             try:
-                found: RunMeasures | UserError = self.measure(run)
+                measures: RunMeasures | UserError = self.measure(run)
             except UserError as error:
                 if self._closed:
                     raise
-                found = error
-            yield found
+                measures = error
+            yield measures
         progress(len(runs), len(runs))
 
     def spread(self, rows: list[Row]) -> Spread:

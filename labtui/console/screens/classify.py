@@ -83,7 +83,7 @@ class ModelList(SelectionList[str]):
         return Strip([left, Segment(" ", inner.style), *rest], strip.cell_length)
 
 
-class Answer(NamedTuple):
+class TimedReply(NamedTuple):
     """A worker's reply to one question, and what asking took; `loaded`: the model was loaded for it."""
 
     reply: Reply
@@ -134,8 +134,8 @@ def mark_disagreement(verdicts: list[Verdict]) -> str:
     (first, most), (_, second), *_ = votes.most_common()
     for v in verdicts:
         v.disagrees = v.done and (v.label != first or most == second)
-    said = (f"{n} say{'s' if n == 1 else ''} {label}" for label, n in votes.most_common())
-    return "the models disagree: " + ", ".join(said)
+    counts = (f"{n} say{'s' if n == 1 else ''} {label}" for label, n in votes.most_common())
+    return "the models disagree: " + ", ".join(counts)
 
 
 def _fitted(name: str) -> str:
@@ -315,20 +315,20 @@ class ClassifyScreen(ConsoleScreen[None]):
     def _offer(self, rows: list[ResultRow]) -> None:
         """List the finished runs, best first, each with its repeats below it, keeping what is chosen."""
         ranked = sort_rows(rows, "accuracy")
-        found = {row.key: row for run in ranked for row in (run, *run.children)}
+        offered = {row.key: row for run in ranked for row in (run, *run.children)}
         wanted, self._chosen = self._chosen, []
         # a repeat that is not to be had is the run's own answer
-        able = [next((key for key in (run, run.partition(" ")[0]) if key in found), "") for run in wanted]
+        able = [next((key for key in (run, run.partition(" ")[0]) if key in offered), "") for run in wanted]
         able = list(dict.fromkeys(filter(None, able)))
-        chosen = able or [r for r in self.models.selected if r in found] or [r.run for r in ranked[:1]]
-        if found != self._rows or set(chosen) != set(self.models.selected):
-            self._rows = found
+        chosen = able or [r for r in self.models.selected if r in offered] or [r.run for r in ranked[:1]]
+        if offered != self._rows or set(chosen) != set(self.models.selected):
+            self._rows = offered
             with self.prevent(SelectionList.SelectedChanged):
                 self.models.clear_options()
-                for key, row in found.items():
+                for key, row in offered.items():
                     self.models.add_option(Selection(Content(_offered(row)), key, key in chosen))
         if able:
-            self.models.highlighted = min(map(list(found).index, able))
+            self.models.highlighted = min(map(list(offered).index, able))
             self.call_after_refresh(self.models.scroll_to_highlight)
         if not rows:
             self._say("No run has finished yet. Launch one from the Lab (key 1); finished runs can be asked here.")
@@ -338,9 +338,9 @@ class ClassifyScreen(ConsoleScreen[None]):
             self._say("")
 
     def _say(self, text: str, disagree: bool = False) -> None:
-        said = self.query_one(".verdict", Static)
-        said.update(text)
-        said.set_class(disagree, "-disagree")
+        message = self.query_one(".verdict", Static)
+        message.update(text)
+        message.set_class(disagree, "-disagree")
 
     # -- asking -----------------------------------------------------------------------------------------------
 
@@ -374,7 +374,7 @@ class ClassifyScreen(ConsoleScreen[None]):
     def _ask(self, run: str, row: ResultRow, text: str, question: int) -> None:
         home = self.console.home
 
-        def ask() -> Answer | None:
+        def ask() -> TimedReply | None:
             began = time.monotonic()
             client = Client(home, RunFolder(home.runs / row.run))  # no client is shared between threads
             cold = client.status().state != READY
@@ -386,7 +386,7 @@ class ClassifyScreen(ConsoleScreen[None]):
                     client.withdraw(request)
                     return None
                 time.sleep(POLL_S)
-            return Answer(reply, (time.monotonic() - began) * 1000, cold, client.status().idle_timeout_s)
+            return TimedReply(reply, (time.monotonic() - began) * 1000, cold, client.status().idle_timeout_s)
 
         self.in_background(
             ask,
@@ -405,7 +405,7 @@ class ClassifyScreen(ConsoleScreen[None]):
             self._verdicts[run].error = sentence
             self._draw_answers()
 
-    def _take_answer(self, run: str, question: int, answer: Answer | None) -> None:
+    def _take_answer(self, run: str, question: int, answer: TimedReply | None) -> None:
         if answer is None or question != self._question:
             return
         verdict, reply, item = self._verdicts[run], answer.reply, answer.reply.answers[0]
@@ -414,8 +414,8 @@ class ClassifyScreen(ConsoleScreen[None]):
         verdict.tokens_read, verdict.tokens_total = item["tokens_read"], item["tokens_total"]
         verdict.model_ms, verdict.total_ms, verdict.loaded = reply.model_ms, answer.total_ms, answer.loaded
         verdict.device, verdict.cold_at = short_device_name(clean(reply.device)), time.monotonic() + answer.idle_s
-        said = mark_disagreement(list(self._verdicts.values()))
-        self._say(said, any(v.disagrees for v in self._verdicts.values()))
+        sentence = mark_disagreement(list(self._verdicts.values()))
+        self._say(sentence, any(v.disagrees for v in self._verdicts.values()))
         self._draw_answers()
 
     def _draw_answers(self) -> None:

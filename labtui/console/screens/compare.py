@@ -17,11 +17,10 @@ from engines.study.verdicts import ALPHA, p_words
 from labtui import format
 from labtui.console.screens.base import ConsoleScreen
 from labtui.console.theme import THEME, colours_of
-from labtui.console.widgets import rows as lists
-from labtui.console.widgets.bars import KeyBar, Line
-from labtui.console.widgets.drawn import Drawn
+from labtui.console.widgets.bars import KeyBar, TextLine
 from labtui.console.widgets.figures import Whisker, common_start, dot_whisker, fit, own_names, paired_table
-from labtui.console.widgets.rows import Rows
+from labtui.console.widgets.row_list import ListRow, RowList
+from labtui.console.widgets.sized_text import SizedText
 from labtui.results.caveats import caveats
 from labtui.sanitize import clean
 
@@ -117,7 +116,7 @@ def told_once(warnings: Iterable[tuple[str, str]]) -> list[str]:
     return [f"! {', '.join(names)}: {text}" for text, names in of.items()]
 
 
-class PairList(Rows):
+class PairList(RowList):
     """The pairs, with what came out of each."""
 
     def __init__(self, colours: Sequence[str]) -> None:
@@ -130,16 +129,16 @@ class PairList(Rows):
         self._comparison = comparison
         self.update()
 
-    def make_rows(self, width: int) -> Iterable[lists.Row]:
+    def make_rows(self, width: int) -> Iterable[ListRow]:
         if self._comparison is None:
             return
         name = max(6, min(34, (width - 39) // 2))
         first = f"{len(self._comparison['pairs'])} pairs: first"
-        yield lists.Row(None, ((f" {fit(first, name)} {fit('second', name)}  points  p (Holm)  verdict", "heading"),))
+        yield ListRow(None, ((f" {fit(first, name)} {fit('second', name)}  points  p (Holm)  verdict", "heading"),))
         for at, pair in enumerate(self._comparison["pairs"]):
             verdict, style = verdict_text(pair)
             p = p_words(pair["p_holm"]).removeprefix("p ").removeprefix("= ").replace("< ", "<")
-            yield lists.Row(
+            yield ListRow(
                 str(at),
                 (
                     (" ", ""),
@@ -173,8 +172,8 @@ class CompareScreen(ConsoleScreen[None]):
     ]
     DEFAULT_CSS = """
     CompareScreen > .title { background: $panel; text-style: bold; }
-    CompareScreen > .said { height: auto; padding: 0 1; margin: 1 0; }
-    CompareScreen > .said.-none { border: heavy $warning; color: $warning; }
+    CompareScreen > .message { height: auto; padding: 0 1; margin: 1 0; }
+    CompareScreen > .message.-none { border: heavy $warning; color: $warning; }
     CompareScreen PairList { margin: 1 0 0 0; }
     CompareScreen .body { height: 1fr; scrollbar-gutter: auto; }
     CompareScreen .body > Vertical { height: auto; width: 1fr; padding: 1 1 0 1; }
@@ -199,19 +198,19 @@ class CompareScreen(ConsoleScreen[None]):
         self._runs: list[RunMeasures] = []
 
     def compose(self) -> ComposeResult:
-        yield Line(Text(" Compare"), id="title")
-        yield Static("computing …", classes="said", markup=False)
+        yield TextLine(Text(" Compare"), id="title")
+        yield Static("computing …", classes="message", markup=False)
         yield PairList(self._colours)
         with VerticalScroll(classes="body", can_focus=False):
             with Vertical(classes="pair"):
-                yield Drawn(classes="sentence")
-                yield Drawn(classes="caveats")
-                yield Drawn(classes="table")
-                yield Drawn(classes="tests")
+                yield SizedText(classes="sentence")
+                yield SizedText(classes="caveats")
+                yield SizedText(classes="table")
+                yield SizedText(classes="tests")
             with Vertical(classes="models"):
-                yield Drawn(classes="whiskers")
+                yield SizedText(classes="whiskers")
                 yield Static(classes="warnings", markup=False)
-                yield Drawn(classes="macros")
+                yield SizedText(classes="macros")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -224,7 +223,7 @@ class CompareScreen(ConsoleScreen[None]):
             runs = dict.fromkeys(row["run"] for row in rows)
             return analyst.compare(rows, names), [analyst.measure(run) for run in runs]
 
-        self.in_background(ask, lambda answer: self._take(*answer), self.query_one(".said", Static).update)
+        self.in_background(ask, lambda answer: self._take(*answer), self.query_one(".message", Static).update)
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= WIDE_COLUMNS, "-wide")
@@ -241,14 +240,14 @@ class CompareScreen(ConsoleScreen[None]):
     # -- drawing ----------------------------------------------------------------------------------------------
 
     def _take(self, comparison: Comparison, runs: list[RunMeasures]) -> None:
-        said = self.query_one(".said", Static)
+        message = self.query_one(".message", Static)
         self._comparison, self._runs = comparison, runs
         self._say_what(self.size.width)
-        said.display = not comparison["pairs"]
-        said.set_class(not comparison["pairs"], "-none")
+        message.display = not comparison["pairs"]
+        message.set_class(not comparison["pairs"], "-none")
         if not comparison["pairs"]:
             step = IMPORT_STEP if "without texts" in comparison["reason"] else NEXT_STEP
-            said.update(Text.assemble(("No verdict. ", "bold"), clean(comparison["reason"]), ".\n", step))
+            message.update(Text.assemble(("No verdict. ", "bold"), clean(comparison["reason"]), ".\n", step))
         self.query_one(".body").display = True
         self._draw_models(comparison, self._runs)
         self.query_one(".pair").display = bool(comparison["pairs"])
@@ -270,10 +269,10 @@ class CompareScreen(ConsoleScreen[None]):
         items = f"the same {format.count(comparison['items'])} items" if comparison["same_items"] else "different items"
         names = [clean(name) for name in comparison["names"]]
         of = clean(self._of)
-        said = f" Compare on {items}: {of}{', ' * bool(of)}{' against '.join(names)}"
-        if len(names) > 2 or cell_len(said) > width:
-            said = f" Compare {len(names)} sets of answers to {items}{': ' * bool(of)}{of}"
-        self.query_one("#title", Line).say(Text(said))
+        title = f" Compare on {items}: {of}{', ' * bool(of)}{' against '.join(names)}"
+        if len(names) > 2 or cell_len(title) > width:
+            title = f" Compare {len(names)} sets of answers to {items}{': ' * bool(of)}{of}"
+        self.query_one("#title", TextLine).say(Text(title))
 
     @property
     def pair(self) -> Pair | None:
@@ -290,20 +289,20 @@ class CompareScreen(ConsoleScreen[None]):
         names = comparison["names"][pair["a"]], comparison["names"][pair["b"]]
         colours = self._colours[pair["a"]], self._colours[pair["b"]]
         both, sentence = (pair["a"], pair["b"]), clean(pair["sentence"])
-        self.query_one(".sentence", Drawn).show(
+        self.query_one(".sentence", SizedText).show(
             both, lambda width, height: Text("\n".join(textwrap.wrap(sentence, max(20, width))), no_wrap=True)
         )
         doubts = caveats(comparison, pair, self._runs)
         self.query_one(".caveats").display = bool(doubts)
-        self.query_one(".caveats", Drawn).show(
+        self.query_one(".caveats", SizedText).show(
             both,
             lambda width, height: Text(
-                "\n".join(line for said in doubts for line in textwrap.wrap(f"! {clean(said)}", max(20, width))),
+                "\n".join(line for doubt in doubts for line in textwrap.wrap(f"! {clean(doubt)}", max(20, width))),
                 THEME.warning or "",
                 no_wrap=True,
             ),
         )
-        self.query_one(".table", Drawn).show(
+        self.query_one(".table", SizedText).show(
             both,
             lambda width, height: paired_table(
                 pair["both_right"],
@@ -316,7 +315,7 @@ class CompareScreen(ConsoleScreen[None]):
                 ascii_only=self._ascii,
             ),
         )
-        self.query_one(".tests", Drawn).show(both, lambda width, height: pair_text(comparison, pair, width))
+        self.query_one(".tests", SizedText).show(both, lambda width, height: pair_text(comparison, pair, width))
 
     def _draw_models(self, comparison: Comparison, runs: list[RunMeasures]) -> None:
         measures, names, colours = comparison["measures"], comparison["names"], self._colours
@@ -326,14 +325,14 @@ class CompareScreen(ConsoleScreen[None]):
         ]
         chance = 1 / len(runs[0]["labels"]) if runs and len({len(r["labels"]) for r in runs}) == 1 else None
         head = "accuracy and its 95 % interval over the items"
-        self.query_one(".whiskers", Drawn).show(
+        self.query_one(".whiskers", SizedText).show(
             "whiskers",
             lambda width, height: Text.assemble(
                 (fit(head, width, self._ascii).rstrip() + "\n", "dim"),
                 dot_whisker(whiskers, width, chance=chance, ascii_only=self._ascii),
             ),
         )
-        self.query_one(".macros", Drawn).show(
+        self.query_one(".macros", SizedText).show(
             "macros", lambda width, height: macro_text(measures, names, colours, width, self._ascii)
         )
         warnings = told_once(

@@ -24,7 +24,7 @@ RUN = "RUN"  # in a file name: the name of each run
 TABLE, ANSWERS, CARD = "the table on the screen", "answers item by item", "model card"
 
 
-class Format(NamedTuple):
+class ExportFormat(NamedTuple):
     """Something that can be written."""
 
     what: str
@@ -34,16 +34,16 @@ class Format(NamedTuple):
 
 
 TABLES = (
-    Format(TABLE, "CSV", "csv", ".csv"),
-    Format(TABLE, "JSON", "json", ".json"),
-    Format(TABLE, "Markdown", "md", ".md"),
-    Format(TABLE, "LaTeX (booktabs)", "latex", ".tex"),
+    ExportFormat(TABLE, "CSV", "csv", ".csv"),
+    ExportFormat(TABLE, "JSON", "json", ".json"),
+    ExportFormat(TABLE, "Markdown", "md", ".md"),
+    ExportFormat(TABLE, "LaTeX (booktabs)", "latex", ".tex"),
 )
 OF_RUNS = (
-    Format(ANSWERS, "CSV", "csv", ".csv"),
-    Format(ANSWERS, "Parquet", "parquet", ".parquet"),
-    Format(ANSWERS, "JSON", "json", ".json"),
-    Format(CARD, "README.md for the hub", "card", ".md"),
+    ExportFormat(ANSWERS, "CSV", "csv", ".csv"),
+    ExportFormat(ANSWERS, "Parquet", "parquet", ".parquet"),
+    ExportFormat(ANSWERS, "JSON", "json", ".json"),
+    ExportFormat(CARD, "README.md for the hub", "card", ".md"),
 )
 
 
@@ -61,8 +61,8 @@ class ExportScreen(ConsoleModal[None]):
                               border: round $primary; background: $surface; }
     ExportScreen Static { height: auto; }
     ExportScreen Input { background: $panel; margin: 1 0; }
-    ExportScreen .said { color: $text-muted; }
-    ExportScreen .said.-wrong { color: $text-error; }
+    ExportScreen .message { color: $text-muted; }
+    ExportScreen .message.-wrong { color: $text-error; }
     """
 
     def __init__(self, rows: Sequence[ResultRow], columns: Sequence[Column], runs: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ class ExportScreen(ConsoleModal[None]):
         self._formats = [*(TABLES if self._rows else ()), *(OF_RUNS if self._runs else ())]
         self._chosen = 0
         self._suggested = ""
-        self._confirmed: tuple[Format, str] | None = None  # that enter again writes over
+        self._confirmed: tuple[ExportFormat, str] | None = None  # that enter again writes over
         self._writing = False
 
     def compose(self) -> ComposeResult:
@@ -81,7 +81,7 @@ class ExportScreen(ConsoleModal[None]):
             box.border_subtitle = "up and down choose · enter writes · esc goes back"
             yield Static(id="formats", markup=False)
             yield TextInput(compact=True, select_on_focus=False)
-            yield Static(classes="said", markup=False)
+            yield Static(classes="message", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(TextInput).focus()
@@ -126,9 +126,9 @@ class ExportScreen(ConsoleModal[None]):
         self._say(f"in {clean(str(Path.cwd()))}" + f"; {RUN} stands for the name of each run" * several)
 
     def _say(self, text: str, wrong: bool = False) -> None:
-        said = self.query_one(".said", Static)
-        said.update(text)
-        said.set_class(wrong, "-wrong")
+        message = self.query_one(".message", Static)
+        message.update(text)
+        message.set_class(wrong, "-wrong")
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -174,7 +174,7 @@ class ExportScreen(ConsoleModal[None]):
 
 def _save(
     home: Home,
-    form: Format,
+    form: ExportFormat,
     rows: Sequence[ResultRow],
     columns: Sequence[Column],
     runs: Sequence[str],

@@ -58,9 +58,9 @@ def review_text(item: Item, text: ItemText | None, names: Sequence[str], room: i
     styles = {"good": "$text-success", "bad": "bold $text-error", "warn": "bold $text-warning"}
     for name, answer in zip(names, item["answers"], strict=True):
         sign, style = mark(answer, item["label"])
-        said = "invalid" if answer["predicted"] is None else clean(answer["predicted"])
+        predicted = "invalid" if answer["predicted"] is None else clean(answer["predicted"])
         name = name if cell_len(name) <= width else set_cell_size(name, width - 1) + "…"
-        parts += [("\n" + set_cell_size(name, width) + "  ", "dim"), (f"{sign} {said}", styles[style])]
+        parts += [("\n" + set_cell_size(name, width) + "  ", "dim"), (f"{sign} {predicted}", styles[style])]
         if answer["probability"] is not None:
             parts.append((f"  {100 * answer['probability']:.1f} %", ""))
         tokens = answer["tokens_read"]
@@ -255,20 +255,20 @@ class ItemsScreen(ConsoleScreen[None]):
         return NOTHING[self._which] + label + length + ("; l and [ ] widen the choice." if label or length else ".")
 
     def _draw_title(self) -> None:
-        said = "computing …"
+        number = "computing …"
         if self._error:
-            said = format.MISSING
+            number = format.MISSING
         elif self._listed:
-            said = format.count(self.items.total)
+            number = format.count(self.items.total)
             if self._which != "all":
-                said += f" of {format.count(self._alone.get((self._label, self._length)))}"
+                number += f" of {format.count(self._alone.get((self._label, self._length)))}"
         first = "answer 1 " if len(self._rows) > 1 and self._which not in ("disagree", "all") else ""
         which = "the answers differ" if self._which == "disagree" else self._which
         label = f"class {clean(self._label)}" if self._label else "any class"
         self.query_one(".title", Static).update(
             Content.assemble(
                 ("Items  ", "bold $primary"),
-                (f"{first}{which}: {said}", "bold"),
+                (f"{first}{which}: {number}", "bold"),
                 ("   l ", "bold"),
                 label,
                 ("   [ ] ", "bold"),
@@ -281,9 +281,9 @@ class ItemsScreen(ConsoleScreen[None]):
         if len(heads) > 1:
             heads = [head if head == str(n) else f"{n} {head}" for n, head in enumerate(heads, start=1)]
         self._heads, self._drawn = heads, ("", False, 0)
-        said, width = f"{self._of}:  " * bool(self._of) + "   ".join(heads), self.size.width - 3
-        marks = MARKS.rjust(width - cell_len(said))
-        self.query_one(".names", Static).update(said + marks if cell_len(marks) > len(MARKS) else said)
+        line, width = f"{self._of}:  " * bool(self._of) + "   ".join(heads), self.size.width - 3
+        marks = MARKS.rjust(width - cell_len(line))
+        self.query_one(".names", Static).update(line + marks if cell_len(marks) > len(MARKS) else line)
 
     def on_resize(self) -> None:
         if self._listed:

@@ -1,6 +1,6 @@
 """Lab: the experiments, the runs, and the selected run live."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
@@ -9,20 +9,18 @@ from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal, Vertical
+from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from engines.runs.folder import RunFolder
 from engines.runs.summary import FAILED, LOST, STOPPED
-from labtui import format
-from labtui.console.curves import VALIDATION_ACCURACY, VALIDATION_LOSS
 from labtui.console.screens.base import ConsoleScreen
 from labtui.console.views import ExperimentView, Live, Mail, RunView
 from labtui.console.widgets.bars import KeyBar, TopBar
-from labtui.console.widgets.chart import PALETTE, Chart
+from labtui.console.widgets.chart import Chart
+from labtui.console.widgets.live_charts import LiveCharts
 from labtui.console.widgets.log_pane import LogPane
-from labtui.console.widgets.plot import LineStyle
-from labtui.console.widgets.rows import Rows
+from labtui.console.widgets.row_list import RowList
 from labtui.console.widgets.run_panel import RunSummary, RunTitle, summary_text
 from labtui.console.widgets.run_table import ExperimentList, RunTable
 from labtui.sanitize import clean
@@ -30,8 +28,6 @@ from labtui.sanitize import clean
 if TYPE_CHECKING:
     from textual.widgets import Input  # imported when it is needed: the first paint is not to wait for it
 
-GIB = 2.0**30
-SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
 WIDE_COLUMNS, TALL_ROWS = 110, 28
 CONFIRM_WITHIN_S = 10.0
 TITLE_EVERY_S = 0.7
@@ -43,69 +39,6 @@ WELCOME = """No run to watch yet.
 
   `labtui quickstart` runs a small study of every engine in three minutes,
   without a GPU and without a model hub."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One series of a chart: its name there, the curve it shows, how, and by what its values are divided."""
-
-    name: str
-    curve: str
-    colour: str
-    style: LineStyle = "line"
-    divisor: float = 1.0
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One chart of the live view; one of a single trace is named by its legend."""
-
-    id: str
-    title: str
-    traces: tuple[Trace, ...]
-    y_limits: tuple[float | None, float | None] = (None, None)
-    value_text: Callable[[float | None], str] = format.value
-    smoothed: bool = False  # a quantity that jumps from step to step
-    placeholder: str = "no values yet"
-
-
-def _gib(number: float | None) -> str:
-    return format.bytes_text(None if number is None else number * GIB)
-
-
-SPECS = (
-    Spec(
-        "loss",
-        "loss",
-        (Trace("train", "loss", PALETTE[0]), Trace("validation", VALIDATION_LOSS, PALETTE[1], "points")),
-        smoothed=True,
-    ),
-    Spec(
-        "learning-rate", "", (Trace("learning rate", "learning_rate", PALETTE[2]),), (0.0, None), format.learning_rate
-    ),
-    Spec("grad-norm", "", (Trace("gradient norm", "grad_norm", PALETTE[5]),), (0.0, None), smoothed=True),
-    Spec(
-        "memory",
-        "memory of this run, GiB",
-        (
-            Trace("host memory", "host_memory_bytes", PALETTE[4], "line", GIB),
-            Trace("reserved", "memory_reserved_bytes", PALETTE[2], "dashed", GIB),
-            Trace("peak", "memory_peak_bytes", PALETTE[1], "dotted", GIB),
-            Trace("allocated", "memory_allocated_bytes", PALETTE[3], "line", GIB),
-        ),
-        (0.0, None),
-        _gib,
-    ),
-    Spec(
-        "accuracy",
-        "",
-        (Trace("validation accuracy", VALIDATION_ACCURACY, PALETTE[1], "points"),),
-        (None, 1.0),
-        format.score,
-        placeholder="comes at the end of an epoch",
-    ),
-    Spec("throughput", "", (Trace("items/s", "examples_per_s", PALETTE[3]),), (0.0, None), smoothed=True),
-)
 
 
 @dataclass
@@ -144,14 +77,7 @@ class LabScreen(ConsoleScreen[None]):
         self._by_hand = False
         self._view: RunView | None = None
         self._title_due = 0.0
-        self._has_curves = False
         self._want_summary = False
-        self._main = 0  # index of the chart that `[` and `]` move
-        self._maximised = False
-        self._smoothing = SMOOTHINGS[1]
-        self._overlay: str | None = None
-        self._overlay_name = ""
-        self._overlay_points: tuple[list[float], list[float]] = [], []
         self._ladders: dict[str, Ladder] = {}
         self._study_ran = False
 
@@ -166,24 +92,11 @@ class LabScreen(ConsoleScreen[None]):
         return self._runs.views.values()
 
     def compose(self) -> ComposeResult:
-        ascii_only = self.console.ascii_only
         self._experiments = ExperimentList(id="experiments")
         self._runs = RunTable(id="runs")
         self._title, self._summary, self._log = RunTitle(), RunSummary(id="summary"), LogPane(id="log")
-        self._charts = [
-            Chart(
-                id=spec.id,
-                y_limits=spec.y_limits,
-                value_text=spec.value_text,
-                smoothing=(self._smoothing if spec.smoothed else 0.0),
-                ascii_only=ascii_only,
-                placeholder=spec.placeholder,
-            )
-            for spec in SPECS
-        ]
+        self._charts = LiveCharts(self.console.ascii_only, id="charts")
         self._experiments.border_title, self._runs.border_title, self._log.border_title = "experiments", "runs", "log"
-        for chart, spec in zip(self._charts, SPECS, strict=True):
-            chart.border_title = spec.title
         yield TopBar("lab")
         with Horizontal(id="body"):
             with Vertical(id="left"):
@@ -191,23 +104,17 @@ class LabScreen(ConsoleScreen[None]):
                 yield self._runs
             with Vertical(id="right"):
                 yield self._title
-                yield Container(id="charts")
+                yield self._charts
                 yield self._summary
                 yield self._log
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self._box = self.query_one("#charts", Container)
         self._lay_out()
         self._choose_page()
         self._runs.focus()
         self.console.take_mail()
-        self.call_after_refresh(self._mount_charts)
-
-    async def _mount_charts(self) -> None:
-        """After the first paint: the charts are three quarters of the screen's widgets."""
-        await self._box.mount(*self._charts)
-        self._lay_out()
+        self.call_after_refresh(self._charts.fill)
 
     # -- what arrives -----------------------------------------------------------------------------------------
 
@@ -230,8 +137,8 @@ class LabScreen(ConsoleScreen[None]):
         for name, live in mail.live.items():
             if name == self._selected:
                 self._show_live(live)
-            elif name == self._overlay:
-                self._show_overlay(live)
+            elif name == self._charts.overlay:
+                self._charts.show_overlay(live)
 
     def _select_by_itself(self) -> None:
         """While the user has not chosen, show what matters: of the runs that were highlighted, the one that runs."""
@@ -273,7 +180,7 @@ class LabScreen(ConsoleScreen[None]):
         self._follow()
 
     def _follow(self) -> None:
-        names = dict.fromkeys(name for name in (self._selected, self._overlay) if name)
+        names = dict.fromkeys(name for name in (self._selected, self._charts.overlay) if name)
         self.console.feed.follow(*names)
 
     def watch_run(self, name: str) -> None:
@@ -288,24 +195,7 @@ class LabScreen(ConsoleScreen[None]):
     def _show_live(self, live: Live) -> None:
         run = live.run
         before, self._view = self._view, run
-        if live.points_anew:
-            self._has_curves = False
-            for chart in self._charts:
-                chart.clear()
-            if self._overlay and self._overlay != run.name:
-                self._draw_overlay(self._overlay_name, *self._overlay_points)
-        self._has_curves = self._has_curves or "loss" in live.points
-        has_device_memory = "memory_allocated_bytes" in live.points or "allocated" in self._charts[3].plot.series
-        for chart, spec in zip(self._charts, SPECS, strict=True):
-            chart.x_total = live.total
-            for trace in spec.traces:
-                points = live.points.get(trace.curve)
-                if points is None or (trace.curve == "host_memory_bytes" and has_device_memory):
-                    continue
-                if trace.name not in chart.plot.series:
-                    chart.add_series(trace.name, trace.colour, trace.style)
-                values = points[1] if trace.divisor == 1.0 else [value / trace.divisor for value in points[1]]
-                chart.extend(trace.name, points[0], values)
+        self._charts.show(live)
         if live.lines_anew:
             self._log.clear()
         self._log.extend(live.lines)
@@ -317,25 +207,11 @@ class LabScreen(ConsoleScreen[None]):
         if other:
             self.refresh_bindings()
 
-    def _show_overlay(self, live: Live) -> None:
-        if live.points_anew:
-            self._overlay_points = [], []
-        xs, ys = live.points.get("loss", ((), ()))
-        self._overlay_points[0].extend(xs)
-        self._overlay_points[1].extend(ys)
-        self._draw_overlay(f"{live.run.experiment.rpartition('/')[2]} {live.run.short}", xs, ys)
-
-    def _draw_overlay(self, name: str, xs: Iterable[float], ys: Iterable[float]) -> None:
-        self._overlay_name = name
-        if name not in self._charts[0].plot.series:
-            self._charts[0].add_series(name, PALETTE[4], "dashed")
-        self._charts[0].extend(name, xs, ys)
-
     def _choose_page(self) -> None:
         """Charts where there are curves, else the summary in words."""
-        charts = self._has_curves and not self._want_summary
-        if self._box.display != charts or self._summary.display == charts:
-            self._box.display, self._summary.display = charts, not charts
+        charts = self._charts.has_curves and not self._want_summary
+        if self._charts.display != charts or self._summary.display == charts:
+            self._charts.display, self._summary.display = charts, not charts
             self.refresh_bindings()  # the keys of charts come and go with them
         if not charts:
             width = max(20, self.size.width - 60)
@@ -351,46 +227,33 @@ class LabScreen(ConsoleScreen[None]):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        """Two columns of charts, or one chart with the others as sparklines beneath it."""
         single = self._single
         self.set_class(single, "-single")
         if not single:
             self.remove_class("-drawer")
-        self._box.set_class(self._maximised, "-one")
-        for index, chart in enumerate(self._charts):
-            main = index == self._main
-            chart.set_class(main and (single or self._maximised), "-main")
-            chart.display = main or not self._maximised
-        order = (
-            self._charts
-            if not single
-            else [self._charts[self._main], *(c for c in self._charts if c is not self._charts[self._main])]
-        )
-        for index, chart in enumerate(order if self._box.children else ()):
-            if self._box.children[index] is not chart:
-                self._box.move_child(chart, before=index)
+        self._charts.lay_out(single)
 
     def action_drawer(self) -> None:
         """Open or close the lists on a small terminal."""
         self.toggle_class("-drawer")
-        (self._runs if self.has_class("-drawer") else self._charts[self._main]).focus()
+        (self._runs if self.has_class("-drawer") else self._charts.main).focus()
 
     def action_next_pane(self, direction: int = 1) -> None:
         """Walk through the panes; on a small terminal the drawer opens and closes on the way."""
-        main = self._charts[self._main] if self._box.display else self._summary
+        main = self._charts.main if self._charts.display else self._summary
         panes: list[Widget] = [self._experiments, self._runs, main, self._log]
         focused = self.focused
         if isinstance(focused, Chart) and focused not in panes:
-            focused = self._charts[self._main]
+            focused = self._charts.main
         index = panes.index(focused) if focused in panes else -1
         pane = panes[(index + direction) % len(panes)]
         if self._single:
-            self.set_class(isinstance(pane, Rows), "-drawer")
+            self.set_class(isinstance(pane, RowList), "-drawer")
         pane.focus()
 
     def action_back(self) -> None:
         """Leave a full chart, the filter or the drawer; then back to the runs."""
-        if self._maximised:
+        if self._charts.is_maximised:
             self.action_maximise()
         elif not self.query("#filter") and self._single and self.has_class("-drawer") and self._view:
             self.action_drawer()
@@ -401,30 +264,19 @@ class LabScreen(ConsoleScreen[None]):
 
     def action_chart(self, step: int) -> None:
         """The previous or next chart."""
-        self._main = (self._main + step) % len(self._charts)
-        self._lay_out()
-        self._charts[self._main].focus()
+        self._charts.step(step)
 
     def action_maximise(self) -> None:
         """One chart alone, and back."""
-        if isinstance(self.focused, Chart):
-            self._main = self._charts.index(self.focused)
-        self._maximised = not self._maximised
-        self._lay_out()
-        if self._maximised:
-            self._charts[self._main].focus()
+        self._charts.toggle_maximised()
 
     def action_log_y(self) -> None:
         """Logarithmic or linear axis."""
-        chart = self.focused if isinstance(self.focused, Chart) else self._charts[self._main]
-        chart.log_y = not chart.log_y
+        self._charts.toggle_log_y()
 
     def action_smooth(self) -> None:
-        """The next factor of smoothing, for every quantity that jumps from step to step."""
-        self._smoothing = SMOOTHINGS[(SMOOTHINGS.index(self._smoothing) + 1) % len(SMOOTHINGS)]
-        for chart, spec in zip(self._charts, SPECS, strict=True):
-            if spec.smoothed:
-                chart.smoothing = self._smoothing
+        """The next factor of smoothing."""
+        self._charts.smooth_on()
 
     def action_summary(self) -> None:
         """Charts or summary."""
@@ -433,31 +285,28 @@ class LabScreen(ConsoleScreen[None]):
 
     def action_overlay(self) -> None:
         """Keep the loss of the selected run on the chart, or let it go."""
-        if self._overlay:
-            self._overlay = None
+        if self._charts.overlay:
+            self._charts.overlay = None
             self._follow()
         elif self._selected and self._view:
-            loss = self._charts[0].plot.series.get("train")
-            self._overlay = self._selected
-            self._overlay_name = f"{self._view.experiment.rpartition('/')[2]} {self._view.short}"
-            self._overlay_points = (list(loss.xs), list(loss.ys)) if loss else ([], [])
+            self._charts.keep_overlay(self._view)
             self.notify("Its loss stays on the chart; select another run. o lets it go.", markup=False)
 
     # -- the lists --------------------------------------------------------------------------------------------
 
-    @on(Rows.Highlighted, "#runs")
-    def _moved(self, event: Rows.Highlighted) -> None:
+    @on(RowList.Highlighted, "#runs")
+    def _moved(self, event: RowList.Highlighted) -> None:
         self._by_hand, self._awaited = True, None
         self._select(event.key)
 
-    @on(Rows.Chosen, "#runs")
+    @on(RowList.Chosen, "#runs")
     def _watch(self) -> None:
         self._by_hand = True
         self.remove_class("-drawer")
-        (self._charts[self._main] if self._box.display else self._log).focus()
+        (self._charts.main if self._charts.display else self._log).focus()
 
-    @on(Rows.Chosen, "#experiments")
-    def _open_form(self, event: Rows.Chosen) -> None:
+    @on(RowList.Chosen, "#experiments")
+    def _open_form(self, event: RowList.Chosen) -> None:
         experiment = self._experiments.views[event.key]
         if experiment.error:
             self.console.complain(experiment.error)
@@ -495,10 +344,8 @@ class LabScreen(ConsoleScreen[None]):
                 return isinstance(self.focused, ExperimentList)
             case "drawer":
                 return self._single
-            case "log_y" | "smooth" | "overlay" | "maximise" | "chart":
-                return self._has_curves
-            case "summary":
-                return self._has_curves
+            case "log_y" | "smooth" | "overlay" | "maximise" | "chart" | "summary":
+                return self._charts.has_curves
         return True
 
     @property

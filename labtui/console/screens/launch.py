@@ -46,17 +46,17 @@ def command_text(words: list[str], overrides: Mapping[str, Any], device: str) ->
     return shlex.join(["labtui", *words, *sets, "--device", device])
 
 
-def estimate_text(found: Estimate, free_bytes: int | None) -> str:
+def estimate_text(estimate: Estimate, free_bytes: int | None) -> str:
     """The estimate in a sentence: what it sums up to, component by component, whether that fits, how long it takes."""
-    parts = " + ".join(f"{name} {gib(size)}" for name, size in found.components.items())
-    text = f"memory {gib(found.total_bytes)} = {parts}"
+    parts = " + ".join(f"{name} {gib(size)}" for name, size in estimate.components.items())
+    text = f"memory {gib(estimate.total_bytes)} = {parts}"
     if free_bytes is not None:
-        text = f"{found.verdict(free_bytes)}, {gib(free_bytes)} free: {text}"
-        if suggestion := found.suggestion(free_bytes):
+        text = f"{estimate.verdict(free_bytes)}, {gib(free_bytes)} free: {text}"
+        if suggestion := estimate.suggestion(free_bytes):
             text += f"; {suggestion}"
-    if found.corrected_by:
-        text += f"; corrected by {found.corrected_by} earlier runs"
-    return f"{text}; {found.pace.text}" if found.pace else text
+    if estimate.corrected_by:
+        text += f"; corrected by {estimate.corrected_by} earlier runs"
+    return f"{text}; {estimate.pace.text}" if estimate.pace else text
 
 
 def power_text(items: int, seen: Disagreement | None) -> str:
@@ -65,13 +65,13 @@ def power_text(items: int, seen: Disagreement | None) -> str:
     if seen and seen["share"]:
         share, pairs = seen["share"], f"{count(seen['pairs'])} pair{'s' if seen['pairs'] > 1 else ''}"
         source = f"seen between {pairs} of earlier runs above chance and not told apart"
-    found = smallest_detectable_difference(items, share, POWER, ALPHA)
+    smallest = smallest_detectable_difference(items, share, POWER, ALPHA)
     given = f"{100 * POWER:.0f} % power, alpha {ALPHA:g}"
     tested = f"{count(items)} test item{'s' if items > 1 else ''}"
-    if found >= 1:
+    if smallest >= 1:
         return f"{tested}: no difference can be seen ({given})"
-    unseen = f"differences under {100 * found:.1f} points cannot be seen reliably"
-    if found > share:  # then so is the disagreement: one model is right wherever the two differ
+    unseen = f"differences under {100 * smallest:.1f} points cannot be seen reliably"
+    if smallest > share:  # then so is the disagreement: one model is right wherever the two differ
         return f"{tested}: {unseen} ({given}, one model never worse)"
     return f"{tested}: {unseen} ({given}, {100 * share:.3g} % disagreement {source})"
 
@@ -253,9 +253,9 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
         )
 
     def _say_estimate(self, sentence: str, warns: bool) -> None:
-        said = self.query_one(".estimate", Static)
-        said.update(sentence)
-        said.set_class(warns, "-warns")
+        line = self.query_one(".estimate", Static)
+        line.update(sentence)
+        line.set_class(warns, "-warns")
 
     def _show_power(self, experiment: Experiment) -> None:
         """Say what the test split can show, where its size is a count; ask once a source what earlier runs say."""
@@ -280,11 +280,11 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
         self.in_background(lambda: analyst.disagreement(source, engine), answered, lambda sentence: None)
 
     def _say_power(self) -> None:
-        said = self.query_one(".power", Static)
+        line = self.query_one(".power", Static)
         if self._tested:
             items, source = self._tested
-            said.update(power_text(items, self._disagreements[source]))
-        said.set_class(self._tested is not None, "-shown")
+            line.update(power_text(items, self._disagreements[source]))
+        line.set_class(self._tested is not None, "-shown")
 
     @on(Field.Focused)
     def _show_help(self, event: Field.Focused) -> None:
@@ -310,9 +310,9 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
             text = f"{count} setting{'s' if count > 1 else ''} to mend before there is a command"
         else:
             text = command_text(self.words(), form.overrides, self.device)
-        said = self.query_one(".command", Static)
-        said.update(clean(text))
-        said.set_class(bool(form.errors), "-none")
+        command = self.query_one(".command", Static)
+        command.update(clean(text))
+        command.set_class(bool(form.errors), "-none")
         problem = self.query_one(".problem", Static)
         problem.update(self._problem)
         problem.set_class(bool(self._problem), "-shown")
@@ -456,7 +456,7 @@ class NameScreen(ModalScreen[str | None]):
     NameScreen > Vertical { width: 64; max-width: 90%; height: auto; padding: 1 2; border: round $primary;
                             background: $surface; }
     NameScreen Input { background: $panel; margin: 1 0; }
-    NameScreen .said { height: auto; color: $text-muted; }
+    NameScreen .message { height: auto; color: $text-muted; }
     """
 
     def __init__(self, suggestion: str) -> None:
@@ -468,16 +468,16 @@ class NameScreen(ModalScreen[str | None]):
         with Vertical():
             yield Label("Save these settings as my config")
             yield TextInput(self._suggestion, compact=True)
-            yield Static("enter saves, esc goes back; a slash makes a family", classes="said", markup=False)
+            yield Static("enter saves, esc goes back; a slash makes a family", classes="message", markup=False)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        name, said = event.value.strip(), self.query_one(".said", Static)
+        name, message = event.value.strip(), self.query_one(".message", Static)
         if not CONFIG_NAME.fullmatch(name) or ".." in name:
-            said.update("write small letters, digits, dots, dashes; a slash makes a family: mine/longer-texts")
+            message.update("write small letters, digits, dots, dashes; a slash makes a family: mine/longer-texts")
         elif (catalog.user_configs() / f"{name}.toml").exists() and self._confirmed != name:
             self._confirmed = name
-            said.update(f"you have a config {name} already; enter again writes over it")
+            message.update(f"you have a config {name} already; enter again writes over it")
         else:
             self.dismiss(name)

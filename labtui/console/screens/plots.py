@@ -18,13 +18,12 @@ from labtui import format
 from labtui.console.screens.base import ConsoleScreen, is_abandoned
 from labtui.console.screens.compare import TELLING, told_once
 from labtui.console.theme import THEME
-from labtui.console.widgets import rows as lists
-from labtui.console.widgets.bars import KeyBar, Line
+from labtui.console.widgets.bars import KeyBar, TextLine
 from labtui.console.widgets.chart import Chart
-from labtui.console.widgets.drawn import Drawn
 from labtui.console.widgets.figures import Whisker, beside, confusion, dot_whisker, fit, own_names, reliability
 from labtui.console.widgets.plot import LineStyle
-from labtui.console.widgets.rows import Rows
+from labtui.console.widgets.row_list import ListRow, RowList
+from labtui.console.widgets.sized_text import SizedText
 from labtui.sanitize import clean
 
 WIDE_COLUMNS = 110  # from here on, the list stands at the left
@@ -124,7 +123,7 @@ def _words(view: int, entry: Entry) -> str:
     )
 
 
-class RunList(Rows):
+class RunList(RowList):
     """The runs, the pinned ones marked, with the figure of the view."""
 
     def __init__(self, entries: Sequence[Entry], ascii_only: bool) -> None:
@@ -140,7 +139,7 @@ class RunList(Rows):
         self._view, self._pins, self._drawn = view, list(pins), list(drawn)
         self.update()
 
-    def make_rows(self, width: int) -> Iterable[lists.Row]:
+    def make_rows(self, width: int) -> Iterable[ListRow]:
         for at, entry in enumerate(self._entries):
             figure = self._figure(entry)
             pieces = [(" ", ""), (PINNED if at in self._pins else " ", "name"), (" ", "")]
@@ -152,7 +151,7 @@ class RunList(Rows):
                 pieces.append((f"{sign:<6}", self._entries[self._drawn[place]].colour if place is not None else ""))
                 room -= 6
             pieces += [(fit(entry.name, max(4, room)) + " ", entry.colour), (figure, "name")]
-            yield lists.Row(str(at), tuple(pieces))
+            yield ListRow(str(at), tuple(pieces))
 
     def _figure(self, entry: Entry) -> str:
         if entry.measures is None:
@@ -189,9 +188,9 @@ class PlotsScreen(ConsoleScreen[None]):
         Binding("escape,q", "dismiss", "Back", key_display="esc", tooltip="Back to the results"),
     ]
     DEFAULT_CSS = """
-    PlotsScreen > Line { background: $panel; }
+    PlotsScreen > TextLine { background: $panel; }
     PlotsScreen .body { height: 1fr; }
-    PlotsScreen .said { height: auto; padding: 1; }
+    PlotsScreen .message { height: auto; padding: 1; }
     PlotsScreen .figure { height: 1fr; width: 1fr; padding: 1 1 0 1; }
     PlotsScreen VerticalScroll { height: 1fr; }
     PlotsScreen .blocks { height: 1fr; }
@@ -216,14 +215,14 @@ class PlotsScreen(ConsoleScreen[None]):
         self._missing: Sequence[str] = ("",)  # what is said to be missing
 
     def compose(self) -> ComposeResult:
-        yield Line(id="tabs")
+        yield TextLine(id="tabs")
         with Vertical(classes="body"):
             yield RunList(self._entries, self._ascii)
             with Vertical(classes="figure"):
-                yield Static("computing …", classes="said", markup=False)
+                yield Static("computing …", classes="message", markup=False)
                 with VerticalScroll(can_focus=False):
-                    yield Drawn(classes="whiskers")
-                yield Drawn(classes="blocks")
+                    yield SizedText(classes="whiskers")
+                yield SizedText(classes="blocks")
                 with Horizontal(classes="charts"):
                     for figure, better, limits in (("loss", "lower", (0.0, None)), ("accuracy", "higher", (None, 1.0))):
                         with Vertical():
@@ -280,7 +279,7 @@ class PlotsScreen(ConsoleScreen[None]):
 
     def _progress(self, done: int, runs: int) -> None:
         if not self._known:
-            self.query_one(".said", Static).update(f"computing … {done} of {runs} runs")
+            self.query_one(".message", Static).update(f"computing … {done} of {runs} runs")
 
     def _take(self, answers: dict[str, RunMeasures | str]) -> None:
         for entry in self._entries:
@@ -309,7 +308,7 @@ class PlotsScreen(ConsoleScreen[None]):
             self._draw_curves()
         else:
             view, chosen, pins = self._view, tuple(self._beside()), frozenset(self._pins)
-            self.query_one(".blocks", Drawn).show(
+            self.query_one(".blocks", SizedText).show(
                 (view, chosen, pins), lambda width, height: self._blocks(view, chosen, pins, width, height)
             )
             self._say_missing(self._warnings(chosen, TELLING))
@@ -319,7 +318,7 @@ class PlotsScreen(ConsoleScreen[None]):
     def _show_view(self) -> None:
         """Lay the screen out for the view."""
         self._say_where()
-        self.query_one(".said").display = not self._known
+        self.query_one(".message").display = not self._known
         self.query_one(VerticalScroll).display = self._known and self._view == ACCURACY
         self.query_one(".blocks").display = self._known and self._view in (RELIABILITY, CONFUSION)
         self.query_one(".charts").display = self._known and self._view == CURVES
@@ -340,7 +339,7 @@ class PlotsScreen(ConsoleScreen[None]):
             tabs.append(f" {name} ", "bold reverse" if at == self._view else "")
         runs = len(self._entries)
         tabs.append(f"   {runs} runs" if self._view == ACCURACY else f"   run {self._selected + 1} of {runs}", "dim")
-        self.query_one("#tabs", Line).say(tabs)
+        self.query_one("#tabs", TextLine).say(tabs)
 
     def _warnings(self, places: Iterable[int], figures: Sequence[str]) -> list[str]:
         """What to know before these figures of the runs at `places` are believed."""
@@ -376,7 +375,7 @@ class PlotsScreen(ConsoleScreen[None]):
                 + "; ".join(f"on {format.count(items)} {', '.join(names)}" for items, names in on.items())
             )
         lines += self._warnings(range(len(self._entries)), TELLING)
-        self.query_one(".whiskers", Drawn).show(
+        self.query_one(".whiskers", SizedText).show(
             "accuracies",
             lambda width, height: Text("\n").join(
                 [
@@ -441,8 +440,8 @@ class PlotsScreen(ConsoleScreen[None]):
             ("not scored on a validation split (no validation)", flat.count(False)),
             ("scored on it after training only (once)", flat.count(True)),
         )
-        said = [f"{count} {reason}" for reason, count in reasons if count]
-        lines += [f"Without a curve: {', '.join(said)}."] if said else []
+        without = [f"{count} {reason}" for reason, count in reasons if count]
+        lines += [f"Without a curve: {', '.join(without)}."] if without else []
         lines += self._warnings(self._beside(), ("loss",))
         self._say_missing(lines)
         if drawn == self._curves:

@@ -156,9 +156,9 @@ class RepeatsScreen(ConsoleScreen[None]):
 
         self.in_background(question, lambda answer: self._take(*answer), self._say_in_place)
 
-    def _say(self, said: str) -> None:
+    def _say(self, text: str) -> None:
         self.query_one(".title", Static).update(
-            Content.assemble(("Repeats  ", "bold $primary"), (self._called, "bold"), f"   {said}")
+            Content.assemble(("Repeats  ", "bold $primary"), (self._called, "bold"), f"   {text}")
         )
 
     def _say_in_place(self, sentence: str) -> None:
@@ -214,8 +214,8 @@ class RepeatsScreen(ConsoleScreen[None]):
                 style = "italic" if line[0] == MAJORITY else ""
                 table.add_row(*(cell(place, text, style) for place, text in enumerate(line)))
             table.move_cursor(row=at)
-        said = spread_lines(spread, repeats["varied"], items, self.console.ascii_only)
-        self.query_one(".spread", Static).update(Content("\n".join(said)))
+        sentences = spread_lines(spread, repeats["varied"], items, self.console.ascii_only)
+        self.query_one(".spread", Static).update(Content("\n".join(sentences)))
         self._draw_matrices()
 
     @staticmethod

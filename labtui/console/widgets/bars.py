@@ -14,11 +14,11 @@ from labtui.devices import Sample
 TABS = (("lab", "1", "Lab"), ("results", "2", "Results"), ("classify", "3", "Classify"))
 
 
-class Line(Widget):
+class TextLine(Widget):
     """One line of text that is drawn anew only when it says something else."""
 
     DEFAULT_CSS = """
-    Line { height: 1; width: 1fr; link-style: none; link-color: $foreground; link-background-hover: $primary 30%;
+    TextLine { height: 1; width: 1fr; link-style: none; link-color: $foreground; link-background-hover: $primary 30%;
            link-color-hover: $foreground; link-style-hover: none; }
     """
 
@@ -42,7 +42,7 @@ class TopBar(Horizontal):
 
     DEFAULT_CSS = """
     TopBar { height: 1; background: $panel; }
-    TopBar > Line { width: 38; }
+    TopBar > TextLine { width: 38; }
     """
 
     def __init__(self, current: str) -> None:
@@ -52,7 +52,7 @@ class TopBar(Horizontal):
         for mode, key, title in TABS:
             style = "bold reverse" if mode == current else ""
             tabs.append(f" {key} {title} ", Style.parse(style) + Style.from_meta({"@click": f"app.mode('{mode}')"}))
-        self._tabs, self._strip = Line(tabs), DeviceStrip()
+        self._tabs, self._strip = TextLine(tabs), DeviceStrip()
 
     def compose(self) -> ComposeResult:
         yield self._tabs
@@ -63,7 +63,7 @@ class TopBar(Horizontal):
         self._strip.show(sample)
 
 
-class KeyBar(Line):
+class KeyBar(TextLine):
     """The keys of the focused widget, the screen and the app, and what leaving would leave running."""
 
     DEFAULT_CSS = "KeyBar { dock: bottom; background: $panel; }"

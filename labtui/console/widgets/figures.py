@@ -1,4 +1,4 @@
-"""Figures made of text: numbers in, strings and Rich texts out. No Textual, nothing read or written.
+"""Figures made of text: numbers in, strings and Rich texts out; nothing is read or written.
 
 Every figure can be read without colour, and with `ascii_only` it has nothing but ASCII in it. Names come in as they
 are and are cleaned here. Texts do not wrap: their lines are at most as wide as asked.
@@ -15,7 +15,7 @@ from rich.text import Text
 from engines.study.values import Bin
 from labtui import format
 from labtui.console.terminal import to_ascii
-from labtui.console.widgets.plot import linear_ticks, nice_step
+from labtui.console.widgets.ticks import linear_ticks, nice_step
 from labtui.sanitize import clean
 
 FAINT = "dim"

@@ -13,7 +13,7 @@ from engines.study.values import Item, ItemAnswer, ItemPage
 from labtui import format
 from labtui.console.widgets.cells import cells_of
 from labtui.console.widgets.painted import Painted
-from labtui.console.widgets.rows import CURSOR
+from labtui.console.widgets.row_list import CURSOR
 from labtui.sanitize import clean
 
 PAGE_ITEMS = 100
@@ -59,8 +59,8 @@ def answer_cells(item: Item, short: dict[str, str], room: int) -> list[tuple[str
                 return [*pieces, ("…", "faint")]
             pieces.append((sign, style))
             continue
-        said = "" if answer["predicted"] is None else short.get(answer["predicted"], clean(answer["predicted"]))
-        pieces += [("  " if n else "", ""), (f"{sign} {set_cell_size(said, width)}", style)]
+        predicted = "" if answer["predicted"] is None else short.get(answer["predicted"], clean(answer["predicted"]))
+        pieces += [("  " if n else "", ""), (f"{sign} {set_cell_size(predicted, width)}", style)]
         if form == full:
             known = answer["probability"]
             pieces.append((" " * 5 if known is None else f" {known:4.2f}", "faint"))
@@ -108,7 +108,7 @@ class ItemList(Painted, can_focus=True):
         self.total = 0
         self.index = 0
         self._pages: dict[int, list[Item]] = {}
-        self._said = ""
+        self._placeholder = ""
         self._short: dict[str, str] = {}
         self._top = 0
 
@@ -121,13 +121,13 @@ class ItemList(Painted, can_focus=True):
         page = self._pages.get(index // PAGE_ITEMS, [])
         return page[index % PAGE_ITEMS] if index % PAGE_ITEMS < len(page) else None
 
-    def start(self, page: ItemPage | None, index: int, labels: Sequence[str], said: str = "") -> None:
-        """Show another selection, of which one page is known, with the cursor on `index`. `said` stands in an empty
-        list; `labels` are all that may occur."""
+    def start(self, page: ItemPage | None, index: int, labels: Sequence[str], placeholder: str = "") -> None:
+        """Show another selection, of which one page is known, with the cursor on `index`. `placeholder` stands in an
+        empty list; `labels` are all that may occur."""
         self.total = page["total"] if page else 0
         self.index = max(0, min(index, self.total - 1))
         self._pages = {page["offset"] // PAGE_ITEMS: page["items"]} if page else {}
-        self._said, self._short = said, short_labels(labels)
+        self._placeholder, self._short = placeholder, short_labels(labels)
         self._top = max(0, self.index - self._height // 2)
         self._show()
         self.post_message(self.Moved())
@@ -201,8 +201,8 @@ class ItemList(Painted, can_focus=True):
         lines = [cells_of([(heads, "faint")], width)]
         lines += [cells_of(self._line(index, answers), width) for index in seen]
         if not self.total:
-            said = [part for line in self._said.split("\n") for part in textwrap.wrap(line, max(10, width - 4))]
-            lines = [cells_of([(f"  {part}", "faint")], width) for part in said[:height]]
+            parts = [part for line in self._placeholder.split("\n") for part in textwrap.wrap(line, max(10, width - 4))]
+            lines = [cells_of([(f"  {part}", "faint")], width) for part in parts[:height]]
         lines += [cells_of((), width)] * (height - len(lines))
         cursor = self.index - self._top + 1 if self.total else -1
         if cursor >= 0:

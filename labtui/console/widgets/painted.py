@@ -15,8 +15,8 @@ class _Styles(dict[str, Style]):
     """Styles by name; what is no name is a colour, `#rrggbb`."""
 
     def __missing__(self, name: str) -> Style:
-        self[name] = found = self[""] + Style(color=name)
-        return found
+        self[name] = style = self[""] + Style(color=name)
+        return style
 
 
 class Painted(Widget):

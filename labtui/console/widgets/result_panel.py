@@ -97,9 +97,9 @@ def mistakes_text(labels: Sequence[str], confusion: Sequence[Sequence[int]], roo
             (room - 27) // 2,
         ),
     )
-    for count, of, true, said in wrong[:MISTAKES]:
+    for count, of, true, answered in wrong[:MISTAKES]:
         text.append(f"{format.count(count):>5} of {format.count(of):<6} {fit(true, each)} taken for ")
-        text.append(f"{fit(said, each).rstrip()}\n")
+        text.append(f"{fit(answered, each).rstrip()}\n")
     text.rstrip()
     return text
 
@@ -187,20 +187,20 @@ def agreement_words(kappa: float | None) -> str:
     """What Fleiss' kappa of repeats means, in plain words."""
     if kappa is None:
         return "no kappa: all answers are one and the same label"
-    said = next((words for bound, words in AGREEMENT if kappa < bound), AGREEMENT[-1][1])
-    return f"kappa {kappa:.2f}: they agree {said}"
+    meaning = next((words for bound, words in AGREEMENT if kappa < bound), AGREEMENT[-1][1])
+    return f"kappa {kappa:.2f}: they agree {meaning}"
 
 
 def gathered(sentences: Iterable[str]) -> list[str]:
     """Sentences of which those that begin alike, up to a colon, are one: a group's runs say the same in other
     figures."""
-    found: dict[str, list[str]] = {}
+    rests_by_head: dict[str, list[str]] = {}
     for sentence in sentences:
         head, _, rest = sentence.partition(": ")
-        found.setdefault(head, []).append(rest)
+        rests_by_head.setdefault(head, []).append(rest)
     return [
         f"{head}: {rests[0]}" + (f"; and of {len(rests) - 1} more" if len(rests) > 1 else "") if any(rests) else head
-        for head, rests in found.items()
+        for head, rests in rests_by_head.items()
     ]
 
 

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from labtui.console.widgets.chart import PALETTE
-from labtui.console.widgets.rows import Row, Rows
+from labtui.console.widgets.row_list import ListRow, RowList
 
 GAP = "  "
 MORE_LEFT, MORE_RIGHT = "←", "→"
@@ -40,11 +40,11 @@ def _width(pieces: Pieces) -> int:
     return sum(cell_len(text) for text, _ in pieces)
 
 
-class ResultTable(Rows, inherit_bindings=False):
-    """Rows of cells under heads, which the screen shows in a line of its own above."""
+class ResultTable(RowList, inherit_bindings=False):
+    """RowList of cells under heads, which the screen shows in a line of its own above."""
 
     PLACE = "In the table"
-    STYLES: ClassVar[tuple[str, ...]] = (*Rows.STYLES, *MARK_STYLES.values())
+    STYLES: ClassVar[tuple[str, ...]] = (*RowList.STYLES, *MARK_STYLES.values())
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{name}" for name in (*STYLES, "cursor")}
     DEFAULT_CSS = "\n".join(
         f"ResultTable > .rows--{name} {{ color: {colour}; }}" for colour, name in MARK_STYLES.items()
@@ -98,8 +98,8 @@ class ResultTable(Rows, inherit_bindings=False):
             used = after
         return pieces
 
-    def make_rows(self, width: int) -> Iterable[Row]:
-        return [Row(row.key, tuple(self._line(row.cells, width))) for row in self.rows]
+    def make_rows(self, width: int) -> Iterable[ListRow]:
+        return [ListRow(row.key, tuple(self._line(row.cells, width))) for row in self.rows]
 
     def heading(self, action: str) -> Text:
         """The heads of the columns in view; a click runs `action(number of the column)`."""

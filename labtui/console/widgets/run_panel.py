@@ -11,7 +11,7 @@ from engines.runs import events as ev
 from engines.runs.summary import FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
 from labtui import format
 from labtui.console.views import RunView, failure
-from labtui.console.widgets.bars import Line
+from labtui.console.widgets.bars import TextLine
 from labtui.console.widgets.run_table import GLYPHS
 from labtui.sanitize import clean
 
@@ -59,7 +59,7 @@ def where(run: RunView) -> list[str]:
     return parts
 
 
-class RunTitle(Line):
+class RunTitle(TextLine):
     """State, name and place of the selected run, in one line."""
 
     DEFAULT_CSS = "RunTitle { padding: 0 1; }"

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from engines.runs.summary import FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
 from labtui import format
 from labtui.console.views import ExperimentView, RunView
-from labtui.console.widgets.rows import Row, Rows
+from labtui.console.widgets.row_list import ListRow, RowList
 
 GLYPHS = {RUNNING: "●", QUEUED: "◌", FINISHED: "✓", FAILED: "✗", STOPPED: "■", LOST: "▲", "": "·"}
 STATE_STYLES = {RUNNING: "running", QUEUED: "warn", FINISHED: "good", FAILED: "bad", STOPPED: "warn", LOST: "bad"}
@@ -42,7 +42,7 @@ def outcome(run: RunView) -> str:
     return format.MISSING if run.state == FINISHED else ""
 
 
-class RunTable(Rows):
+class RunTable(RowList):
     """All runs: living ones first, then the newest. `words` narrows it to runs with all these words in them."""
 
     PLACE = "In the list of runs"
@@ -71,30 +71,30 @@ class RunTable(Rows):
         self._placeholder = "no run has these words" if self.words else NO_RUNS
         self.update()
 
-    def make_rows(self, width: int) -> Iterable[Row]:
+    def make_rows(self, width: int) -> Iterable[ListRow]:
         for run in sorted(self._views.values(), key=lambda run: _ORDER.get(run.state, 2)):
             if self.words:
                 text = f"{run.state} {run.short} {run.experiment} {run.engine} {run.model}".lower()
                 if not all(word in text for word in self.words):
                     continue
             style = STATE_STYLES.get(run.state, "faint")
-            said = outcome(run)
+            result = outcome(run)
             head = f"{GLYPHS[run.state]} {run.state or '...':<8} "
-            room = width - len(head) - 6 - len(said) - 2
+            room = width - len(head) - 6 - len(result) - 2
             name = shortened(run.experiment, max(4, room))
-            yield Row(
+            yield ListRow(
                 run.name,
                 (
                     (" ", ""),
                     (head, style),
                     (f"{run.short[:4]:<4} ", "faint"),
                     (f"{name} ", "name"),
-                    (said, "name" if run.state != RUNNING else style),
+                    (result, "name" if run.state != RUNNING else style),
                 ),
             )
 
 
-class ExperimentList(Rows):
+class ExperimentList(RowList):
     """The experiments under the names of their families."""
 
     PLACE = "In the list of experiments"
@@ -117,17 +117,17 @@ class ExperimentList(Rows):
         self._placeholder = "no experiments: put a TOML file into\nyour config folder (docs/engines.md)"
         self.update()
 
-    def make_rows(self, width: int) -> Iterable[Row]:
+    def make_rows(self, width: int) -> Iterable[ListRow]:
         longest = max((cell_len(e.name.removeprefix(f"{e.family}/")) for e in self._views.values()), default=0)
         room = min(longest, max(12, width // 2 - 2))
         family = None
         for e in self._views.values():
             if e.family != family:
                 family = e.family
-                yield Row(None, ((f" {shortened(family, width - 2)}", "heading"),))
+                yield ListRow(None, ((f" {shortened(family, width - 2)}", "heading"),))
             name = shortened(e.name.removeprefix(f"{e.family}/"), room)
-            said = (f"{GLYPHS[FAILED]} {e.error}", "bad") if e.error else (e.title, "faint")
+            about = (f"{GLYPHS[FAILED]} {e.error}", "bad") if e.error else (e.title, "faint")
             rest = width - room - 5
-            if cell_len(said[0]) > rest:
-                said = set_cell_size(said[0], max(0, rest - 1)) + "…"[:rest], said[1]
-            yield Row(e.name, ((f"   {name} ", "name"), said))
+            if cell_len(about[0]) > rest:
+                about = set_cell_size(about[0], max(0, rest - 1)) + "…"[:rest], about[1]
+            yield ListRow(e.name, ((f"   {name} ", "name"), about))

@@ -51,7 +51,7 @@ async def test_enter_writes_the_table_into_the_current_directory_and_names_the_f
     async with host.run_test(size=(80, 24)) as pilot:
         screen = screen_of(home, [])
         await host.push_screen(screen)
-        assert "answers" not in text(screen, "#formats") and str(here.name) in text(screen, ".said")
+        assert "answers" not in text(screen, "#formats") and str(here.name) in text(screen, ".message")
         await pilot.press("down", "down", "down")
         assert screen.query_one(Input).value == "results.tex"
         await pilot.press("enter")
@@ -70,7 +70,7 @@ async def test_a_file_that_exists_is_written_over_only_after_a_second_enter(
         screen = screen_of(home, [])
         await host.push_screen(screen)
         await pilot.press("enter")
-        await until(pilot, lambda: "exists; enter again writes over it" in text(screen, ".said"))
+        await until(pilot, lambda: "exists; enter again writes over it" in text(screen, ".message"))
         assert (here / "results.csv").read_text() == "mine"
         await pilot.press("down", "up", "enter")
         await until(pilot, lambda: host.screen is not screen)
@@ -88,7 +88,7 @@ async def test_several_runs_need_a_place_for_their_names(home: Home, tmp_path: P
         assert line.value == "RUN.csv" and "of 2 runs" in text(screen, "#formats")
         line.value = "all.csv"
         await pilot.press("enter")
-        assert "2 runs need 2 files" in text(screen, ".said") and list(here.iterdir()) == []
+        assert "2 runs need 2 files" in text(screen, ".message") and list(here.iterdir()) == []
         line.value = "answers-RUN.csv"
         await pilot.press("enter")
         await until(pilot, lambda: host.screen is not screen)
@@ -105,7 +105,7 @@ async def test_what_cannot_be_written_is_said_and_the_name_can_be_mended(
         screen = screen_of(home, [folder.name])
         await host.push_screen(screen)
         await pilot.press("down", "down", "down", "down", "enter")
-        await until(pilot, lambda: "holds no predictions.jsonl" in text(screen, ".said"))
+        await until(pilot, lambda: "holds no predictions.jsonl" in text(screen, ".message"))
         assert host.screen is screen and list(here.iterdir()) == []
         await pilot.press("escape")
         await until(pilot, lambda: host.screen is not screen)

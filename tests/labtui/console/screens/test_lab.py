@@ -14,7 +14,7 @@ from engines.runs.home import Home
 from labtui.console.app import LabApp
 from labtui.console.screens.lab import LabScreen
 from labtui.console.widgets.chart import Chart
-from labtui.console.widgets.rows import Rows
+from labtui.console.widgets.row_list import RowList
 from labtui.console.widgets.run_table import ExperimentList
 from tests.labtui.fabric import append, finished, living, make_run, started, steps, validated
 
@@ -206,7 +206,7 @@ async def test_moving_through_the_runs_shows_each_and_the_filter_narrows_them(ho
 
 
 def _runs_text(app: LabApp) -> str:
-    return "\n".join("".join(t for t, _ in line) for line in app.lab.query_one("#runs", Rows)._shown)
+    return "\n".join("".join(t for t, _ in line) for line in app.lab.query_one("#runs", RowList)._shown)
 
 
 async def test_keys_scale_smooth_and_maximise_the_charts(home: Home) -> None:

@@ -253,10 +253,10 @@ async def test_saving_writes_only_the_differences_and_asks_before_writing_over(h
         asked = host.screen.query_one(Input)
         assert asked.value == "mine/formed"
         await pilot.press("enter")
-        await until(pilot, lambda: "writes over it" in str(host.screen.query_one(".said").render()))
+        await until(pilot, lambda: "writes over it" in str(host.screen.query_one(".message").render()))
         asked.value = "../escape"
         await pilot.press("enter")
-        await until(pilot, lambda: "small letters" in str(host.screen.query_one(".said").render()))
+        await until(pilot, lambda: "small letters" in str(host.screen.query_one(".message").render()))
         asked.value = "mine/other"
         await pilot.press("enter")
         saved = catalog.user_configs() / "mine" / "other.toml"

@@ -12,8 +12,9 @@ from textual.screen import Screen
 from engines.answers.variant import Variant
 from engines.runs.folder import RunFolder
 from labtui.console.screens import launch
-from labtui.console.screens.results import DetailsScreen, ResultsScreen
-from labtui.console.widgets.bars import Line
+from labtui.console.screens.details import DetailsScreen
+from labtui.console.screens.results import ResultsScreen
+from labtui.console.widgets.bars import TextLine
 from labtui.console.widgets.chart import PALETTE
 from labtui.console.widgets.result_panel import ResultPanel
 from tests.labtui.console.screens.conftest import Host, until
@@ -45,7 +46,7 @@ def names(screen: ResultsScreen) -> list[str]:
 
 def cell(screen: ResultsScreen, at: int, column: str = "run") -> str:
     """The text of a row's cell, by the key of its column."""
-    number = [c.key for c in screen._columns].index(column)
+    number = [c.key for c in screen.results.columns].index(column)
     return "".join(text for text, _ in screen.table.rows[at].cells[number]).rstrip()
 
 
@@ -59,11 +60,11 @@ def lines(screen: ResultsScreen) -> list[str]:
 
 
 def heads(screen: ResultsScreen) -> str:
-    return str(screen.query_one("#heads", Line).render())
+    return str(screen.query_one("#heads", TextLine).render())
 
 
 def said(screen: ResultsScreen) -> str:
-    return str(screen.query_one(".said").render())
+    return str(screen.query_one(".message").render())
 
 
 def facts(screen: ResultsScreen) -> str:
@@ -73,7 +74,7 @@ def facts(screen: ResultsScreen) -> str:
 async def test_without_runs_the_screen_says_what_to_do(host: Host) -> None:
     async with host.run_test(size=(80, 24)) as pilot:
         screen = await opened(host, pilot)
-        assert "Launch one from the Lab" in str(screen.query_one(".said").render())
+        assert "Launch one from the Lab" in str(screen.query_one(".message").render())
         await pilot.press("c")
         assert host.classified_with == []
 
@@ -105,7 +106,7 @@ async def test_published_rows_are_dim_named_so_and_can_be_hidden(host: Host, fin
         assert len(published) == 5, "the three executions of Gemma are one row"
         assert all(screen.table.rows[at].cells[1][0][1] == "faint" for at in published)
         await pilot.press("p")
-        assert names(screen) == [f"quickstart/a {screen._rows[0].run[-4:]}"]
+        assert names(screen) == [f"quickstart/a {screen.results.rows[0].run[-4:]}"]
         await pilot.press("p")
         assert len(names(screen)) == 6
 
@@ -121,12 +122,12 @@ async def test_keys_choose_the_column_and_turn_the_order_round(host: Host, finis
         await pilot.press("s")
         assert [name[0] for name in names(screen)] == ["c", "a", "b"]
         await pilot.press(*["greater_than_sign"] * 5)
-        assert screen._column == "items" and [name[0] for name in names(screen)] == ["b", "a", "c"]
+        assert screen.results.column == "items" and [name[0] for name in names(screen)] == ["b", "a", "c"]
         await pilot.press(*["less_than_sign"] * 6)
-        assert screen._column == "run" and [name[0] for name in names(screen)] == ["a", "b", "c"]
-        for _ in screen._columns:  # every column can be sorted by, also those out of sight
+        assert screen.results.column == "run" and [name[0] for name in names(screen)] == ["a", "b", "c"]
+        for _ in screen.results.columns:  # every column can be sorted by, also those out of sight
             await pilot.press("greater_than_sign")
-        assert screen._column == "run"
+        assert screen.results.column == "run"
 
 
 async def test_the_cursor_stays_on_its_run_when_another_one_finishes(host: Host, finished: Finished) -> None:
@@ -166,10 +167,11 @@ async def test_columns_out_of_sight_are_reached_sideways_and_sorted_by_a_click(h
         assert lines(screen)[0].split()[1] == "a", "the first column stays"
         await pilot.press(*["left"] * 40)
         await pilot.click("#heads", offset=(heads(screen).index("95 %"), 0))
-        await until(pilot, lambda: screen._column == "interval")
+        await until(pilot, lambda: screen.results.column == "interval")
         await pilot.click("#heads", offset=(heads(screen).index("95 %"), 0))
         await until(pilot, lambda: [name[0] for name in names(screen)] == ["b", "a"])
-        screen._sort_by("model")
+        await pilot.press(*["right"] * 40)
+        await pilot.click("#heads", offset=(heads(screen).index("model"), 0))
         await until(pilot, lambda: "model ↑" in heads(screen))
 
 
@@ -375,20 +377,20 @@ async def test_marks_cursor_openings_and_scrolling_outlive_a_refresh(
         table = screen.table
         at = names(screen).index(f"repeated {repeated.name[-4:]}")
         await pilot.press(*["down"] * at, "o", "down", "space", "up", "space", "right")
-        top, marks = table._top, dict(screen._marks)
+        top, marks = table._top, dict(screen.results.marks)
         assert top > 0 and len(set(marks.values())) == 2 and "2 marked" in said(screen)
         analyst.says = {run.name: run_measures(run.name, [[[1, 0, 0], [0, 1, 0]]]) for run in runs}
         await pilot.press("r")
         await until(pilot, lambda: cell(screen, 0, "brier") == "0.125")
         finished("newest", GOOD)
         await pilot.press("r")
-        await until(pilot, lambda: len(screen._rows) == 14)
+        await until(pilot, lambda: len(screen.results.rows) == 14)
         assert screen.selected is not None and screen.selected.run == repeated.name
-        assert screen._opened == {repeated.name} and screen._marks == marks
+        assert screen.results.opened == {repeated.name} and screen.results.marks == marks
         assert table.first == 2 and table._top in (top, top + 1), "as far as the new row above moved the cursor"
         assert cell(screen, cursor(screen)).startswith("▾●repeated")
         await pilot.press("s")
-        assert screen._marks == marks and screen.selected.run == repeated.name
+        assert screen.results.marks == marks and screen.selected.run == repeated.name
         await pilot.press("o", "space")
         assert cell(screen, cursor(screen)).startswith("▸○repeated"), "one inside"
 
@@ -403,7 +405,7 @@ async def test_a_new_seed_makes_a_group_of_a_marked_run_and_the_mark_stays_on_th
         finished("a", FAIR, seed=2)
         await pilot.press("r")
         await until(pilot, lambda: cell(screen, 0, "n") == "2")
-        assert [marked.key for marked in screen._marked()] == [run.name]
+        assert [marked.key for marked in screen.results.marked()] == [run.name]
         assert screen.selected is not None and screen.selected.level == "group"
 
 
@@ -460,7 +462,7 @@ async def test_keys_hand_the_marked_rows_to_the_other_screens(
         assert (await arguments("i")) == (rows, called, "disagree")
         ((plotted,),) = [await arguments("g")]
         assert plotted == list(zip(rows, called, colours, strict=True)), "each row in one colour on every screen"
-        assert colours == list(screen._marks.values()) and len(set(colours) & set(PALETTE)) == 2
+        assert colours == list(screen.results.marks.values()) and len(set(colours) & set(PALETTE)) == 2
 
         await pilot.press("t")
         assert "open it with o and choose a run" in screen_says(host)
@@ -468,7 +470,7 @@ async def test_keys_hand_the_marked_rows_to_the_other_screens(
         assert await arguments("o", "down", "t") == (poor.name, "", f"poor {poor.name[-4:]}")
         shown, columns, marked = await arguments("x")
         assert [r.level for r in shown] == ["run", "group", "run", "run", "repeat", "repeat"]
-        assert columns == screen._columns and marked[0] == good.name and set(marked[1:]) == set(fair)
+        assert columns == screen.results.columns and marked[0] == good.name and set(marked[1:]) == set(fair)
 
 
 async def test_published_figures_and_imported_runs_say_what_they_lack(
@@ -478,12 +480,12 @@ async def test_published_figures_and_imported_runs_say_what_they_lack(
     async with host.run_test(size=(140, 40)) as pilot:
         screen = await opened(host, pilot)
         await pilot.press("home", "space")
-        assert screen._marks == {} and "a published figure has no answers" in screen_says(host)
+        assert screen.results.marks == {} and "a published figure has no answers" in screen_says(host)
         await pilot.press("p", "c", "e")
         assert names(screen)[0].startswith("imported: study ") and host.classified_with == []
         assert "without a model to classify with" in screen_says(host)
         await pilot.press("space", "t")
-        assert len(screen._marked()) == 1 and "was asked once" in screen_says(host)
+        assert len(screen.results.marked()) == 1 and "was asked once" in screen_says(host)
 
 
 async def test_thirty_runs_block_no_key_for_50_ms(host: Host, analyst: FakeAnalyst, finished: Finished) -> None:

@@ -8,11 +8,11 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 
-class Drawn(Widget):
+class SizedText(Widget):
     """A text that is made for the size it is shown in; with `height: auto` it is as high as the text is then. Only
     lines that differ are painted again."""
 
-    DEFAULT_CSS = "Drawn { height: auto; }"
+    DEFAULT_CSS = "SizedText { height: auto; }"
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)

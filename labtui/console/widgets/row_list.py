@@ -15,7 +15,7 @@ CURSOR = "›"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListRow:
     """One line: pieces of clean text, each with the name of a style; the first cell is the cursor's.
 
     A heading has no key and is passed over.
@@ -25,14 +25,14 @@ class Row:
     pieces: tuple[tuple[str, str], ...]
 
 
-class Rows(Painted, can_focus=True):
-    """Rows with a cursor that stays on its key when rows come, go and move.
+class RowList(Painted, can_focus=True):
+    """RowList with a cursor that stays on its key when rows come, go and move.
 
     Subclasses give the rows, as wide as asked, in `make_rows`, and call `update` when they have changed.
     """
 
     DEFAULT_CSS = """
-    Rows {
+    RowList {
         height: 1fr;
         & > .rows--name { color: $foreground; }
         & > .rows--faint { color: $foreground 60%; }
@@ -43,7 +43,7 @@ class Rows(Painted, can_focus=True):
         & > .rows--warn { color: $warning; }
         & > .rows--cursor { color: $foreground; background: $panel; text-style: bold; }
     }
-    Rows:focus > .rows--cursor { color: $background; background: $primary; text-style: bold; }
+    RowList:focus > .rows--cursor { color: $background; background: $primary; text-style: bold; }
     """
     PART = "rows"
     STYLES: ClassVar[tuple[str, ...]] = ("name", "faint", "heading", "running", "good", "bad", "warn")
@@ -60,12 +60,12 @@ class Rows(Painted, can_focus=True):
     class Highlighted(Message):
         """The user moved the cursor onto another key."""
 
-        def __init__(self, rows: "Rows", key: str) -> None:
+        def __init__(self, rows: "RowList", key: str) -> None:
             super().__init__()
             self.rows, self.key = rows, key
 
         @property
-        def control(self) -> "Rows":
+        def control(self) -> "RowList":
             return self.rows
 
     class Chosen(Highlighted):
@@ -75,11 +75,11 @@ class Rows(Painted, can_focus=True):
         """`placeholder` stands in the list while it is empty; it says what to do next."""
         super().__init__(id=id)
         self._placeholder = placeholder
-        self._rows: list[Row] = []
+        self._rows: list[ListRow] = []
         self._key: str | None = None
         self._top = 0
 
-    def make_rows(self, width: int) -> Iterable[Row]:
+    def make_rows(self, width: int) -> Iterable[ListRow]:
         """The rows in at most `width` cells."""
         raise NotImplementedError
 

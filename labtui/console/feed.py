@@ -61,9 +61,9 @@ class _ListedRun:
             return False
         if changed and self._reader is None:
             self.reread()
-            last = self._last_words()
-            if last:
-                self.summary.apply([last])
+            end = self._read_end()
+            if end:
+                self.summary.apply([end])
             else:
                 self._reader, self._unread_bytes = ev.EventReader(self.folder.events), size
         self._size, self._mtime_ns = size, mtime_ns
@@ -77,7 +77,7 @@ class _ListedRun:
         self.view = RunView.of(self.summary)
         return self._unread_bytes > 0
 
-    def _last_words(self) -> ev.Record | None:
+    def _read_end(self) -> ev.Record | None:
         """The record of the run's end, where that is all that a list needs."""
         return read_end(self.folder)
 
@@ -126,7 +126,7 @@ class _FollowedRun(_ListedRun):
         self.news = self.news or self.view != before
         return more
 
-    def _last_words(self) -> ev.Record | None:
+    def _read_end(self) -> ev.Record | None:
         return None
 
     def _fold(self, records: list[ev.Record]) -> None:

@@ -85,3 +85,12 @@ def test_validating_one_step_twice_keeps_the_later_score() -> None:
     curves.apply([validation(4, 0.7)])
     anew, points = curves.take()
     assert anew and list(points["validation_accuracy"][1]) == [0.7] and list(points["loss"][0]) == [4]
+
+
+def test_a_step_told_twice_keeps_the_later_value_and_hands_out_all_anew() -> None:
+    curves = Curves()
+    curves.apply([step(1), step(2, 0.5)])
+    curves.take()
+    curves.apply([step(2, 0.25)])
+    anew, points = curves.take()
+    assert anew and list(points["loss"][0]) == [1, 2] and list(points["loss"][1]) == [1.0, 0.25]

@@ -186,7 +186,7 @@ def _tidy(folder: serving.ServingFolder, began: float) -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # a second one must not cut the last words short
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the report of the end
     raise KeyboardInterrupt
 
 

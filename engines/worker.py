@@ -138,7 +138,7 @@ def _versions() -> dict[str, str]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # a second one must not cut the last words short
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the report of the end
     raise Stop(signal.Signals(number).name)
 
 

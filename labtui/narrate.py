@@ -20,7 +20,7 @@ def narrate(folder: RunFolder, say: Callable[[str], None]) -> str:
     reader = ev.EventReader(folder.events)
     step_at = 0.0
     while True:
-        alive_before = summary.settle().state in ALIVE  # read once more after the end, or the last words are missed
+        alive_before = summary.settle().state in ALIVE  # read once more after the end, or the last events are missed
         for record in reader.read():
             summary.apply([record])
             if isinstance(record.event, ev.Step | ev.Progress):
@@ -33,7 +33,7 @@ def narrate(folder: RunFolder, say: Callable[[str], None]) -> str:
         if not alive_before:
             state = summary.settle().state
             if state == "lost":
-                say(f"{folder.name}: the worker is gone without a last word; see {folder.log}")
+                say(f"{folder.name}: the worker died without reporting an end; see {folder.log}")
             return state
         time.sleep(0.1)
 

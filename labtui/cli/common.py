@@ -14,7 +14,7 @@ EXIT_CODES = """exit codes:
   1    the run failed, or the action could not be done
   2    wrong usage, config or data; the message says what to mend
   3    the run was stopped
-  4    the run was lost: its worker died without a last word
+  4    the run was lost: its worker died without reporting an end
   5    no terminal to draw on; the message names the command to use instead
   130  interrupted; runs go on by themselves"""
 STATE_CODES = {FINISHED: OK, FAILED: FAILURE, STOPPED: STOPPED_CODE, LOST: LOST_CODE}

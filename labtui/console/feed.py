@@ -151,7 +151,7 @@ class _FollowedRun(_ListedRun):
         except FileNotFoundError:
             text = ""
         lines = clean(text, multiline=True).rstrip().splitlines()[-WORKER_LOG_LINES:]
-        last = "lost: the worker is gone without a last word; R goes on from its last checkpoint"
+        last = "lost: the worker died without reporting an end; R goes on from its last checkpoint"
         return [*(LogLine(at, line, "faint") for line in lines), LogLine(at, last, "error")]
 
 

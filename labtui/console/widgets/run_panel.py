@@ -128,7 +128,7 @@ def summary_text(run: RunView, width: int) -> Text:
         if run.eta_s is not None:
             fact("ETA", format.duration(run.eta_s))
     if run.state == LOST:
-        fact("lost", "the worker is gone without a last word; R goes on from its last checkpoint", COLOURS[LOST])
+        fact("lost", "the worker died without reporting an end; R goes on from its last checkpoint", COLOURS[LOST])
     end = run.end
     if isinstance(end, ev.Failed):
         fact("failed", clean(failure(end)), COLOURS[FAILED])

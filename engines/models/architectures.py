@@ -46,6 +46,10 @@ def read_config(name: str, revision: str = "", fetch: Fetch | None = None) -> di
         if name in document["names"] and not revision:
             config: dict[str, Any] = document["config"]
             return config
+    if name.lower().endswith(".gguf"):
+        raise ArchitectureError(
+            f"model.name = {name}: its sizes are known once a run has dequantised it, so its memory is not estimated"
+        )
     if fetch is None:
         raise ArchitectureError(
             f"model.name = {name}: no config.json of it on this machine, so its memory is not known before it is "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engines import hub
 from engines.errors import ModelError
-from engines.models import sources
+from engines.models import gguf_files, sources
 from engines.reporter import Reporter
 from engines.settings import nearest, option
 
@@ -18,7 +18,9 @@ HEADER_BYTES_MAX = 100 << 20
 class Model:
     """The model to start from."""
 
-    name: str = option("distilbert/distilbert-base-uncased", 'A name on the hub, a local folder, or "tiny:distilbert".')
+    name: str = option(
+        "distilbert/distilbert-base-uncased", 'A name on the hub, a local folder, a .gguf file, or "tiny:distilbert".'
+    )
     revision: str = option("", "Branch, tag or commit of a model on the hub; empty: its main branch.")
 
 
@@ -37,6 +39,8 @@ def locate(model: Model, report: Reporter) -> Path:
         )
     if folder:
         return _checked(folder, model.name)
+    if gguf_files.is_gguf(model.name):
+        return _checked(gguf_files.dequantised(path, report), model.name)
     if path.exists():
         return _checked(path, model.name)
     if model.name.startswith((".", "/", "~")) or model.name.count("/") > 1:

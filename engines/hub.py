@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from engines.errors import HubError
-from engines.reporter import Reporter
+from engines.reporter import Listener
 
 if TYPE_CHECKING:
     from huggingface_hub.file_download import DryRunFileInfo
@@ -39,7 +39,7 @@ class _Cancelled(Exception):
 
 
 def fetch(
-    repo_id: str, repo_type: Literal["model", "dataset"], patterns: Sequence[str], report: Reporter, revision: str = ""
+    repo_id: str, repo_type: Literal["model", "dataset"], patterns: Sequence[str], report: Listener, revision: str = ""
 ) -> Path:
     """The local folder of a repository's files that match `patterns` (globs over paths), downloaded where missing.
 
@@ -153,7 +153,7 @@ def _look(request: dict[str, Any]) -> "list[DryRunFileInfo]":
     return files
 
 
-def _download(request: dict[str, Any], total_bytes: int, report: Reporter) -> str:
+def _download(request: dict[str, Any], total_bytes: int, report: Listener) -> str:
     from huggingface_hub import snapshot_download
 
     count = _Count()
@@ -170,7 +170,7 @@ def _download(request: dict[str, Any], total_bytes: int, report: Reporter) -> st
         count.cancelled = True
 
 
-def _in_thread(work: Callable[[], T], report: Reporter, meanwhile: Callable[[], None] = lambda: None) -> T:
+def _in_thread(work: Callable[[], T], report: Listener, meanwhile: Callable[[], None] = lambda: None) -> T:
     """What `work` returns or raises in a thread, while this one calls `meanwhile` and checks for a request to stop."""
     result: list[T] = []
     failure: list[BaseException] = []

@@ -41,6 +41,18 @@ class Notes(Protocol):
     def note(self, text: str, level: str = "info") -> None: ...
 
 
+class Listener(Notes, Protocol):
+    """Whoever also takes progress, and may ask for an end: a run's reporter, or a look at data without a run."""
+
+    def fact(self, fact: ev.Fact) -> None: ...
+
+    def phase(self, name: str, total: int | None = None, unit: str = "items") -> None: ...
+
+    def progress(self, done: int) -> None: ...
+
+    def check_stop(self) -> None: ...
+
+
 class Reporter:
     """One run's line to the outside. Engines call it from their main thread only."""
 

@@ -48,11 +48,16 @@ def dealt(
     return _deal(source, examples, rooms, lambda example: example.label, Random(f"{data.seed}/split"), together)
 
 
+def check_official(source: Source) -> None:
+    """Raise `DataError` where a source comes without splits of its own."""
+    if not source.parts:
+        raise DataError(f'{source.name} has no official splits; set data.split = "shuffled", "balanced" or "in_order"')
+
+
 def official(data: Sizes, source: Source, examples: list[Example], together: Mapping[int, int]) -> list[list[Example]]:
     """The splits a hub data set comes with; validation is carved out of training where there is none."""
     held: dict[str, list[Example]] = {split: [] for split in SPLITS}
-    if not source.parts:
-        raise DataError(f'{source.name} has no official splits; set data.split = "shuffled", "balanced" or "in_order"')
+    check_official(source)
     for example in examples:
         held.setdefault(source.parts[example.row], []).append(example)
     carve = bool(data.validation) and not held["validation"]

@@ -32,6 +32,9 @@ class Source:
     parts: list[str] = field(default_factory=list)  # official split of each row; empty: the source has none
     class_names: tuple[str, ...] = ()  # names that the source itself gives to integer labels
     files: Sequence[str] = ()  # the file of each row, where each has one of its own
+    columns: Sequence[str] = ()  # all that the source has
+    layout: str = ""  # how it is laid out: the name of its format, or of the layout of its files
+    sampled: bool = False  # only some rows of a large source, see `Reading.sample`
 
     def place(self, row: int) -> str:
         """File and line of a row, for a sentence."""
@@ -111,6 +114,9 @@ def read(
         list(table.parts),
         () if label_at is None else table.class_names.get(label_at, ()),
         table.files,
+        table.columns,
+        table.layout,
+        table.sampled,
     )
     clean_all(source, report, drop_empty)
     return source
@@ -192,7 +198,8 @@ def _two_columns(table: Table) -> tuple[int, int] | None:
     cells = {at: [str(value) for value in table.values(at)] for at in named}
     text_at, label_at = sorted(named, key=lambda at: -sum(map(len, cells[at])))
     kinds = len(set(cells[label_at]))
-    return (text_at, label_at) if 2 <= kinds <= 20 and 2 * kinds < len(cells[label_at]) else None
+    least = 1 if table.sampled else 2  # rows may be sorted by class
+    return (text_at, label_at) if least <= kinds <= 20 and 2 * kinds < len(cells[label_at]) else None
 
 
 def _column(name: str, columns: Sequence[str], setting: str, given: str, usual: tuple[str, ...]) -> int:

@@ -9,21 +9,26 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engines.data import trees
 from engines.data.tables import (
+    SAMPLE_BYTES,
+    SAMPLE_ROWS,
     SUFFIXES,
     TOLD_BY_CONTENT,
+    WHOLE_BYTES,
     Content,
     Header,
+    NoSampleError,
     Reading,
     Table,
     head_of,
     missing,
     read_content,
     read_table,
+    sample,
 )
 from engines.data.trees import Member, Tree, part_of
 from engines.errors import DataError
@@ -31,6 +36,8 @@ from engines.reporter import Notes
 
 UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled", "nolabel")
 """Folders beside those of the classes whose texts carry no label."""
+SAMPLE_FILES = 50
+"""Texts of each folder that are read of many."""
 PART_ORDER = ("train", "validation", "test")
 _TEXTS = re.compile(r"(?:(.*?)[_.-])?(?:texts?|sentences?|reviews?|tweets?|inputs?)\.txt", re.IGNORECASE)
 _LABELS = re.compile(r"(?:(.*?)[_.-])?(?:labels?|targets?|classes)\.txt", re.IGNORECASE)
@@ -53,6 +60,8 @@ def read(
         head = head_of(path)
         workbook = path.suffix.lower() == ".xlsx"
         if (trees.is_archive(head) or path.name.lower().endswith(trees.ARCHIVES)) and not workbook:
+            if reading.sample and not trees.is_zip(path) and path.stat().st_size > SAMPLE_BYTES:
+                raise NoSampleError  # its members stand behind each other, mostly packed: it takes all to list them
             return _of_tree(trees.of_archive(path), notes, header, reading, setting)
     return read_table(path, notes, setting=setting, header=header, reading=reading)
 
@@ -60,14 +69,18 @@ def read(
 def _of_tree(tree: Tree, notes: Notes, header: Header, reading: Reading, setting: str) -> Table:
     if not tree.members:
         raise DataError(f"{tree.name} holds no files; check {setting}")
+    tree = replace(tree, sample=reading.sample)
 
     def content(member: Member, name: str = "") -> Content:
-        return Content(name or str(member.path), member.read(), notes, header, reading)
+        name = name or str(member.path)
+        if reading.sample and member.size_bytes > WHOLE_BYTES:
+            return sample(name, member.size_bytes, member.read, notes, header, reading)
+        return Content(name, member.read(), notes, header, reading)
 
     for layout in LAYOUTS:
         table = layout(tree, content, notes)
         if table is not None:
-            return table
+            return replace(table, layout=layout.__name__)
     shown = ", ".join(tree.names()[:5]) + (", ..." if len(tree.members) > 5 else "")
     raise DataError(
         f"{tree.name} is laid out in no known way ({len(tree.members):,} files: {shown}); set {setting} to one file "
@@ -95,6 +108,12 @@ def class_folders(tree: Tree, content: Open, notes: Notes) -> Table | None:
     if left_out := len(chosen) - len(labelled):
         texts_are = "1 text without a label is" if left_out == 1 else f"{left_out:,} texts without a label are"
         notes.note(f"{tree.name}: {texts_are} left out")
+    sampled = tree.sample and (len(labelled) > SAMPLE_ROWS or sum(m.size_bytes for m in labelled) > WHOLE_BYTES)
+    if sampled:
+        folders = dict[PurePosixPath, list[Member]]()
+        for member in labelled:
+            folders.setdefault(member.path.parent, []).append(member)
+        labelled = [m for members in folders.values() for m in members[:SAMPLE_FILES]]
     labelled.sort(key=lambda m: (_part_place(part_of(m.path.parts[0])) if split else 0, m.path.parts))
     columns: list[list[str]] = [
         [content(m).text() for m in labelled],
@@ -106,7 +125,7 @@ def class_folders(tree: Tree, content: Open, notes: Notes) -> Table | None:
     notes.note(f"{tree.name}: a folder a class ({shown})" + (f", splits {', '.join(_ordered(parts))}" * bool(parts)))
     names = ["text", "label"]
     table = Table(Path(tree.name).name, names, columns.__getitem__, header_place=tree.name, text_at=0, label_at=1)
-    return replace(table, parts=parts, files=files)
+    return replace(table, parts=parts, files=files, sampled=sampled)
 
 
 # -- what `datasets` saves ----------------------------------------------------------------------------------
@@ -152,7 +171,11 @@ def parallel_files(tree: Tree, content: Open, notes: Notes) -> Table | None:
     names = _mapping(next((m for m in tree.members if m.path.name.lower() == "mapping.txt"), None), content)
     tables = []
     for stem, text, label in sorted(pairs, key=lambda pair: _part_place(part_of(pair[0]))):
-        rows = [content(m).text().rstrip("\n").split("\n") for m in (text, label)]
+        contents = [content(m) for m in (text, label)]
+        rows = [each.text().rstrip("\n").split("\n") for each in contents]
+        sampled = any(each.cut for each in contents)
+        if sampled:
+            rows = [lines[: min(map(len, rows))] for lines in rows]
         if len(rows[0]) != len(rows[1]):
             raise DataError(
                 f"{text.path} has {len(rows[0]):,} lines and {label.path} {len(rows[1]):,}; each text needs one label"
@@ -162,7 +185,7 @@ def parallel_files(tree: Tree, content: Open, notes: Notes) -> Table | None:
         classes = {1: names} if names else {}
         named = ["text", "label"]
         table = Table(str(text.path), named, columns.__getitem__, lines, text.path.name, text_at=0, label_at=1)
-        tables.append((part_of(stem), str(text.path), replace(table, class_names=classes)))
+        tables.append((part_of(stem), str(text.path), replace(table, class_names=classes, sampled=sampled)))
     shown = ", ".join(f"{text.path} and {label.path}" for _, text, label in pairs)
     notes.note(f"{tree.name}: texts and labels line by line in {shown}")
     return _joined(tree, tables, notes, quiet=True)
@@ -235,7 +258,8 @@ def _joined(tree: Tree, tables: Sequence[tuple[str, str, Table]], notes: Notes, 
     if any(parts) and not quiet:
         notes.note(f"{tree.name}: splits " + ", ".join(f"{part} {counts[part]:,}" for part in _ordered(parts)))
     name, parts = Path(tree.name).name, parts if any(parts) else []
-    return replace(first, name=name, values=values, lines=(), objects=(), files=files, parts=parts)
+    sampled = any(table.sampled for _, _, table in tables)
+    return replace(first, name=name, values=values, lines=(), objects=(), files=files, parts=parts, sampled=sampled)
 
 
 def _part_place(part: str) -> int:

@@ -6,9 +6,9 @@ from typing import Any
 
 from engines.data import corpus, files
 from engines.data.files import Source
-from engines.data.tables import TOLD_BY_CONTENT, Reading, Table
+from engines.data.tables import Reading, Table
 from engines.errors import DataError
-from engines.reporter import Reporter
+from engines.reporter import Listener
 from engines.settings import nearest
 
 QUICKSTART = "quickstart"
@@ -20,34 +20,45 @@ def read(
     source: str,
     text: str,
     label: str,
-    report: Reporter,
-    reading: Reading = TOLD_BY_CONTENT,
-    drop_empty: bool = False,
+    report: Listener,
+    reading: Reading,
+    drop_empty: bool,
+    cache: Path,
 ) -> Source:
-    """Read a source whole. `text` and `label` name columns, "" detects them by name and logs which.
+    """Read a source. `text` and `label` name columns, "" detects them by name and logs which.
 
-    A source of the hub is downloaded first, as a phase of its own. Raises `DataError`, or `HubError` when the hub
-    does not give it.
+    A source of the hub is downloaded first, as a phase of its own, and prepared in `cache`. Raises `DataError`, or
+    `HubError` when the hub does not give it.
     """
     if source == QUICKSTART:
         table = Table(QUICKSTART, ["text", "label"], lambda at: [])
         files.choose(table, text or "text", label or "label", report, True)
         reviews = corpus.generate(QUICKSTART_REVIEWS, corpus.QUICKSTART_SEED)
-        return Source(QUICKSTART, [files.clean(r.text) for r in reviews], [r.label for r in reviews], "text", "label")
+        texts, labels = [files.clean(r.text) for r in reviews], [r.label for r in reviews]
+        return Source(QUICKSTART, texts, labels, "text", "label", columns=table.columns, layout=QUICKSTART)
     path = Path(source).expanduser()
-    if path.exists() or files.looks_like_file(source) or not _HUB_NAME.fullmatch(source):
+    if not is_on_hub(source):
         source_read = files.read(path, text, label, report, reading=reading, drop_empty=drop_empty)
         _without_placeholders(source_read, report)
         return source_read
-    if "/" not in source and nearest(source, [QUICKSTART]):
-        raise DataError(f'data.source = "{source}" is neither a file nor a data set{nearest(source, [QUICKSTART])}')
-    hub_source = _read_hub(source, text, label, report)
+    hub_source = _read_hub(source, text, label, report, cache)
     files.clean_all(hub_source, report, drop_empty)
     _without_placeholders(hub_source, report)
     return hub_source
 
 
-def _without_placeholders(source: Source, report: Reporter) -> None:
+def is_on_hub(source: str) -> bool:
+    """Whether a source is the name of a data set on the hub. Raises `DataError` for a misspelt `quickstart`."""
+    if source == QUICKSTART or Path(source).expanduser().exists() or files.looks_like_file(source):
+        return False
+    if not _HUB_NAME.fullmatch(source):
+        return False
+    if "/" not in source and nearest(source, [QUICKSTART]):
+        raise DataError(f'data.source = "{source}" is neither a file nor a data set{nearest(source, [QUICKSTART])}')
+    return True
+
+
+def _without_placeholders(source: Source, report: Listener) -> None:
     """Labels of -1 that stand for "no label" made None: where a whole official split holds nothing else, as tests
     without published labels do, or where the source numbers its classes from 0 by names. Elsewhere -1 is a class."""
     minus = [value in (-1, "-1") and not isinstance(value, bool) for value in source.labels]
@@ -71,7 +82,7 @@ def _without_placeholders(source: Source, report: Reporter) -> None:
         report.note(f"{source.name}: -1 is read as a class, like the other numbers")
 
 
-def _read_hub(source: str, text: str, label: str, report: Reporter) -> Source:
+def _read_hub(source: str, text: str, label: str, report: Listener, cache: Path) -> Source:
     """A data set of the hub, "owner/name" or "owner/name:configuration", through `datasets`."""
     from engines import hub
 
@@ -83,7 +94,7 @@ def _read_hub(source: str, text: str, label: str, report: Reporter) -> Source:
             f"{name} holds no CSV, JSON or Parquet files (data sets made by a script are not run); "
             "convert it to one of these"
         )
-    loaded = _loaded(name, folder, configuration, report.folder.home.cache / "datasets")
+    loaded = _loaded(name, folder, configuration, cache / "datasets")
     order = [part for part in ("train", "validation", "test") if part in loaded]
     order += [part for part in loaded if part not in order]
     first = loaded[order[0]]
@@ -91,7 +102,7 @@ def _read_hub(source: str, text: str, label: str, report: Reporter) -> Source:
     text_at, label_at = files.choose(Table(name, columns, lambda at: []), text, label, report, True)
     assert label_at is not None
     text_columns, label_column = [columns[at] for at in text_at], columns[label_at]
-    reviews = Source(name, [], [], " and ".join(text_columns), label_column)
+    reviews = Source(name, [], [], " and ".join(text_columns), label_column, columns=columns, layout="hub")
     reviews.class_names = tuple(getattr(first.features[label_column], "names", None) or ())
     for part in order:
         table = loaded[part].data

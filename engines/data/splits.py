@@ -2,19 +2,20 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from engines.data import sources
-from engines.data.dealing import SPLITS, dealt, in_order, official
+from engines.data.dealing import SPLITS, check_official, dealt, in_order, official
 from engines.data.files import Source
 from engines.data.items import Example, base_hash, examples_of, write_items
 from engines.data.labels import first_rows, unified_name, whole_number
 from engines.data.near_copies import SIMILARITY, NearPair, groups, near_copies
 from engines.data.tables import Reading
 from engines.errors import ConfigError, DataError
-from engines.reporter import Reporter
+from engines.reporter import Listener, Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_atomic
@@ -108,17 +109,55 @@ class Splits:
     test: list[Example]
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled reviews of a source, before they are dealt."""
+
+    source: Source
+    labels: tuple[str, ...]
+    examples: list[Example]
+    pairs: list[NearPair]  # copies and near copies, by place in `examples`
+
+    @property
+    def near(self) -> list[NearPair]:
+        """The pairs that are no exact copies."""
+        bases = [base_hash(example) for example in self.examples]
+        return [pair for pair in self.pairs if bases[pair.first] != bases[pair.second]]
+
+
 def load_splits(data: Data, report: Reporter) -> Splits:
     """Read, clean, label, split and check the reviews; log what it consists of in notes of the phase "data".
 
-    Which item went to which split is recorded in `splits.jsonl` of the run folder. The result depends on
-    the source and the settings alone. Raises `DataError` (or `HubError`, from a
-    download) with file, row or column and remedy.
+    Which item went to which split is recorded in `splits.jsonl` of the run folder, and pairs of near copies in
+    `near_copies.jsonl`. The result depends on the source and the settings alone. Raises `DataError` (or `HubError`,
+    from a download) with file, row or column and remedy.
     """
     data.check()
     report.phase("data")
-    source = sources.read(data.source, data.text, data.label, report, data.reading, data.empty == "drop")
+    labelled = label_reviews(data, read_source(data, report, report.folder.home.cache), report)
+    if labelled.near:
+        report.note(f"{report.folder.near_copies.name} lists the pairs that nearly repeat each other")
+        write_atomic(report.folder.near_copies, "".join(map(_pair_line(labelled.examples), labelled.near)).encode())
+    splits = deal(data, labelled, report)
+    lines = [
+        json.dumps({"hash": item.hash, "row": item.row, "split": split}) + "\n"
+        for split in SPLITS
+        for item in getattr(splits, split)
+    ]
+    write_atomic(report.folder.splits, "".join(lines).encode())
+    return splits
+
+
+def read_source(data: Data, report: Listener, cache: Path, *, sample: bool = False) -> Source:
+    """The source of the reviews as the settings say it; with `sample` only some rows of a large one."""
+    reading = replace(data.reading, sample=sample)
+    source = sources.read(data.source, data.text, data.label, report, reading, data.empty == "drop", cache)
     report.check_stop()
+    return source
+
+
+def label_reviews(data: Data, source: Source, report: Listener) -> Labelled:
+    """Give every review its class, and find copies and near copies. Raises `DataError`."""
     labels, classes = _classes(source, data, report)
     rows = [row for row, label in enumerate(classes) if label is not None]
     if len(rows) < len(classes):
@@ -126,7 +165,12 @@ def load_splits(data: Data, report: Reporter) -> Splits:
     examples = examples_of(source, classes, rows)
     _note_copies(source, examples, labels, report)
     report.check_stop()
-    pairs = _near_pairs(data, source, examples, report)
+    return Labelled(source, labels, examples, _near_pairs(data, source, examples, report))
+
+
+def deal(data: Data, labelled: Labelled, report: Listener) -> Splits:
+    """Deal labelled reviews into the splits that the settings ask for. Raises `DataError` where they cannot be."""
+    source, labels, examples, pairs = labelled.source, labelled.labels, labelled.examples, labelled.pairs
     group_of = groups(len(examples), pairs)
     together = {example.row: group_of[at] for at, example in enumerate(examples)}
     if data.split == "official":
@@ -150,13 +194,16 @@ def load_splits(data: Data, report: Reporter) -> Splits:
     for split, items in zip(SPLITS, (train, validation, test), strict=True):
         if items:
             report.note(f"{split}: {len(items):,} reviews ({_per_class(items, labels)})")
-    lines = [
-        json.dumps({"hash": item.hash, "row": item.row, "split": split}) + "\n"
-        for split, items in zip(SPLITS, (train, validation, test), strict=True)
-        for item in items
-    ]
-    write_atomic(report.folder.splits, "".join(lines).encode())
     return Splits(labels, train, validation, test)
+
+
+def check_sample(data: Data, source: Source, report: Listener) -> None:
+    """What some rows of a source show to be wrong, whatever the others hold. Raises `DataError`."""
+    first_row = first_rows(source, "data.label")
+    if data.class_names() and not all(whole_number(value) is not None for value in first_row):
+        _word_classes(source, data, first_row, report)
+    if data.split == "official":
+        check_official(source)
 
 
 def load_training_splits(data: Data, report: Reporter) -> Splits:
@@ -187,7 +234,7 @@ def class_counts(examples: Iterable[Example], labels: Sequence[str]) -> dict[str
 # -- labels -----------------------------------------------------------------------------------------------
 
 
-def _classes(source: Source, data: Data, report: Reporter) -> tuple[tuple[str, ...], list[int | None]]:
+def _classes(source: Source, data: Data, report: Listener) -> tuple[tuple[str, ...], list[int | None]]:
     """Class names, and for each row its class index, None without a label."""
     first_row = first_rows(source, "data.label")
     if not first_row:
@@ -207,7 +254,7 @@ def _classes(source: Source, data: Data, report: Reporter) -> tuple[tuple[str, .
 
 
 def _number_classes(
-    source: Source, data: Data, first_row: dict[Any, int], whole: dict[Any, int], report: Reporter
+    source: Source, data: Data, first_row: dict[Any, int], whole: dict[Any, int], report: Listener
 ) -> tuple[tuple[str, ...], dict[Any, int]]:
     numbers = sorted(set(whole.values()))
     names = data.class_names() or tuple(map(unified_name, source.class_names))
@@ -228,7 +275,7 @@ def _number_classes(
     )
 
 
-def _words(source: Source, data: Data, first_row: dict[Any, int], report: Reporter) -> dict[Any, str]:
+def _words(source: Source, data: Data, first_row: dict[Any, int], report: Listener) -> dict[Any, str]:
     """What each label is called; spellings that differ in case or spaces alone are united or noted."""
     words = {value: unified_name(value) for value in first_row}
     spellings: dict[str, list[str]] = {}
@@ -252,7 +299,7 @@ def _words(source: Source, data: Data, first_row: dict[Any, int], report: Report
 
 
 def _word_classes(
-    source: Source, data: Data, first_row: dict[Any, int], report: Reporter
+    source: Source, data: Data, first_row: dict[Any, int], report: Listener
 ) -> tuple[tuple[str, ...], dict[Any, int]]:
     words = _words(source, data, first_row, report)
     names = data.class_names() or tuple(sorted(set(words.values())))
@@ -268,7 +315,7 @@ def _word_classes(
 # -- copies -----------------------------------------------------------------------------------------------
 
 
-def _note_copies(source: Source, examples: list[Example], labels: Sequence[str], report: Reporter) -> None:
+def _note_copies(source: Source, examples: list[Example], labels: Sequence[str], report: Listener) -> None:
     labels_of: dict[str, set[int]] = {}
     for example in examples:
         labels_of.setdefault(base_hash(example), set()).add(example.label)
@@ -281,9 +328,8 @@ def _note_copies(source: Source, examples: list[Example], labels: Sequence[str],
         report.note(f"{source.name}: {torn:,} texts carry different labels in different copies", "warning")
 
 
-def _near_pairs(data: Data, source: Source, examples: list[Example], report: Reporter) -> list[NearPair]:
-    """Pairs of copies and near copies, by place in `examples`; those that are no exact copies are listed in
-    `near_copies.jsonl` of the run."""
+def _near_pairs(data: Data, source: Source, examples: list[Example], report: Listener) -> list[NearPair]:
+    """Pairs of copies and near copies, by place in `examples`."""
     bases = [base_hash(example) for example in examples]
     if data.near_copies == "ignore":
         first: dict[str, int] = {}
@@ -293,15 +339,20 @@ def _near_pairs(data: Data, source: Source, examples: list[Example], report: Rep
     if near:
         report.note(
             f"{source.name}: {len(near):,} pairs of texts nearly repeat each other (at least {SIMILARITY:.0%} of their "
-            f"word triples; {report.folder.near_copies.name} lists them)"
+            "word triples)"
         )
-        lines = []
-        for pair in near:
-            one, other = examples[pair.first], examples[pair.second]
-            rows, similarity = [one.row, other.row], round(pair.similarity, 4)
-            lines.append(json.dumps({"hashes": [one.hash, other.hash], "rows": rows, "similarity": similarity}) + "\n")
-        write_atomic(report.folder.near_copies, "".join(lines).encode())
     return pairs
+
+
+def _pair_line(examples: Sequence[Example]) -> Callable[[NearPair], str]:
+    """How a pair of near copies is written down."""
+
+    def line(pair: NearPair) -> str:
+        one, other = examples[pair.first], examples[pair.second]
+        rows, similarity = [one.row, other.row], round(pair.similarity, 4)
+        return json.dumps({"hashes": [one.hash, other.hash], "rows": rows, "similarity": similarity}) + "\n"
+
+    return line
 
 
 def _without_near_copies(
@@ -311,7 +362,7 @@ def _without_near_copies(
     pairs: list[NearPair],
     train: list[Example],
     test: list[Example],
-    report: Reporter,
+    report: Listener,
 ) -> list[Example]:
     """The training items of a given split, without near copies of test items where that is asked for."""
     trained, tested = {item.row for item in train}, {item.row for item in test}
@@ -348,7 +399,7 @@ def _found_in(items: Iterable[Example], others: Iterable[Example]) -> list[Examp
 
 
 def _without_overlap(
-    data: Data, source: Source, train: list[Example], test: list[Example], report: Reporter
+    data: Data, source: Source, train: list[Example], test: list[Example], report: Listener
 ) -> list[Example]:
     leaks = _found_in(test, train)
     if not leaks:
@@ -366,7 +417,7 @@ def _without_overlap(
     return [item for item in train if id(item) not in dropped]
 
 
-def _check_training(data: Data, source: Source, train: list[Example], labels: Sequence[str], report: Reporter) -> None:
+def _check_training(data: Data, source: Source, train: list[Example], labels: Sequence[str], report: Listener) -> None:
     if not data.train:
         return
     present = {item.label for item in train}

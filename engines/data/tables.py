@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt", ".arrow", ".x
 """What files of a known format are mostly called: enough to tell a file that is missing from a name on the hub."""
 GZIP = b"\x1f\x8b"
 HEAD_BYTES = 1 << 16  # by which a format is told
+WHOLE_BYTES = 16 << 20  # files up to this size are read whole for a sample too
+SAMPLE_BYTES = 1 << 20  # of larger files of lines
+BINARY_BYTES_MAX = 1 << 30  # larger files without lines are in no sample
+SAMPLE_ROWS = 2000  # of a table without lines
 
 Header = Callable[[list[list[str]]], bool]
 """Whether the first of these rows names the columns."""
@@ -41,6 +46,8 @@ class Table:
     parts: Sequence[str] = ()  # official split of each row; empty: the source has none
     files: Sequence[str] = ()  # the file of each row, where each has one of its own
     class_names: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # by position: names of its numbers
+    layout: str = ""  # how the source is laid out: the name of its format, or of the layout of its files
+    sampled: bool = False  # only some rows of a large source, see `Reading.sample`
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Reading:
 
     encoding: str = ""
     separator: str = ""  # of columns, one character
+    sample: bool = False  # of a large source only so much as shows its columns and what stands in them
 
 
 TOLD_BY_CONTENT = Reading()
@@ -63,10 +71,16 @@ class Content:
     notes: Notes
     header: Header = lambda rows: True
     reading: Reading = TOLD_BY_CONTENT
+    cut: bool = False  # `data` is only the beginning of the file
 
     @property
     def suffix(self) -> str:
         return Path(self.name).suffix.lower()
+
+    @property
+    def most_rows(self) -> int | None:
+        """How many rows a reader of a table without lines takes; None: all of them."""
+        return SAMPLE_ROWS if self.reading.sample and len(self.data) > WHOLE_BYTES else None
 
     def text(self) -> str:
         """As text; a guessed encoding is noted with a word that shows whether the guess is right."""
@@ -92,7 +106,58 @@ def read_table(
     `setting` is what the user has to mend where the file cannot be used. `header` tells of the rows of separated text
     whether the first of them names the columns. Raises `DataError` naming file, line and remedy.
     """
-    return read_content(Content(path.name, read_bytes(path, setting), notes, header, reading), setting)
+    if reading.sample and path.is_file() and path.stat().st_size > WHOLE_BYTES:
+        size_bytes = path.stat().st_size
+        content = sample(path.name, size_bytes, partial(_read_file, path), notes, header, reading)
+    else:
+        content = Content(path.name, read_bytes(path, setting), notes, header, reading)
+    return read_content(content, setting)
+
+
+class NoSampleError(Exception):
+    """A source so large, and of such a kind, that no part of it can be read on its own."""
+
+
+def sample(
+    name: str, size_bytes: int, read: Callable[[int], bytes], notes: Notes, header: Header, reading: Reading
+) -> Content:
+    """The beginning of a large file; `read` gives so many of its first bytes, -1 for all of them.
+
+    A file of lines ends behind a whole one. One without lines is given whole, and its reader takes few rows of it.
+    Raises `NoSampleError` where it is too large for that.
+    """
+    from engines.data import formats
+
+    packed = read(SAMPLE_BYTES)
+    data = packed
+    if packed.startswith(GZIP):
+        try:
+            data = zlib.decompressobj(31).decompress(packed, SAMPLE_BYTES)
+        except zlib.error as error:
+            raise DataError(f"{name}: damaged gzip file ({error}); copy or compress it again") from None
+        name = name.removesuffix(".gz")
+    content = Content(name, data, notes, header, reading, cut=True)
+    whole = b"\0" in data[:HEAD_BYTES] or content.suffix == ".xlsx"  # nothing of lines, or UTF-16
+    if not whole:
+        return replace(content, data=data[: _record_end(data, formats.name_of(content)) + 1] or data)
+    if packed.startswith(GZIP) or content.suffix == ".xlsx" or size_bytes > BINARY_BYTES_MAX:
+        raise NoSampleError
+    return Content(name, read(-1), notes, header, reading)
+
+
+def _record_end(data: bytes, format_name: str) -> int:
+    """Where the last whole row ends: a line, an object of an array, or a line behind which no quote is open."""
+    last = end = data.rfind(b"\n")
+    if format_name == "json_rows":
+        return data.rfind(b"}") if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[" else last
+    if format_name != "delimited":
+        return last
+    quotes = data.count(b'"', 0, end)
+    while quotes % 2 and end > 0:
+        before = data.rfind(b"\n", 0, end)
+        quotes -= data.count(b'"', before, end)
+        end = before
+    return end if end > 0 else last
 
 
 def read_content(content: Content, setting: str = "data.source") -> Table:
@@ -108,7 +173,7 @@ def read_content(content: Content, setting: str = "data.source") -> Table:
         what = "a header and no rows" if table.columns else "no rows"
         raise DataError(f"{content.name} holds {what}; check {setting}")
     _check_names(table)
-    return table
+    return replace(table, layout=formats.name_of(content), sampled=content.cut or table.sampled)
 
 
 def head_of(path: Path) -> bytes:
@@ -141,6 +206,14 @@ def read_bytes(path: Path, setting: str) -> bytes:
     if not content:
         raise DataError(f"{path} is empty; check {setting}")
     return content
+
+
+def _read_file(path: Path, most_bytes: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(most_bytes)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from None
 
 
 def missing(path: Path, setting: str) -> str:

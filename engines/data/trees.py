@@ -4,13 +4,14 @@ An archive is never trusted: names that lead out of it, links, devices, archives
 bounds below are refused before anything is read.
 """
 
-import io
+import os
 import re
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from engines.errors import DataError
@@ -38,7 +39,7 @@ class Member:
 
     path: PurePosixPath  # below the root
     size_bytes: int
-    read: Callable[[], bytes]  # raises `DataError`
+    read: Callable[..., bytes]  # all of it, or so many bytes from its start; raises `DataError`
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Tree:
 
     name: str  # for sentences
     members: tuple[Member, ...]
+    sample: bool = False  # see `Reading.sample`
 
     def names(self) -> list[str]:
         return [str(member.path) for member in self.members]
@@ -65,41 +67,45 @@ def is_archive(head: bytes) -> bool:
 def of_folder(folder: Path) -> Tree:
     """All regular files below `folder`; links to files are followed, links to folders are not."""
     members = []
-    for path in _walk(folder):
-        relative = PurePosixPath(path.relative_to(folder).as_posix())
-        members.append(Member(relative, path.stat().st_size, lambda path=path: _read_file(path)))  # type: ignore[misc]
+    for relative, entry in _walk(folder, ""):
+        members.append(Member(PurePosixPath(relative), entry.stat().st_size, partial(_read_file, entry.path)))
         if len(members) > MEMBERS_MAX:
             raise DataError(f"{folder} holds more than {MEMBERS_MAX:,} files; set data.source to a folder below it")
     return _tree(folder, members)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path | str, prefix: str) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
     try:
-        entries = sorted(folder.iterdir())
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{folder} cannot be read ({error.strerror}); check its permissions") from None
-    for path in entries:
-        if path.name.startswith(".") or path.name in NOISE:
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name in NOISE:
             continue
-        if path.is_dir() and not path.is_symlink():
-            yield from _walk(path)
-        elif path.is_file():
-            yield path
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, f"{prefix}{entry.name}/")
+        elif entry.is_file():
+            yield prefix + entry.name, entry
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: str, most_bytes: int = -1) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read(most_bytes)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from None
+
+
+def is_zip(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def of_archive(path: Path) -> Tree:
     """The files of a zip or tar archive, the latter also compressed by gzip, bzip2 or xz."""
     try:
-        with open(path, "rb") as file:
-            zipped = file.read(4) == b"PK\x03\x04"
-        return _of_zip(path) if zipped else _of_tar(path)
+        return _of_zip(path) if is_zip(path) else _of_tar(path)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: damaged or unknown archive ({error}); copy or pack it again") from None
     except OSError as error:
@@ -122,9 +128,11 @@ def _of_zip(path: Path) -> Tree:
                 f"{path}: {info.filename} is encrypted; unpack the archive, and set data.source to the folder"
             )
 
-        def read(name: str = info.filename, size: int = info.file_size) -> bytes:
+        def read(most_bytes: int = -1, name: str = info.filename, size: int = info.file_size) -> bytes:
             try:
                 with archive.open(name) as file:
+                    if 0 <= most_bytes < size:
+                        return file.read(most_bytes)
                     return _bounded(file.read(size + 1), size, path, name)
             except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
                 raise DataError(f"{path}: {name} is damaged ({error}); copy or pack the archive again") from None
@@ -149,8 +157,12 @@ def _of_tar(path: Path) -> Tree:
                 continue
             file = archive.extractfile(info)
             content = _bounded(file.read(info.size + 1) if file else b"", info.size, path, info.name)
-            members.append(Member(PurePosixPath(info.name), info.size, io.BytesIO(content).getvalue))
+            members.append(Member(PurePosixPath(info.name), info.size, partial(_first_bytes, content)))
     return _tree(path, members)
+
+
+def _first_bytes(content: bytes, most_bytes: int = -1) -> bytes:
+    return content if most_bytes < 0 else content[:most_bytes]
 
 
 def _tree(path: Path, members: list[Member]) -> Tree:
@@ -160,7 +172,7 @@ def _tree(path: Path, members: list[Member]) -> Tree:
         top = found[0].path.parts[0]
         if part_of(top):
             break
-        found = [Member(m.path.relative_to(top), m.size_bytes, m.read) for m in found]
+        found = [replace(m, path=PurePosixPath(*m.path.parts[1:])) for m in found]
     return Tree(path.name, tuple(found))
 
 

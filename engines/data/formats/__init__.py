@@ -30,6 +30,14 @@ def names() -> tuple[str, ...]:
 
 def of(content: Content) -> Format:
     """The format of a file by its content."""
+    return _module(name_of(content))
+
+
+def name_of(content: Content) -> str:
+    """The name of its module."""
     head = content.data[:HEAD_BYTES]
-    modules = (cast(Format, importlib.import_module(f"{__name__}.{name}")) for name in names())
-    return next(module for module in modules if module.detects(head, content))
+    return next(name for name in names() if _module(name).detects(head, content))
+
+
+def _module(name: str) -> Format:
+    return cast(Format, importlib.import_module(f"{__name__}.{name}"))

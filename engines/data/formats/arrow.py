@@ -29,13 +29,16 @@ def read(content: Content) -> tuple[Table, int]:
             f"{name} is no readable Arrow file ({str(error).splitlines()[0]}); copy it again, or write it anew"
         ) from None
     columns = list(rows.schema.names)
+    rows = rows.slice(0, content.most_rows)
 
     def values(position: int) -> list[Any]:
         column: list[Any] = rows.column(position).to_pylist()
         return column
 
     names = class_names(rows.schema.metadata or {}, columns)
-    return Table(name, columns, values, header_place=name, class_names=names), rows.num_rows
+    return Table(
+        name, columns, values, header_place=name, class_names=names, sampled=content.most_rows is not None
+    ), rows.num_rows
 
 
 def class_names(metadata: dict[bytes, bytes], columns: list[str]) -> dict[int, tuple[str, ...]]:

@@ -1,11 +1,14 @@
 """JSON: an object a line, or one array of objects, whatever the file is called."""
 
 import json
+import re
 from typing import Any
 
 from engines.data.tables import Content, Table
 from engines.errors import DataError
 from engines.settings import nearest
+
+_GAP = re.compile(r"[,\s]*")
 
 
 def detects(head: bytes, content: Content) -> bool:
@@ -20,7 +23,7 @@ def detects(head: bytes, content: Content) -> bool:
 def read(content: Content) -> tuple[Table, int]:
     name, text = content.name, content.text()
     array = text.lstrip()[:1] == "["
-    rows, places = _array(text, name) if array else _lines(text, name)
+    rows, places = _array(text, name, content.cut) if array else _lines(text, name)
     columns = list(rows[0]) if rows else []
 
     def place(at: int) -> str:
@@ -36,9 +39,9 @@ def read(content: Content) -> tuple[Table, int]:
     return Table(name, columns, values, places, name, rows), len(rows)
 
 
-def _array(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
-    """The objects of an array; they have no lines of their own."""
-    rows = _parsed(text, name)
+def _array(text: str, name: str, cut: bool) -> tuple[list[dict[str, Any]], list[int]]:
+    """The objects of an array; they have no lines of their own. Of one that is cut, those that stand there whole."""
+    rows = (cut and _first_objects(text)) or _parsed(text, name)
     if not isinstance(rows, list):
         raise DataError(f'{name} is no array of objects; write [{{"text": ..., "label": ...}}, ...]')
     for at, row in enumerate(rows, 1):
@@ -47,6 +50,17 @@ def _array(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
                 f'{name} object {at} is {str(row)[:40]!r}, not an object; write {{"text": ..., "label": ...}}'
             )
     return rows, []
+
+
+def _first_objects(text: str) -> list[Any]:
+    decoder, objects = json.JSONDecoder(), list[Any]()
+    at = text.index("[") + 1
+    while True:
+        try:
+            value, at = decoder.raw_decode(text, _GAP.match(text, at).end())  # type: ignore[union-attr]
+        except (ValueError, RecursionError):
+            return objects
+        objects.append(value)
 
 
 def _lines(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:

@@ -26,6 +26,9 @@ def read(content: Content) -> tuple[Table, int]:
 
     def values(position: int) -> list[Any]:
         try:
+            if content.most_rows:
+                first = next(file.iter_batches(content.most_rows, columns=[columns[position]]))
+                return list(first.column(0).to_pylist())
             column: list[Any] = file.read(columns=[columns[position]]).column(0).to_pylist()
         except faults as error:
             raise unreadable(error) from None
@@ -37,4 +40,4 @@ def read(content: Content) -> tuple[Table, int]:
         rows = file.metadata.num_rows
     except faults as error:
         raise unreadable(error) from None
-    return Table(name, columns, values, header_place=name), rows
+    return Table(name, columns, values, header_place=name, sampled=content.most_rows is not None), rows

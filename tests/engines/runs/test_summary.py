@@ -6,9 +6,20 @@ import pytest
 from engines.errors import RunNotFoundError
 from engines.reporter import Reporter
 from engines.runs import locks
-from engines.runs.folder import RunFolder
+from engines.runs.folder import Launch, RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import FINISHED, LOST, QUEUED, RUNNING, find_run, list_runs, open_summary, summarize
+from engines.runs.summary import (
+    FINISHED,
+    LOST,
+    QUEUED,
+    RUNNING,
+    STOPPED,
+    find_run,
+    list_runs,
+    open_summary,
+    read_end,
+    summarize,
+)
 
 Scripted = Callable[..., RunFolder]
 
@@ -36,6 +47,26 @@ def test_state_follows_the_last_event_while_the_lock_is_held(scripted: Scripted)
     assert summarize(folder).accuracy == 0.9
     os.close(fd)
     assert summarize(folder).state == LOST
+
+
+def test_an_ended_run_is_queued_again_only_when_it_was_launched_after_its_end(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    report = Reporter(folder)
+    report.started("cpu", 0, "", {})
+    report.stopped("asked")
+    report.close()
+    end = read_end(folder)
+    assert end is not None
+
+    def state(launched: float) -> str:
+        folder.write_launch(Launch([], "host", "boot", launched, ["cpu"]))
+        return summarize(folder).state
+
+    assert state(end.time + 0.001) == STOPPED, "nobody works on it"
+    fd = locks.try_lock(folder.lock)
+    assert fd is not None
+    assert [state(end.time + later) for later in (-1.0, 0.0, 0.001)] == [STOPPED, STOPPED, QUEUED]
+    os.close(fd)
 
 
 def test_an_ended_run_is_read_from_the_end_of_its_file_alone(scripted: Scripted) -> None:

@@ -386,6 +386,14 @@ def test_a_run_whose_settings_cannot_be_read_is_measured_all_the_same(home: Home
         assert ResultsReader(home).disagreement("quickstart", "bag_of_words")["pairs"] == 0
 
 
+@pytest.mark.parametrize(("last", "warned"), [(0.51, False), (0.5101, True)])
+def test_a_loss_has_risen_where_it_ends_more_than_two_percent_above_its_lowest(
+    home: Home, last: float, warned: bool
+) -> None:
+    folder = answered(home, truth(100), truth(100), validated=[(1, 0.6), (2, 0.5), (3, last)])
+    assert ("loss" in warnings_of(home, folder)) == warned
+
+
 def test_a_loss_that_rises_within_an_epoch_may_still_fall(home: Home) -> None:
     folder = answered(home, truth(100), truth(100), validated=[(0.25, 0.4), (0.5, 0.5)])
     assert warnings_of(home, folder) == {}

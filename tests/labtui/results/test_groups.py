@@ -70,6 +70,14 @@ def test_the_peak_of_a_group_is_never_one_of_another_kind_of_memory(home: Home, 
     assert [(g.memory_peak_bytes, g.memory_on_host) for g in (group, turned)] == [(5, False), (9, True)]
 
 
+def test_the_peak_of_a_group_is_the_highest_of_its_runs(home: Home, finished: Finished) -> None:
+    for seed in (1, 2, 3):
+        finished("a", GOOD, seed=seed)
+    rows = [replace(row, memory_peak_bytes=peak) for row, peak in zip(collect_rows(home), (5, 9, 7), strict=True)]
+    (group,) = gather(rows)
+    assert group.memory_peak_bytes == 9, "what a device must hold"
+
+
 def test_the_same_seed_again_is_said_in_words_and_not_as_a_deviation_of_zero(home: Home, finished: Finished) -> None:
     for _ in range(2):
         finished("a", GOOD)

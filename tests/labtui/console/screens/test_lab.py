@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
 
 from engines.catalog import Experiment
@@ -32,7 +33,7 @@ async def until(pilot: Pilot[Any], condition: Callable[[], object], timeout_s: f
     raise AssertionError(f"not within {timeout_s:g} s:\n{screen_text(pilot.app)}")
 
 
-def screen_text(app: LabApp) -> str:
+def screen_text(app: App[Any]) -> str:
     """What a person sees."""
     width, height = app.size
     lines = app.screen._compositor.render_strips(app.size)
@@ -228,7 +229,12 @@ async def test_the_stop_ladder_asks_then_offers_each_signal_and_sends_it_at_the_
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
-    monkeypatch.setattr("labtui.actions.stop", lambda folder, rung: sent.append(rung) or f"did {rung}")
+
+    def stop(folder: RunFolder, rung: str) -> str:
+        sent.append(rung)
+        return f"did {rung}"
+
+    monkeypatch.setattr("labtui.actions.stop", stop)
     run = make_run(home, *started(), *steps(1, 3))
     app = lab_app(home)
     with living(run):

@@ -16,8 +16,7 @@ from engines.runs import queue
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.study.values import Disagreement
-from labtui import cli
-from labtui.console.screens import launch
+from labtui import actions, cli
 from labtui.console.screens.form import Choice
 from labtui.console.screens.launch import LaunchScreen, NameScreen, command_text, power_text
 from labtui.devices import Device, DeviceSampler
@@ -143,7 +142,7 @@ async def test_a_wrong_value_is_named_under_its_field_and_nothing_starts(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched: list[Any] = []
-    monkeypatch.setattr(launch.actions, "launch", lambda *a: launched.append(a))
+    monkeypatch.setattr(actions, "launch", lambda *a: launched.append(a))
     async with host.run_test(size=(140, 40)) as pilot:
         screen = await opened(host, pilot)
         for text, error in (
@@ -204,7 +203,7 @@ async def test_ctrl_s_starts_the_run_in_a_thread_and_dismisses_with_it(
         seen.append((experiment.config.training.epochs, experiment.name, device, threading.current_thread()))
         return folder
 
-    monkeypatch.setattr(launch.actions, "launch", start)
+    monkeypatch.setattr(actions, "launch", start)
     async with host.run_test(size=(80, 24)) as pilot:
         screen = await opened(host, pilot)
         fill(screen, "training.epochs", "5")
@@ -222,7 +221,7 @@ async def test_enter_in_a_field_starts_too_and_a_refusal_is_shown(host: Host, mo
     def refuse(*_: Any) -> RunFolder:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(launch.actions, "launch", refuse)
+    monkeypatch.setattr(actions, "launch", refuse)
     async with host.run_test(size=(80, 24)) as pilot:
         screen = await opened(host, pilot)
         screen.form.field("training.epochs").editor.focus()

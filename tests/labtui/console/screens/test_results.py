@@ -11,8 +11,9 @@ from textual.screen import Screen
 
 from engines.answers.variant import Variant
 from engines.runs.folder import RunFolder
-from labtui.console.screens import launch
+from labtui import actions
 from labtui.console.screens.details import DetailsScreen
+from labtui.console.screens.launch import EvaluateScreen
 from labtui.console.screens.results import ResultsScreen
 from labtui.console.widgets.bars import TextLine
 from labtui.console.widgets.chart import PALETTE
@@ -26,8 +27,8 @@ GOOD, FAIR, POOR = [[45, 5, 0], [5, 45, 0]], [[40, 10, 0], [10, 40, 0]], [[30, 1
 
 @pytest.fixture
 def analyst(host: Host) -> FakeAnalyst:
-    host.analyst = FakeAnalyst()
-    return host.analyst
+    fake = host.analyst = FakeAnalyst()
+    return fake
 
 
 async def opened(host: Host, pilot: Pilot[None], published: bool = True) -> ResultsScreen:
@@ -198,7 +199,7 @@ async def test_classify_and_evaluate_take_the_selected_run_but_no_published_figu
         launched.append((folder.name, overrides, device))
         return folder
 
-    monkeypatch.setattr(launch.actions, "evaluate", evaluate)
+    monkeypatch.setattr(actions, "evaluate", evaluate)
     async with host.run_test(size=(140, 40)) as pilot:
         screen = await opened(host, pilot)
         assert screen.selected and screen.selected.run == run.name  # though a published figure is on top
@@ -207,9 +208,9 @@ async def test_classify_and_evaluate_take_the_selected_run_but_no_published_figu
         await pilot.press("p", "c")
         await until(pilot, lambda: host.classified_with == [run.name])
         await pilot.press("e")
-        await until(pilot, lambda: isinstance(host.screen, launch.EvaluateScreen))
+        await until(pilot, lambda: isinstance(host.screen, EvaluateScreen))
         form = host.screen
-        assert isinstance(form, launch.EvaluateScreen)
+        assert isinstance(form, EvaluateScreen)
         assert form.form.field("data.overlap").value == "refuse"  # its error names this setting
         form.form.field("data.source").editor.value = "reviews.csv"  # type: ignore[attr-defined]
         await until(pilot, lambda: form.form.overrides == {"data.source": "reviews.csv"})
@@ -231,8 +232,9 @@ async def test_details_show_settings_and_events_as_inert_text(host: Host, finish
         assert "[/i] model" in str(screen.query_one(".about").render())
         await pilot.press("enter")
         await until(pilot, lambda: "settings" in str(host.screen.query("Static").first().render()))
-        assert isinstance(host.screen, DetailsScreen)
-        assert "\x1b" not in str(host.screen.query("Static").first().render())
+        details = host.screen
+        assert isinstance(details, DetailsScreen)
+        assert "\x1b" not in str(details.query("Static").first().render())
         await pilot.press("escape")
         assert host.screen is screen
 

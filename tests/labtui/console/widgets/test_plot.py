@@ -10,6 +10,8 @@ from labtui.console.widgets.plot import (
     MARK,
     NOT_DRAWABLE,
     Plot,
+)
+from labtui.console.widgets.ticks import (
     linear_range,
     linear_ticks,
     log_range,

@@ -21,9 +21,11 @@ from engines.methods import engine
 from engines.pretraining import language
 from engines.pretraining.language import Lessons, Plan, Shot
 from engines.reporter import Reporter
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import summarize
+from labtui.narrate import sentence
 
 SHOTS = {"zero-shot": 0, "one-shot": 1, "few-shot": 4}
 REPEATS = 3
@@ -35,6 +37,9 @@ class _Narrator:
 
     def note(self, text: str, level: str = "info") -> None:
         harness.say(text)
+
+    def fact(self, fact: ev.Fact) -> None:
+        harness.say(sentence(fact))
 
 
 def read(folder: Path) -> tuple[list[Shot], list[Shot], list[Shot], int]:

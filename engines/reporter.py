@@ -36,15 +36,15 @@ class Restart(BaseException):
 
 
 class Notes(Protocol):
-    """Whoever takes sentences: a run's reporter, or the narration of a command."""
+    """Whoever takes sentences and facts: a run's reporter, or the narration of a command."""
 
     def note(self, text: str, level: str = "info") -> None: ...
+
+    def fact(self, fact: ev.Fact) -> None: ...
 
 
 class Listener(Notes, Protocol):
     """Whoever also takes progress, and may ask for an end: a run's reporter, or a look at data without a run."""
-
-    def fact(self, fact: ev.Fact) -> None: ...
 
     def phase(self, name: str, total: int | None = None, unit: str = "items") -> None: ...
 

@@ -97,19 +97,22 @@ def _sentence(event: ev.Event) -> str:
 def _fact(fact: ev.Fact) -> str:
     match fact:
         case ev.Dropped():
-            why = {"no_label": "without a label"}.get(fact.reason, fact.reason)
-            return f"{fact.source}: {format.count(fact.rows)} rows {why} are left out"
+            why = {"no_label": "without a label", "empty_text": "without a text"}.get(fact.reason, fact.reason)
+            rows, are = ("row", "is") if fact.rows == 1 else ("rows", "are")
+            return f"{fact.source}: {format.count(fact.rows)} {rows} {why} {are} left out"
         case ev.Overlap():
             where = "training" if fact.found_in == "train" else fact.found_in
             where += f" of {fact.run}" if fact.run else ""
             if fact.items is None:
                 return f"whether {fact.split} items are found in {where} is not known: no record of it is left"
-            found = f"{format.count(fact.items)} {fact.split} items are found in {where} as well"
+            nearly = "nearly " if fact.near else ""
+            found = f"{format.count(fact.items)} {fact.split} items are {nearly}found in {where} as well"
             if fact.dropped_from:
                 whose = "training" if fact.dropped_from == "train" else fact.dropped_from
                 return f"{found}; {format.count(fact.dropped)} {whose} items are left out"
-            allowed = (fact.split, fact.found_in) == ("test", "train")
-            return f"{found}, allowed by data.overlap" if allowed else found
+            if fact.near:
+                return f'{found}; data.near_copies = "drop" takes those out of training'
+            return f"{found}, allowed by data.overlap" if (fact.split, fact.found_in) == ("test", "train") else found
         case ev.Truncated():
             return (
                 f"{format.count(fact.items)} of {format.count(fact.total)} {fact.split} texts are truncated to "

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from engines.data import files
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.serving import Client
-from labtui import format
+from labtui import format, narrate
 
 CHUNK = 64  # reviews per request: large enough to batch, small enough to narrate
 TIMEOUT_S = 600.0
@@ -25,6 +26,9 @@ class Narrator:
 
     def note(self, text: str, level: str = "info") -> None:
         self._say(f"warning: {text}" if level == "warning" else text)
+
+    def fact(self, fact: ev.Fact) -> None:
+        self._say(narrate.sentence(fact))
 
 
 def predict(

@@ -11,6 +11,7 @@ from engines.data import layouts, trees
 from engines.data.tables import SUFFIXES, TOLD_BY_CONTENT, Reading, Table
 from engines.errors import DataError
 from engines.reporter import Notes
+from engines.runs import events as ev
 from engines.settings import nearest
 
 TEXT_NAMES = ("text", "review", "sentence")
@@ -153,7 +154,8 @@ def clean_all(source: Source, notes: Notes, drop_empty: bool = False) -> None:
         raise DataError(f"{source.name}: {texts} {where}; {remedy}")
     if len(empty) == len(source.texts):
         raise DataError(f'{source.name}: every text is empty in column "{source.text_column}"; check data.text')
-    notes.note(f"{source.name}: {texts} {where}, left out", "warning")
+    notes.note(f"{source.name}: {texts} {where}")
+    notes.fact(ev.Dropped(len(empty), "empty_text", source.name))
     dropped = set(empty)
     for name in ("texts", "labels", "lines", "parts", "files"):
         if column := getattr(source, name):

@@ -33,6 +33,7 @@ from engines.data.tables import (
 from engines.data.trees import Member, Tree, part_of
 from engines.errors import DataError
 from engines.reporter import Notes
+from engines.runs import events as ev
 
 UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled", "nolabel")
 """Folders beside those of the classes whose texts carry no label."""
@@ -106,8 +107,7 @@ def class_folders(tree: Tree, content: Open, notes: Notes) -> Table | None:
     if len(classes) < 2 or 2 * len(chosen) < len(tree.members) or any(_is_table(m) for m in tree.members):
         return None
     if left_out := len(chosen) - len(labelled):
-        texts_are = "1 text without a label is" if left_out == 1 else f"{left_out:,} texts without a label are"
-        notes.note(f"{tree.name}: {texts_are} left out")
+        notes.fact(ev.Dropped(left_out, "no_label", tree.name))
     sampled = tree.sample and (len(labelled) > SAMPLE_ROWS or sum(m.size_bytes for m in labelled) > WHOLE_BYTES)
     if sampled:
         folders = dict[PurePosixPath, list[Member]]()

@@ -375,17 +375,15 @@ def _without_near_copies(
                 leaked.add(b.row)
     if not leaked or data.near_copies == "ignore":
         return train
-    sentence = (
-        f"{len(leaked):,} of {len(test):,} test items nearly repeat a training item (the first is "
-        f"{source.number(min(leaked))})"
-    )
-    remedy = 'data.near_copies = "drop" takes those out of training'
     if data.near_copies == "refuse":
-        raise DataError(f'{source.name}: {sentence}; {remedy}, "warn" allows them')
+        raise DataError(
+            f"{source.name}: {len(leaked):,} of {len(test):,} test items nearly repeat a training item (the first is "
+            f'{source.number(min(leaked))}); data.near_copies = "drop" takes those out of training, "warn" allows them'
+        )
     if data.near_copies == "warn":
-        report.note(f"{sentence}; {remedy}", "warning")
+        report.fact(ev.Overlap("test", "train", len(leaked), near=True))
         return train
-    report.note(f"{len(leaking):,} training items are left out because test items nearly repeat them", "warning")
+    report.fact(ev.Overlap("test", "train", len(leaked), dropped=len(leaking), dropped_from="train", near=True))
     return [item for item in train if item.row not in leaking]
 
 

@@ -28,15 +28,19 @@ ENGINE = "imported"
 
 
 class _Notes:
-    """Keeps sentences for the run and passes them on."""
+    """Keeps notes and facts for the run and passes them on."""
 
     def __init__(self, other: Notes) -> None:
-        self.kept: list[ev.Note] = []
+        self.kept: list[ev.Note | ev.Fact] = []
         self._other = other
 
     def note(self, text: str, level: str = "info") -> None:
         self.kept.append(ev.Note(text, level))
         self._other.note(text, level)
+
+    def fact(self, fact: ev.Fact) -> None:
+        self.kept.append(fact)
+        self._other.fact(fact)
 
 
 def import_file(

@@ -135,11 +135,12 @@ class Dropped(Fact):
 
 @dataclass(frozen=True)
 class Overlap(Fact):
-    """Items of one split of which another one holds copies."""
+    """Items of one split of which another one holds copies, or near copies."""
 
     split: str  # "validation" or "test"
     found_in: str  # "train" or "validation"
     items: int | None = None  # of `split`; None: not known, for no record of the other split is left
+    near: bool = False  # the copies are near ones, not exact
     dropped: int = 0  # items that are left out for it
     dropped_from: str = ""  # the split that they are left out of; empty: the copies stay
     run: str = ""  # whose split `found_in` is; empty: this run's own

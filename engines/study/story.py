@@ -60,7 +60,7 @@ def read_story(folder: RunFolder) -> Story:
                 story.selected = event
             case ev.Untrained():
                 story.untrained_head = True
-            case ev.Overlap(split="test", found_in="train", dropped_from=""):
+            case ev.Overlap(split="test", found_in="train", dropped_from="", near=False):
                 story.trained_on = event
             case ev.Ended():
                 story.scores = event.scores

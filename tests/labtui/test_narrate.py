@@ -40,6 +40,12 @@ REPEAT = ev.Repeat(0, "template", "plain", {"accuracy": 0.5}, ["negative", "posi
             ev.Overlap("test", "train", 3, run="a-1f2e"),
             "warning: 3 test items are found in training of a-1f2e as well, allowed by data.overlap",
         ),
+        (
+            ev.Overlap("test", "train", 3, near=True),
+            'warning: 3 test items are nearly found in training as well; data.near_copies = "drop" takes those out of '
+            "training",
+        ),
+        (ev.Dropped(1, "empty_text", "a.csv"), "a.csv: 1 row without a text is left out"),
         (ev.Overlap("validation", "train", 3), "warning: 3 validation items are found in training as well"),
         (
             ev.Overlap("test", "train", None, run="a-1f2e"),

@@ -12,6 +12,7 @@ import pytest
 from engines.data import files
 from engines.data.files import Source
 from engines.errors import DataError
+from engines.runs import events as ev
 
 ROWS = [("neg" if n % 2 else "pos", f"The soup, order {n}, was warm.") for n in range(20)]
 REAL = Path(__file__).parents[4] / "shared" / "cases"
@@ -22,9 +23,13 @@ class Kept:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.facts: list[ev.Fact] = []
 
     def note(self, text: str, level: str = "info") -> None:
         self.texts.append(text)
+
+    def fact(self, fact: ev.Fact) -> None:
+        self.facts.append(fact)
 
     @property
     def text(self) -> str:
@@ -110,7 +115,7 @@ def test_a_folder_a_class_is_read_with_its_splits_and_without_what_has_no_label(
     notes = Kept()
     source = read(path, notes=notes)
     assert sorted(pairs(source)) == sorted(ROWS)
-    assert source.parts == ["train"] * 12 + ["test"] * 8 and "1 text without a label is left out" in notes.text
+    assert source.parts == ["train"] * 12 + ["test"] * 8 and notes.facts == [ev.Dropped(1, "no_label", source.name)]
     assert source.place(0).endswith("train/neg/11_7.txt")
 
 

@@ -1,5 +1,6 @@
 """Texts that nearly repeat another one."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -8,6 +9,7 @@ from engines.data import corpus
 from engines.data.near_copies import SIMILARITY, NearPair, groups, near_copies, normalised
 from engines.data.splits import Data, load_splits
 from engines.errors import DataError
+from engines.runs import events as ev
 from tests.engines.conftest import Recorder
 
 LONG = " ".join(f"word{n}" for n in range(60))
@@ -93,7 +95,10 @@ def test_near_copies_across_given_splits_warn_and_are_dropped_or_refused_on_requ
         data = Data(source=source(recorder), split="in_order", train=60, validation=0, test=20, near_copies=choice)
         return len(load_splits(data, recorder.report).train)
 
-    assert load("warn") == 60 and "20 of 20 test items nearly repeat a training item" in recorder.notes
-    assert load("drop") == 40
+    overlap = ev.Overlap("test", "train", 20, near=True)
+    assert load("warn") == 60 and recorder.events(ev.Overlap) == [overlap]
+    assert load("drop") == 40 and recorder.events(ev.Overlap)[1:] == [
+        replace(overlap, dropped=20, dropped_from="train")
+    ]
     with pytest.raises(DataError, match='20 of 20 test items .*data.near_copies = "drop"'):
         load("refuse")

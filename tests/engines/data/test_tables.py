@@ -6,6 +6,7 @@ from engines.data import files
 from engines.data.tables import Table, read_table
 from engines.errors import DataError
 from engines.importing import importer
+from engines.runs import events as ev
 from engines.runs.home import Home
 
 
@@ -15,6 +16,9 @@ class Kept:
 
     def note(self, text: str, level: str = "info") -> None:
         self.notes.append(text)
+
+    def fact(self, fact: ev.Fact) -> None:
+        raise AssertionError(fact)
 
 
 def table(path: Path, content: str, **options: bool) -> Table:

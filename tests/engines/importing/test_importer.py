@@ -30,6 +30,9 @@ class Heard:
     def note(self, text: str, level: str = "info") -> None:
         self.notes.append(f"warning: {text}" if level == "warning" else text)
 
+    def fact(self, fact: ev.Fact) -> None:
+        raise AssertionError(fact)
+
 
 @pytest.fixture
 def heard() -> Heard:

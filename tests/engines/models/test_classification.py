@@ -9,6 +9,7 @@ import torch
 from engines.errors import ModelError
 from engines.models import tiny
 from engines.models.classification import open_classifier, padding_tokenizer, usable_positions
+from engines.runs import events as ev
 
 SHAPE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -29,6 +30,9 @@ class Kept:
 
     def note(self, text: str, level: str = "info") -> None:
         self.text += text + "\n"
+
+    def fact(self, fact: ev.Fact) -> None:
+        raise AssertionError(fact)
 
 
 def tuned(folder: Path, kind: str, labels: list[str] | None) -> Path:

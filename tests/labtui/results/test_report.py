@@ -12,6 +12,7 @@ from engines.data.items import Example, write_items
 from engines.errors import UserError
 from engines.importing import importer
 from engines.reporter import Reporter
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.results import report
@@ -24,6 +25,9 @@ Answered = Callable[..., RunFolder]
 
 class Silent:
     def note(self, text: str, level: str = "info") -> None:
+        pass
+
+    def fact(self, fact: ev.Fact) -> None:
         pass
 
 

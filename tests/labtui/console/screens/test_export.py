@@ -5,6 +5,7 @@ import pytest
 from textual.widgets import Input, Static
 
 from engines.importing import importer
+from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.console.screens.export import ExportScreen
@@ -17,6 +18,9 @@ Finished = Callable[..., RunFolder]
 
 class Silent:
     def note(self, text: str, level: str = "info") -> None:
+        pass
+
+    def fact(self, fact: ev.Fact) -> None:
         pass
 
 

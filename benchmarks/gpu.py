@@ -42,7 +42,7 @@ from engines.reporter import Reporter, Restart, Stop
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.training import lora
+from engines.training.adapter_tuning import AdapterTuning
 
 PEAKS = {
     "H200 NVL": 835e12,
@@ -202,13 +202,10 @@ def tune(part: Part, place: Place) -> dict[str, Any]:
     used = catalog.from_document({"engine": "qlora"}, place=part.name, name=part.name, overrides=settings | adjusted)
     report = Clock(folder, place.device, place.size(10, 1))
 
-    class Tuning(lora.AdapterTuning):
-        def checkpoint(self) -> None:
-            """None is needed: a restart begins with the first step."""
-
     try:
         with drawn_weights(place.device):
-            task = Tuning(used.config, report)
+            task = AdapterTuning(used.config, report)
+            task.course.checkpoint = lambda: None  # type: ignore[method-assign]  # a restart begins with the first step
             with suppress(Stop):
                 task.train()
             report.phase("end")  # closes the last one's peak
@@ -221,8 +218,8 @@ def tune(part: Part, place: Place) -> dict[str, Any]:
     report.close()
 
     (began, first), (ended, last) = report.steps[0], report.steps[-1]
-    table, model = task._tables["train"], shape(place, part)
-    rows = [row for step in range(first, last) for row in task.plan.rows(step)]
+    table, model = task.prompted.rows["train"], shape(place, part)
+    rows = [row for step in range(first, last) for row in task.course.plan.rows(step)]
     tokens, answers = (sum(of[row] for row in rows) for of in (table.lengths, table.answer_tokens))
     seconds = ended - began
     flops = 4 * (model.linear_parameters * tokens + model.vocabulary * model.width * answers)

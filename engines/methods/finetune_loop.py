@@ -3,22 +3,22 @@
 from engines.memory.components import Machine, Need, classes, encoder_tuning, texts, unknown_family
 from engines.models.forward import BATCH_TOKENS
 from engines.reporter import Reporter
-from engines.training import course
-from engines.training.course import Config, FineTuning
+from engines.training import encoder
+from engines.training.encoder import Config, FineTuning
 
 TITLE = "Fine-tuning, a plain torch loop"
 USES_GPU = True
-load = course.load
+load = encoder.load
 
 
 def run(config: Config, report: Reporter) -> None:
     from torch.nn.utils import clip_grad_norm_
 
     task = FineTuning(config, report)  # data, tokens, model, optimiser; or all of it from a checkpoint
-    model, optimizer, schedule = task.model, task.optimizer, task.schedule
+    model, optimizer, scheduler, course = task.model, task.optimizer, task.scheduler, task.course
     parameters = list(model.parameters())
 
-    task.begin()
+    course.begin()
     for epoch in range(config.training.epochs):
         for batch in task.batches(epoch):
             with task.autocast:
@@ -26,10 +26,10 @@ def run(config: Config, report: Reporter) -> None:
             loss.backward()
             grad_norm = clip_grad_norm_(parameters, config.training.clip_norm)
             optimizer.step()
-            schedule.step()
+            scheduler.step()
             optimizer.zero_grad()
-            task.stepped(loss, grad_norm)  # reports, saves, and stops when asked
-        task.end_epoch()  # validates and saves
+            course.stepped(loss, grad_norm)  # reports, saves, and stops when asked
+        course.end_epoch()  # validates and saves
     task.conclude()  # the best model, saved and scored on the test split
 
 

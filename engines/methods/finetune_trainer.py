@@ -5,13 +5,13 @@ from typing import Any
 from engines.memory.components import Machine, Need, classes, encoder_tuning, texts, unknown_family
 from engines.models.forward import BATCH_TOKENS
 from engines.reporter import Reporter
-from engines.training import course
-from engines.training.course import Config, FineTuning
-from engines.training.hf_trainer import Steps, drive
+from engines.training import encoder
+from engines.training.encoder import Config, FineTuning
+from engines.training.hf_trainer import drive
 
 TITLE = "Fine-tuning, Hugging Face Trainer"
 USES_GPU = True
-load = course.load
+load = encoder.load
 
 
 def run(config: Config, report: Reporter) -> None:
@@ -19,9 +19,6 @@ def run(config: Config, report: Reporter) -> None:
     from transformers import Trainer, TrainingArguments
 
     class SharedTrainer(Trainer):
-        def get_train_dataloader(self) -> Any:
-            return Steps(task, task.batches)
-
         def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:
             return task.autocast  # with bf16=True validation would compute in bfloat16 as well
 
@@ -30,7 +27,7 @@ def run(config: Config, report: Reporter) -> None:
         model=task.model,
         args=TrainingArguments(
             output_dir=str(report.folder.checkpoints),
-            max_steps=task.plan.total,
+            max_steps=task.course.plan.total,
             per_device_train_batch_size=config.training.batch_size,
             max_grad_norm=config.training.clip_norm,
             use_cpu=report.device == "cpu",
@@ -41,9 +38,9 @@ def run(config: Config, report: Reporter) -> None:
             report_to="none",
             disable_tqdm=True,
         ),
-        optimizers=(task.optimizer, task.schedule),
+        optimizers=(task.optimizer, task.scheduler),
     )
-    drive(task, trainer)
+    drive(task.course, trainer, task.batches)
     task.conclude()
 
 

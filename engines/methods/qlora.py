@@ -25,19 +25,20 @@ from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_folder
 from engines.training import lora
-from engines.training.lora import AdapterTuning, Config
+from engines.training.adapter_tuning import AdapterTuning
+from engines.training.lora import Config
 
 TITLE = "QLoRA and LoRA tuning of a language model"
 USES_GPU = True
 
 
 def run(config: Config, report: Reporter) -> None:
-    task = AdapterTuning(config, report)  # data, tokens, model, scores of the untrained model, adapters
+    task = AdapterTuning(config, report)  # data, tokens, model, its scores before, adapters; or from a checkpoint
     task.train()
-    task.take_best()
+    task.course.take_best()
     tuned = task.score_tuned()
     scores, confusion = task.scores_of(tuned)
-    before, confusion_before = task.scores_of(task.original)
+    before, confusion_before = task.scores_of(task.before)
     mended, broken = _changes(task, tuned)
     report.note(
         f"tuning mended {mended:,} and broke {broken:,} of {len(tuned):,} answers: accuracy "
@@ -119,7 +120,7 @@ def weight_bytes(folder: RunFolder) -> int:
 def _changes(task: AdapterTuning, tuned: list[list[float]]) -> tuple[int, int]:
     """Items that only the tuned model answers right, and that only the original does."""
     true = [e.label for e in task.splits.test]
-    predicted = (scoring.predicted_classes(found) for found in (task.original, tuned))
+    predicted = (scoring.predicted_classes(probabilities) for probabilities in (task.before, tuned))
     right = [[p == t for p, t in zip(answers, true, strict=True)] for answers in predicted]
     pairs = list(zip(*right, strict=True))
     return sum(after and not before for before, after in pairs), sum(before and not after for before, after in pairs)
@@ -152,9 +153,9 @@ def _card(task: AdapterTuning, model: Path, before: dict[str, Any], after: dict[
         counts = class_counts(examples, splits.labels).items()
         dealt.append((name, f"{len(examples):,}", ", ".join(f"{count:,} {label}" for label, count in counts)))
     scored = []
-    for name, found in (("original", before), ("tuned", after)):
-        low, high = wilson_interval(round(found["accuracy"] * items), items)
-        scored.append((name, f"{found['accuracy']:.4f} ({low:.4f} to {high:.4f})", f"{found['macro_f1']:.4f}"))
+    for name, scores in (("original", before), ("tuned", after)):
+        low, high = wilson_interval(round(scores["accuracy"] * items), items)
+        scored.append((name, f"{scores['accuracy']:.4f} ({low:.4f} to {high:.4f})", f"{scores['macro_f1']:.4f}"))
     files = {
         "splits.jsonl": folder.splits,
         "items.jsonl (the test)": folder.items,

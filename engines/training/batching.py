@@ -160,11 +160,17 @@ class Plan:
     def __init__(self, lengths: Sequence[int], batch_size: int, epochs: int, seed: int) -> None:
         self.steps_per_epoch = -(-len(lengths) // batch_size)
         self.total = epochs * self.steps_per_epoch
+        self._lengths = lengths
         self._of_epoch = lru_cache(2)(lambda epoch: batches(lengths, batch_size, seed, epoch))
 
     def rows(self, step: int) -> list[int]:
         """Row numbers of the batch of `step`, counted from 0."""
         return self._of_epoch(step // self.steps_per_epoch)[step % self.steps_per_epoch]
+
+    def reads(self, first: int, last: int) -> tuple[int, int]:
+        """How many rows, and tokens of them, the steps from `first` to before `last` read."""
+        rows = [row for step in range(first, last) for row in self.rows(step)]
+        return len(rows), sum(self._lengths[row] for row in rows)
 
 
 def collate(

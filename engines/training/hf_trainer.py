@@ -1,16 +1,16 @@
-"""Who drives the steps of a `FineTuning` when it is the Hugging Face Trainer (or TRL's, which is one)."""
+"""Who drives the steps of a training when it is the Hugging Face Trainer (or TRL's, which is one)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from engines.training.course import FineTuning
+from engines.training.course import Course
 
 
 class Steps:
     """What is left of a training, all epochs in a row, an entry a step; the Trainer counts its steps from here."""
 
-    def __init__(self, task: FineTuning, entries: Callable[[], Iterator[Any]]) -> None:
-        self._left = task.plan.total - task.at.step
+    def __init__(self, left: int, entries: Callable[[], Iterator[Any]]) -> None:
+        self._left = left
         self._entries = entries
 
     def __len__(self) -> int:
@@ -20,31 +20,33 @@ class Steps:
         return self._entries()
 
 
-def drive(task: FineTuning, trainer: Any) -> None:
-    """Let `trainer` make the steps that are left, telling `task` of each. Its data loader has to be `Steps`."""
+def drive(course: Course, trainer: Any, entries: Callable[[], Iterator[Any]]) -> None:
+    """Let `trainer` make the steps that are left, telling `course` of each. `entries` yields what each step reads."""
     from transformers import PrinterCallback, TrainerCallback
 
-    done = task.at.step
+    done = course.at.step
+    left = course.plan.total - done
 
     class Reports(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            task.begin()
+            course.begin()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            task.at.step = done + state.global_step
-            control.should_log = task.due
+            course.at.step = done + state.global_step
+            control.should_log = course.due
 
         def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             logs = given["logs"]
             if "loss" not in logs:  # the summary at the end
                 return
-            task.reported(logs["loss"], logs["grad_norm"], logs["learning_rate"])
-            task.end_epoch()
-            control.should_training_stop |= task.over
+            course.reported(logs["loss"], logs["grad_norm"], logs["learning_rate"])
+            course.end_epoch()
+            control.should_training_stop |= course.over
 
     trainer.remove_callback(PrinterCallback)  # it prints
     trainer.add_callback(Reports())
-    task.end_epoch()  # where it was stopped before its validation was through
-    if not task.over:
-        trainer.args.max_steps = task.plan.total - done
+    trainer.get_train_dataloader = lambda: Steps(left, entries)
+    course.end_epoch()  # where it was stopped before its validation was through
+    if not course.over:
+        trainer.args.max_steps = left
         trainer.train()

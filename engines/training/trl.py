@@ -1,23 +1,22 @@
-"""TRL's `SFTTrainer`, held to the steps, the precision and the batches of an `AdapterTuning`."""
+"""TRL's `SFTTrainer`, held to the precision and the micro-batches that it is given."""
 
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from engines.errors import ConfigError
+from engines.errors import ConfigError, UserError
 from engines.prompts.likelihood import narrowed
 from engines.prompts.tuning_rows import Rows
-from engines.training.hf_trainer import Steps
-
-if TYPE_CHECKING:
-    from engines.training.lora import AdapterTuning
+from engines.reporter import Reporter
+from engines.training.lora import Config
 
 
-def sft_trainer(task: "AdapterTuning", model: Any, rows: Rows) -> Any:
-    """An `SFTTrainer` that adds the adapters of `task` to `model` and makes the steps of `task`.
+def sft_trainer(config: Config, model: Any, tokenizer: Any, rows: Rows, report: Reporter) -> Any:
+    """An `SFTTrainer` that adds adapters to `model`; `engines.training.hf_trainer.drive` gives it its steps.
 
-    It is given `rows` so that it can be asked which of them it would keep; `task.steps` makes the batches. Raises
-    `ConfigError` where the model has no layers of the names that are to get adapters.
+    A step is a dictionary of `batches`, each with `input_ids`, `places` and `targets`, and `answers`, the number of
+    tokens with a loss. Raises `ConfigError` where the model has no layers of the names that are to get adapters, and
+    `UserError` where the trainer would drop some of `rows`.
     """
     import torch
     from datasets import Dataset
@@ -27,14 +26,11 @@ def sft_trainer(task: "AdapterTuning", model: Any, rows: Rows) -> Any:
     from trl import SFTConfig, SFTTrainer
 
     disable_progress_bar()
-    training, lora = task.config.training, task.config.lora
-    mixed = task.config.precision == "bf16"  # adapters in float32 on a base in bf16
+    training, lora = config.training, config.lora
+    mixed = config.precision == "bf16"  # adapters in float32 on a base in bf16
 
     class StepTrainer(SFTTrainer):
         """An entry of the loader is one optimiser step, a list of micro-batches, whatever their size."""
-
-        def get_train_dataloader(self) -> Any:
-            return Steps(task, task.steps)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
             one: Callable[..., Any] = super().training_step
@@ -56,16 +52,16 @@ def sft_trainer(task: "AdapterTuning", model: Any, rows: Rows) -> Any:
             return 0
 
         def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:
-            device = task.device.partition(":")[0]
+            device = report.device.partition(":")[0]
             return torch.autocast(device, torch.bfloat16) if mixed else contextlib.nullcontext()
 
     targets = lora.targets.strip()
-    plain = task.device == "cpu" or training.optimizer == "adamw"
+    plain = report.device == "cpu" or training.optimizer == "adamw"
     try:
-        return StepTrainer(
+        trainer: Any = StepTrainer(
             model=model,
             args=SFTConfig(
-                output_dir=str(task.report.folder.checkpoints),
+                output_dir=str(report.folder.checkpoints),
                 max_steps=1,  # `drive` knows how many
                 per_device_train_batch_size=training.batch_size,
                 max_length=None,  # the reviews are cut, and nothing else
@@ -76,8 +72,8 @@ def sft_trainer(task: "AdapterTuning", model: Any, rows: Rows) -> Any:
                 activation_checkpointing=training.activation_checkpointing,
                 activation_checkpointing_kwargs={"use_reentrant": False},
                 bf16=False,  # see `autocast_smart_context_manager`: scoring is not to be wrapped as well
-                use_cpu=task.device == "cpu",
-                seed=task.config.seed,
+                use_cpu=report.device == "cpu",
+                seed=config.seed,
                 logging_strategy="no",  # `drive` asks for what is due
                 logging_nan_inf_filter=False,
                 save_strategy="no",
@@ -87,8 +83,8 @@ def sft_trainer(task: "AdapterTuning", model: Any, rows: Rows) -> Any:
             train_dataset=Dataset.from_dict(
                 {"input_ids": list(rows), "labels": [rows.labels(n) for n in range(len(rows))]}
             ),
-            data_collator=lambda rows: {},  # batches are made by `steps`
-            processing_class=task.tokenizer,
+            data_collator=lambda rows: {},  # an entry is its batches already
+            processing_class=tokenizer,
             peft_config=LoraConfig(
                 r=lora.rank,
                 lora_alpha=lora.alpha,
@@ -100,6 +96,10 @@ def sft_trainer(task: "AdapterTuning", model: Any, rows: Rows) -> Any:
     except ValueError as error:
         if "target modules" in str(error).lower():
             raise ConfigError(
-                f'lora.targets = "{lora.targets}": {task.config.model.name} has no such layers; set it to "all-linear"'
+                f'lora.targets = "{lora.targets}": {config.model.name} has no such layers; set it to "all-linear"'
             ) from None
         raise
+    kept = len(trainer.train_dataset)
+    if kept != len(rows):
+        raise UserError(f"the trainer keeps {kept:,} of {len(rows):,} train rows; lower training.max_length")
+    return trainer

@@ -73,11 +73,11 @@ def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkey
         "ladder", "tune", "mistral", {"precision": "float32", "training.batch_size": 8, "training.accumulation": 1}
     )
     write_model(place.model(part), "mistral", small=True)
-    train = gpu.lora.AdapterTuning.train
+    train = gpu.AdapterTuning.train
 
     def full(task: Any) -> None:
         if task.config.training.batch_size > 2:
-            raise task._smaller()
+            raise task.smaller_batch()
         train(task)
 
     class Anew(Exception):
@@ -87,7 +87,7 @@ def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkey
         assert argv[1:3] == ["-m", "benchmarks.gpu"]
         raise Anew
 
-    monkeypatch.setattr(gpu.lora.AdapterTuning, "train", full)
+    monkeypatch.setattr(gpu.AdapterTuning, "train", full)
     monkeypatch.setattr(gpu.os, "execv", execv)
     for _ in range(2):
         with pytest.raises(Anew):

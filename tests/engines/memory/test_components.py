@@ -10,7 +10,8 @@ from engines.memory.components import Machine
 from engines.memory.estimate import estimate_peak
 from engines.models.architectures import architecture
 from engines.prompts.likelihood import Batches
-from engines.training.course import Config, Training
+from engines.training.course import Training
+from engines.training.encoder import Config
 
 
 @pytest.mark.parametrize("name", catalog.engine_names())

@@ -16,7 +16,7 @@ from engines.models.location import Model
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.training import course, lora
+from engines.training import course, encoder, lora
 
 MISTRAL, GEMMA, DISTILBERT = (
     "mistralai/Mistral-7B-Instruct-v0.2",
@@ -42,7 +42,7 @@ def prompting(shots: int) -> Experiment:
 
 
 def finetuning(training: course.Training, engine: str = "finetune_loop") -> Experiment:
-    return experiment_of(engine, course.Config(model=Model(DISTILBERT), training=training))
+    return experiment_of(engine, encoder.Config(model=Model(DISTILBERT), training=training))
 
 
 GIB = 1 << 30
@@ -207,7 +207,7 @@ def test_a_run_of_another_size_corrects_nothing() -> None:
 def test_time_is_scaled_from_runs_of_the_same_engine_model_and_device() -> None:
     experiment = experiment_of(
         "finetune_loop",
-        course.Config(model=Model(DISTILBERT), data=Data(train=4000, test=1000), training=course.Training(epochs=2)),
+        encoder.Config(model=Model(DISTILBERT), data=Data(train=4000, test=1000), training=course.Training(epochs=2)),
     )
     found = estimate_peak(experiment, [earlier(1.0), earlier(1.0, device="GPU-1")], device="cpu").pace
     assert found is not None and found.runs == 1 and found.items_per_s == 10.0

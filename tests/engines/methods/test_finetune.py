@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import time
+from itertools import count
 from typing import Any
 
 import pytest
@@ -18,8 +20,8 @@ from engines.runs import events as ev
 from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.training import course
-from engines.training.course import FineTuning, rate
+from engines.training import course, schedule
+from engines.training.encoder import FineTuning
 from tests.support import wait_until
 from tests.support.training import StoppedReporter, records, train
 
@@ -80,7 +82,7 @@ def test_both_engines_make_the_same_steps_from_the_same_head(whole: dict[str, Ru
 
 
 def test_the_learning_rate_rises_and_falls_in_a_line(whole: dict[str, RunFolder]) -> None:
-    expected = [rate(step, 3, STEPS) * 1e-3 for step in range(STEPS)]
+    expected = [schedule.linear(step, 3, STEPS) * 1e-3 for step in range(STEPS)]
     assert expected[0] == 0 and max(expected) == expected[3] == 1e-3
     assert [s.learning_rate for s in records(whole["finetune_loop"], ev.Step)] == pytest.approx(expected)
 
@@ -93,7 +95,7 @@ def test_each_epoch_is_validated_and_the_best_model_is_the_one_kept(whole: dict[
     assert all(v.loss is not None and v.loss > 0 for v in validations)
     assert [c.step for c in records(folder, ev.Checkpoint)] == [6, 12]
     best = max(validations, key=lambda v: (v.scores["accuracy"], -(v.loss or 0)))
-    assert any(f"the model of step {best.step}" in note.text for note in records(folder, ev.Note))
+    assert [selected.step for selected in records(folder, ev.Selected)] == [best.step]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -175,9 +177,9 @@ def ready(home: Home, **more: Any) -> FineTuning:
 
 def test_evaluation_changes_neither_the_mode_nor_the_random_state(home: Home) -> None:
     task = ready(home)
-    task.begin()
+    task.course.begin()
     before = torch.get_rng_state()
-    task._evaluate("validation", "validate")
+    task.evaluate("validation", "validate")
     assert torch.equal(torch.get_rng_state(), before) and task.model.training
 
 
@@ -189,10 +191,10 @@ def test_attention_is_sdpa_in_single_precision(home: Home) -> None:
 
 def test_a_loss_that_is_no_number_is_reported_and_then_ends_the_training(home: Home) -> None:
     task = ready(home, **{"training.batch_size": 4})
-    task.begin()
+    task.course.begin()
     with pytest.raises(UserError, match=r"training.learning_rate = 0.001 is probably too high"):
         for _ in range(10):
-            task.stepped(torch.tensor(float("nan")), torch.tensor(float("nan")))
+            task.course.stepped(torch.tensor(float("nan")), torch.tensor(float("nan")))
     assert len(records(task.report.folder, ev.Step)) == course.NOT_FINITE_REPORTS
 
 
@@ -200,9 +202,9 @@ def test_a_stop_saves_no_weights_that_such_a_loss_has_spoilt(home: Home) -> None
     folder = make(home, "finetune_loop")
     config = catalog.from_document(folder.read_document(), place="test", name="t").config
     task = FineTuning(config, StoppedReporter(folder, lambda phase, step: step > 0))
-    task.begin()
+    task.course.begin()
     with pytest.raises(Stop):
-        task.stepped(torch.tensor(float("nan")), torch.tensor(float("nan")))
+        task.course.stepped(torch.tensor(float("nan")), torch.tensor(float("nan")))
     assert not folder.checkpoints.exists()
 
 
@@ -212,23 +214,23 @@ def test_a_model_made_for_another_kind_of_task_gets_single_labels(home: Home) ->
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**config, "problem_type": "regression"}))
     task = ready(home, **{"model.name": str(other)})
-    task.begin()
+    task.course.begin()
     assert task.model(**next(task.batches(0))).loss > 0
     assert task.model.config.problem_type == "single_label_classification"
 
 
 def test_losses_are_read_every_log_every_steps_as_their_mean(home: Home) -> None:
     task = ready(home, **{"training.log_every": 4})
-    task.begin()
+    task.course.begin()
     for step in range(1, 7):
-        task.stepped(torch.tensor(float(step)), torch.tensor(1.0))
+        task.course.stepped(torch.tensor(float(step)), torch.tensor(1.0))
     found = records(task.report.folder, ev.Step)
     assert [(s.step, s.loss) for s in found] == [(4, 2.5), (6, 5.5)], "and at the end of an epoch"
 
 
 def test_a_warm_up_longer_than_the_training_is_shortened_and_said(home: Home) -> None:
     task = ready(home, **{"training.warmup_steps": 500})
-    task.begin()
+    task.course.begin()
     assert any("500 leaves nothing of 12 steps; 1 are used" in n.text for n in records(task.report.folder, ev.Note))
 
 
@@ -249,12 +251,14 @@ def test_settings_that_cannot_work_are_refused_in_a_sentence(
 
 def test_checkpoints_come_by_the_clock_as_well(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     task = ready(home, **{"training.checkpoint_minutes": 1.0})
-    task.begin()
-    task.stepped(torch.tensor(1.0), torch.tensor(1.0))
+    task.course.begin()
+    clock = count(time.monotonic())
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))  # a second a look
+    task.course.stepped(torch.tensor(1.0), torch.tensor(1.0))
     assert not records(task.report.folder, ev.Checkpoint)
-    task._saved -= 61
-    task.stepped(torch.tensor(1.0), torch.tensor(1.0))
-    task.stepped(torch.tensor(1.0), torch.tensor(1.0))
+    clock = count(next(clock) + 60)
+    task.course.stepped(torch.tensor(1.0), torch.tensor(1.0))
+    task.course.stepped(torch.tensor(1.0), torch.tensor(1.0))
     assert [c.step for c in records(task.report.folder, ev.Checkpoint)] == [2]
 
 

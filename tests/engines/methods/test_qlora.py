@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import engines.training.lora
+import engines.training.prompted
 from engines import catalog
 from engines.data import corpus
 from engines.errors import ConfigError, UserError
@@ -21,7 +21,7 @@ from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FAILED, FINISHED, summarize
-from engines.training.lora import AdapterTuning
+from engines.training.adapter_tuning import AdapterTuning
 from tests.support import language_models, wait_until
 from tests.support.training import records, train
 
@@ -168,12 +168,13 @@ def test_an_optimiser_of_bitsandbytes_is_resumed_as_it_was(
     home: Home, places: dict[str, str], monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
     import bitsandbytes
+    import trl
 
-    def make_optimizer(task: AdapterTuning) -> Any:
-        weights = [p for p in task.model.parameters() if p.requires_grad]
+    def create_optimizer(trainer: trl.SFTTrainer) -> Any:
+        weights = [p for p in trainer.model.parameters() if p.requires_grad]
         return getattr(bitsandbytes.optim, optimizer)(weights, lr=3e-3)
 
-    monkeypatch.setattr(AdapterTuning, "_make_optimizer", make_optimizer)
+    monkeypatch.setattr(trl.SFTTrainer, "create_optimizer", create_optimizer)
     more = {"training.epochs": 1, "lora.rank": 64}  # large enough to be held in 8 bits
     one, other = (make(home, places, "mistral", **more) for _ in range(2))
     assert train(one)
@@ -191,14 +192,14 @@ def test_out_of_memory_goes_on_with_half_the_batch_and_the_same_steps(
     plain = {"precision": "float32", "lora.dropout": 0.0, "training.accumulation": 1}
     folders = [make(home, places, "gemma", **plain, **{"training.batch_size": 4}) for _ in range(2)]
     assert train(folders[0])
-    step = AdapterTuning._step
+    step = AdapterTuning.step
 
     def full(task: AdapterTuning, rows: Any, split: str = "train") -> dict[str, Any]:
         if task.config.training.batch_size > 1 and task.report.at == ("train", 7):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return step(task, rows, split)
 
-    monkeypatch.setattr(AdapterTuning, "_step", full)
+    monkeypatch.setattr(AdapterTuning, "step", full)
     for size in (2, 1):
         with pytest.raises(Restart) as restart:
             train(folders[1])
@@ -222,11 +223,11 @@ def test_the_longest_batch_is_tried_before_the_first_step_and_a_single_review_th
     tried: list[int] = []
 
     def full(task: AdapterTuning, rows: Any, split: str = "train") -> dict[str, Any]:
-        tried.append(max(task._tables["train"].lengths[n] for n in rows))
-        assert tried[-1] == max(task._tables["train"].lengths)
+        tried.append(max(task.prompted.rows["train"].lengths[n] for n in rows))
+        assert tried[-1] == max(task.prompted.rows["train"].lengths)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(AdapterTuning, "_step", full)
+    monkeypatch.setattr(AdapterTuning, "step", full)
     with pytest.raises(UserError, match="a single review of .* tokens at once; lower training.max_length"):
         train(folder)
     assert tried and not records(folder, ev.Step)
@@ -248,13 +249,13 @@ def test_a_row_that_would_be_dropped_ends_the_run_before_training(
 def test_a_row_that_would_teach_another_answer_ends_the_run_before_training(
     home: Home, places: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = engines.training.lora.conversations
+    made = engines.training.prompted.conversations
 
     def one_spoilt(*given: Any) -> Any:
         ids, starts = made(*given)
         return ids, [None, *starts[1:]]
 
-    monkeypatch.setattr(engines.training.lora, "conversations", one_spoilt)
+    monkeypatch.setattr(engines.training.prompted, "conversations", one_spoilt)
     with pytest.raises(UserError, match="1 of 22 train rows would be dropped: .* choose another prompt.template"):
         train(make(home, places, "gemma", precision="float32"))
 

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import pytest
 import torch
 
 from engines.models import opening
@@ -9,7 +8,6 @@ from engines.prompts.likelihood import Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from engines.prompts.tuning_rows import conversations
 from engines.training import lora
-from engines.training.lora import cosine
 from tests.support import language_models
 
 WORDS = ("negative", "positive")
@@ -36,8 +34,3 @@ def test_scoring_in_4_bits_leaves_the_gradients_as_they_were(tmp_path: Path) -> 
     after = gradients()
     assert len(before) == 2 * 7 * 2 and sum(g.abs().max() > 0 for g in before) == 7 * 2, "of every second matrix"
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
-
-
-def test_the_rate_falls_from_the_warm_up_to_nothing_by_a_cosine() -> None:
-    assert [cosine(step, 4, 20) for step in (0, 2, 4, 12, 20, 30)] == pytest.approx([0, 0.5, 1, 0.5, 0, 0])
-    assert cosine(0, 0, 1) == 1

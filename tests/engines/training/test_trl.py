@@ -7,7 +7,7 @@ from engines import catalog
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.training.lora import AdapterTuning
+from engines.training.adapter_tuning import AdapterTuning
 from tests.support import language_models
 
 
@@ -31,7 +31,7 @@ def test_loss_and_gradients_are_those_of_trl(home: Home, tmp_path: Path, size: i
     report = Reporter(RunFolder.create(home, experiment.document()))
     task = AdapterTuning(experiment.config, report)
     rows = list(range(3))
-    table, step = task._tables["train"], task._step(rows)
+    table, step = task.prompted.rows["train"], task.step(rows)
     width = max(table.lengths[n] for n in rows)
     assert len({table.lengths[n] for n in rows}) > 1, "some are padded"
     theirs: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "labels": []}

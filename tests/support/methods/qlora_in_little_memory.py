@@ -7,7 +7,8 @@ import torch
 
 from engines.methods import qlora
 from engines.reporter import Reporter
-from engines.training.lora import AdapterTuning, Config
+from engines.training.adapter_tuning import AdapterTuning
+from engines.training.lora import Config
 
 TITLE = "qlora in little memory"
 USES_GPU = False
@@ -16,12 +17,12 @@ load = qlora.load
 
 def run(config: Config, report: Reporter) -> None:
     torch.set_num_threads(1)
-    step = AdapterTuning._step
+    step = AdapterTuning.step
 
-    def full(task: AdapterTuning, rows: Sequence[int], split: str = "train") -> dict[str, Any]:
-        if task.config.training.batch_size > 1 and task.at.step >= 4:
+    def full(task: AdapterTuning, numbers: Sequence[int], split: str = "train") -> dict[str, Any]:
+        if task.config.training.batch_size > 1 and task.course.at.step >= 4:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return step(task, rows, split)
+        return step(task, numbers, split)
 
-    AdapterTuning._step = full  # type: ignore[method-assign]
+    AdapterTuning.step = full  # type: ignore[method-assign]
     qlora.run(config, report)

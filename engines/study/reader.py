@@ -1,8 +1,8 @@
 """What the results of finished runs say: figures with intervals, repeats, comparisons, single items.
 
 Every answer is made of plain values (`engines.study.values`), so that the console can ask a process of its own
-(`engines.study`) and stay light. Here runs are found, read and kept; `engines.study.verdicts` makes figures and
-sentences of their answers. Nothing here imports torch; NumPy and SciPy are imported where they are needed.
+(`engines.study`) and stay light. Here runs are found, read and kept; `measures`, `comparisons` and `warnings` make
+figures and sentences of their answers. Nothing here imports torch; NumPy and SciPy are imported where they are needed.
 """
 
 from collections import OrderedDict
@@ -21,8 +21,10 @@ from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
-from engines.study import statistics, verdicts
-from engines.study.story import read_estimate, read_settings, read_story, stamp_of
+from engines.study import comparisons, statistics
+from engines.study.comparisons import ALPHA
+from engines.study.measures import answer_of, are_right, measure_answers
+from engines.study.run_facts import read_estimate, read_facts, read_settings, stamp_of
 from engines.study.values import (
     Comparison,
     Disagreement,
@@ -37,7 +39,7 @@ from engines.study.values import (
     RunMeasures,
     Spread,
 )
-from engines.study.verdicts import ALPHA
+from engines.study.warnings import warnings_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,9 +91,11 @@ class ResultsReader:
         detectable = None
         if not reason:
             found, labels, predicted = self._side_by_side(rows)
-            pairs = verdicts.pair_up(verdicts.are_right(predicted, labels, found[0][0]))
-            detectable = verdicts.detectable(common, fmean(pair["a_only"] + pair["b_only"] for pair in pairs) / common)
-            verdicts.put_into_words(pairs, names, common)
+            pairs = comparisons.tested_pairs(are_right(predicted, labels, found[0][0]))
+            detectable = comparisons.detectable(
+                common, fmean(pair["a_only"] + pair["b_only"] for pair in pairs) / common
+            )
+            comparisons.add_sentences(pairs, names, common)
         return {
             "rows": rows,
             "names": names,
@@ -129,7 +133,7 @@ class ResultsReader:
             "spread": spread,
             "agreement": [np.equal(ratings, row).mean(axis=1).tolist() for row in ratings],
             "cohen": [[kappas[min(a, b), max(a, b)] for b in range(len(rows))] for a in range(len(rows))],
-            "majority": verdicts.scored(
+            "majority": measure_answers(
                 {"run": run, "variant": variant, "repeat": -1},
                 "majority",
                 answers,
@@ -193,9 +197,7 @@ class ResultsReader:
                     "label": answers.labels[answers.true[n]],
                     "words": int(words[n]),
                     "start": " ".join(line.get("text", "")[: 4 * START_CHARACTERS].split())[:START_CHARACTERS],
-                    "answers": [
-                        verdicts.answer_of(*each, int(other[at])) for each, other in zip(found, others, strict=True)
-                    ],
+                    "answers": [answer_of(*each, int(other[at])) for each, other in zip(found, others, strict=True)],
                 }
             )
         return {"total": len(chosen), "offset": start, "items": shown}
@@ -316,12 +318,12 @@ class ResultsReader:
     # -- figures --------------------------------------------------------------------------------------------
 
     def _measure(self, folder: RunFolder) -> RunMeasures:
-        answers, story = self._read(folder), read_story(folder)
+        answers, facts = self._read(folder), read_facts(folder)
         rows: list[Row] = [{"run": folder.name, "variant": variant, "repeat": n} for variant, n in answers.rows]
         measures = [
-            verdicts.scored(
+            measure_answers(
                 row,
-                story.values.get(row["repeat"], ""),
+                facts.values.get(row["repeat"], ""),
                 answers,
                 answers.predicted[place],
                 answers.probabilities[place],
@@ -338,14 +340,14 @@ class ResultsReader:
             "run": folder.name,
             "labels": list(answers.labels),
             "test_set": answers.test_set,
-            "varied": story.varied if len(rows) > 1 else "",
+            "varied": facts.varied if len(rows) > 1 else "",
             "measures": measures,
             "spreads": spreads,
-            "validation": story.validation,
+            "validation": facts.validation,
             "estimate_bytes": read_estimate(folder),
             "warnings": [],
         }
-        found["warnings"] = verdicts.warnings_of(folder, read_settings(folder), story, answers, found)
+        found["warnings"] = warnings_of(folder, read_settings(folder), facts, answers, found)
         return found
 
     def _spread(self, rows: list[Row], accuracies: list[float]) -> Spread:
@@ -366,7 +368,7 @@ class ResultsReader:
         }
         if several and same:
             read, labels, predicted = self._side_by_side(rows)
-            correct = verdicts.are_right(predicted, labels, read[0][0])
+            correct = are_right(predicted, labels, read[0][0])
             found["interval"] = mean_accuracy_interval(correct)
             found["kappa"] = statistics.fleiss_kappa(predicted, len(labels))
             found["all_agree"] = statistics.share_all_agree(predicted)
@@ -374,7 +376,7 @@ class ResultsReader:
         return found
 
     def _apart(self, rows: Sequence[Row], names: Sequence[str]) -> tuple[str, int]:
-        return verdicts.why_apart([self._find(row)[0] for row in rows], names)
+        return comparisons.why_not_comparable([self._find(row)[0] for row in rows], names)
 
 
 def _places(among: "NDArray[Any]", hashes: "NDArray[Any]") -> "NDArray[Any]":

@@ -1,6 +1,7 @@
 """What is found in the answers of finished runs: the values that `ResultsReader` answers with, and their
 parts. Plain values, as JSON has them, so that they go from process to process. Shares are fractions, 0 to 1."""
 
+import math
 from typing import Literal, TypedDict
 
 from engines.answers.variant import Variant
@@ -213,3 +214,13 @@ class Disagreement(TypedDict):
 
     share: float | None  # of the items that one run gets right and the other wrong: the median over the pairs
     pairs: int  # how many were counted
+
+
+def finite(value: float | None) -> float | None:
+    """None for infinities and NaN, which JSON does not have."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def share(value: float, interval: tuple[float, float]) -> Share:
+    """A figure and its interval."""
+    return {"value": value, "low": interval[0], "high": interval[1]}

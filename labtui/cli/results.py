@@ -129,7 +129,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _comparison(comparison: "Comparison", runs: "Sequence[RunMeasures]") -> Iterator[str]:
     """The lines of `labtui compare`; `runs` are the measures of the runs compared."""
     from labtui import format
-    from labtui.results.caveats import caveats
+    from labtui.results.comparison_limits import beyond_the_test
     from labtui.sanitize import clean
 
     names = [clean(name) for name in comparison["names"]]
@@ -162,7 +162,7 @@ def _comparison(comparison: "Comparison", runs: "Sequence[RunMeasures]") -> Iter
             f"  difference {100 * difference['value']:+.1f} points{interval} · exact McNemar p {pair['p']:.3g}"
             f"{corrected if len(comparison['pairs']) > 1 else ''}"
         )
-        yield from (f"  ! {clean(caveat)}" for caveat in caveats(comparison, pair, runs))
+        yield from (f"  ! {clean(limit)}" for limit in beyond_the_test(comparison, pair, runs))
 
 
 def _answers(home: Home, reference: str) -> "tuple[Row, str]":

@@ -11,9 +11,9 @@ from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
+from engines.study.comparisons import ALPHA, p_words
 from engines.study.statistics import smallest_detectable_difference
 from engines.study.values import Comparison, Measures, Pair, Row, RunMeasures
-from engines.study.verdicts import ALPHA, p_words
 from labtui import format
 from labtui.console.screens.base import ConsoleScreen
 from labtui.console.theme import THEME, colours_of
@@ -21,7 +21,7 @@ from labtui.console.widgets.bars import KeyBar, TextLine
 from labtui.console.widgets.figures import Whisker, common_start, dot_whisker, fit, own_names, paired_table
 from labtui.console.widgets.row_list import ListRow, RowList
 from labtui.console.widgets.sized_text import SizedText
-from labtui.results.caveats import caveats
+from labtui.results.comparison_limits import beyond_the_test
 from labtui.sanitize import clean
 
 WIDE_COLUMNS = 120  # from here on, the models stand beside the pair
@@ -178,7 +178,7 @@ class CompareScreen(ConsoleScreen[None]):
     CompareScreen .body { height: 1fr; scrollbar-gutter: auto; }
     CompareScreen .body > Vertical { height: auto; width: 1fr; padding: 1 1 0 1; }
     CompareScreen .sentence { text-style: bold; margin: 0 0 1 0; }
-    CompareScreen .table, CompareScreen .caveats { margin: 0 0 1 0; }
+    CompareScreen .table, CompareScreen .limits { margin: 0 0 1 0; }
     CompareScreen .warnings { height: auto; color: $warning; }
     CompareScreen .whiskers { margin: 0 0 1 0; }
     CompareScreen.-wide .body { layout: horizontal; }
@@ -204,7 +204,7 @@ class CompareScreen(ConsoleScreen[None]):
         with VerticalScroll(classes="body", can_focus=False):
             with Vertical(classes="pair"):
                 yield SizedText(classes="sentence")
-                yield SizedText(classes="caveats")
+                yield SizedText(classes="limits")
                 yield SizedText(classes="table")
                 yield SizedText(classes="tests")
             with Vertical(classes="models"):
@@ -292,12 +292,12 @@ class CompareScreen(ConsoleScreen[None]):
         self.query_one(".sentence", SizedText).show(
             both, lambda width, height: Text("\n".join(textwrap.wrap(sentence, max(20, width))), no_wrap=True)
         )
-        doubts = caveats(comparison, pair, self._runs)
-        self.query_one(".caveats").display = bool(doubts)
-        self.query_one(".caveats", SizedText).show(
+        limits = beyond_the_test(comparison, pair, self._runs)
+        self.query_one(".limits").display = bool(limits)
+        self.query_one(".limits", SizedText).show(
             both,
             lambda width, height: Text(
-                "\n".join(line for doubt in doubts for line in textwrap.wrap(f"! {clean(doubt)}", max(20, width))),
+                "\n".join(line for doubt in limits for line in textwrap.wrap(f"! {clean(doubt)}", max(20, width))),
                 THEME.warning or "",
                 no_wrap=True,
             ),

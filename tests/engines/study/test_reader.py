@@ -19,7 +19,7 @@ from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.writing import write_atomic
-from engines.study import reader, verdicts
+from engines.study import reader
 from engines.study.reader import ResultsReader
 from engines.study.statistics import smallest_detectable_difference
 from engines.study.values import Comparison, Item, ItemQuery, Row, Which
@@ -209,7 +209,7 @@ def test_a_finished_run_is_measured_once(home: Home, monkeypatch: pytest.MonkeyP
     folder = answered(home, truth(10), truth(10))
     asked = ResultsReader(home)
     first = asked.measure(folder.name)
-    monkeypatch.setattr(verdicts, "scored", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(reader, "measure_answers", lambda *_: pytest.fail("measured again"))
     assert asked.measure(folder.name) is first
     monkeypatch.undo()
     report = Reporter(folder)

@@ -82,10 +82,10 @@ def test_what_cannot_be_answered_is_a_sentence_and_a_fault_has_its_traceback(sta
 def test_only_answers_reach_the_standard_output(home: Home, start: Start) -> None:
     folder = answered(home, [N, P], [N, P])
     process = start(
-        "import os, warnings; from engines.study import verdicts\n"
-        "def loud(*rest, real=verdicts.scored):\n"
+        "import os, warnings; from engines.study import reader\n"
+        "def loud(*rest, real=reader.measure_answers):\n"
         "    print('printed'); os.system('echo from a child'); warnings.warn('warned'); return real(*rest)\n"
-        "verdicts.scored = loud"
+        "reader.measure_answers = loud"
     )
     assert ask(process, "measure", run=folder.name)["answer"]["run"] == folder.name
     out, said = process.communicate(timeout=20)

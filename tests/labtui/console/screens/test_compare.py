@@ -9,7 +9,7 @@ from engines.runs.home import Home
 from engines.study.values import Pair, Row
 from labtui.console.screens.compare import CompareScreen, PairList, macro_text, pair_text, told_once
 from labtui.console.screens.items import ItemsScreen
-from labtui.results.caveats import caveats
+from labtui.results.comparison_limits import beyond_the_test
 from tests.labtui.console.screens.analysed import AnalysedHost, text_of
 from tests.labtui.console.screens.conftest import until
 from tests.support.answered import answered, row
@@ -170,10 +170,12 @@ def test_repeats_of_one_run_are_not_said_to_be_two_models(home: Home) -> None:
     mine: list[Row] = [{"run": name, "variant": "", "repeat": at} for at in (0, 1)]
     measured = [study.measure(each["run"]) for each in (mine[0], other)]
     found = study.compare(mine, ["repeat 1", "repeat 2"])
-    (said,) = caveats(found, found["pairs"][0], measured)
+    (said,) = beyond_the_test(found, found["pairs"][0], measured)
     assert "not two models. They agree hardly more than by chance (kappa -1.00)" in said
     found = study.compare([mine[0], other], ["x", "y"])
-    assert caveats(found, found["pairs"][0], measured) == ["x: one of 2 repeats, which reach from 0.500 to 0.500"]
+    assert beyond_the_test(found, found["pairs"][0], measured) == [
+        "x: one of 2 repeats, which reach from 0.500 to 0.500"
+    ]
 
 
 def test_a_warning_of_several_models_is_told_once() -> None:

@@ -1,7 +1,6 @@
-"""What a finished run's files tell beside its answers: its story by its events, its settings, its estimate."""
+"""What is known of a finished run beside its answers: facts by its events, its settings, its estimate."""
 
 import json
-import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,11 +8,11 @@ from typing import Any
 from engines.runs import events as ev
 from engines.runs.attempts import counting_events
 from engines.runs.folder import RunFolder
-from engines.study.values import Validation
+from engines.study.values import Validation, finite
 
 
 @dataclass
-class Story:
+class RunFacts:
     """What a run's events tell beside its answers."""
 
     scores: dict[str, Any] = field(default_factory=dict)
@@ -37,15 +36,15 @@ def stamp_of(folder: RunFolder) -> tuple[int, ...]:
     return tuple(found)
 
 
-def read_story(folder: RunFolder) -> Story:
+def read_facts(folder: RunFolder) -> RunFacts:
     """What the run's events tell, those left out that no longer count."""
-    story = Story()
+    facts = RunFacts()
     for event in counting_events(_telling_events(folder)):
         match event:
             case ev.Started():
-                story.selected = story.trained_on = None
+                facts.selected = facts.trained_on = None
             case ev.Evaluated() if event.split == "validation":
-                story.validation.append(
+                facts.validation.append(
                     {
                         "step": event.step,
                         "epoch": event.epoch,
@@ -54,18 +53,18 @@ def read_story(folder: RunFolder) -> Story:
                     }
                 )
             case ev.Repeat():
-                story.varied = "" if event.varied == "nothing" else event.varied
-                story.values[event.index] = event.value
+                facts.varied = "" if event.varied == "nothing" else event.varied
+                facts.values[event.index] = event.value
             case ev.Selected():
-                story.selected = event
+                facts.selected = event
             case ev.Untrained():
-                story.untrained_head = True
+                facts.untrained_head = True
             case ev.Overlap(split="test", found_in="train", dropped_from="", near=False):
-                story.trained_on = event
+                facts.trained_on = event
             case ev.Ended():
-                story.scores = event.scores
-                story.untrained_head |= bool(event.scores.get("untrained_head"))
-    return story
+                facts.scores = event.scores
+                facts.untrained_head |= bool(event.scores.get("untrained_head"))
+    return facts
 
 
 def _telling_events(folder: RunFolder) -> list[ev.Event]:
@@ -87,11 +86,6 @@ def read_settings(folder: RunFolder) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         return folder.read_document()
     return {}
-
-
-def finite(value: float | None) -> float | None:
-    """None for infinities and NaN, which JSON does not have."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def read_estimate(folder: RunFolder) -> int | None:

@@ -1,6 +1,6 @@
 import pytest
 
-from engines.study.verdicts import p_words
+from engines.study.comparisons import p_words
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a comparison's test cannot know, in sentences."""
+"""What the paired test of a comparison cannot know, in sentences."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from labtui import format
 FEW_AGREE = 0.2  # kappa below which repeats agree hardly more than by chance
 
 
-def caveats(found: Comparison, pair: Pair, runs: Sequence[RunMeasures]) -> list[str]:
+def beyond_the_test(comparison: Comparison, pair: Pair, runs: Sequence[RunMeasures]) -> list[str]:
     """What the test of a pair cannot know: that an answer comes from weights drawn at random, that both come from one
     model asked again, and how far the repeats of one that stands for several lie apart."""
     of_run = {run["run"]: run for run in runs}
-    sides = [(found["names"][at], found["rows"][at]) for at in (pair["a"], pair["b"])]
-    said = [
+    sides = [(comparison["names"][at], comparison["rows"][at]) for at in (pair["a"], pair["b"])]
+    sentences = [
         f"{name}: {warning['text']}"
         for name, row in sides
         for warning in of_run[row["run"]]["warnings"]
@@ -31,12 +31,12 @@ def caveats(found: Comparison, pair: Pair, runs: Sequence[RunMeasures]) -> list[
             if kappa is not None and kappa < FEW_AGREE
             else ""
         )
-        return [*said, f"both are repeats of one run: two lists of answers, not two models{doubt}"]
+        return [*sentences, f"both are repeats of one run: two lists of answers, not two models{doubt}"]
     for name, row in sides:
         spread = of_run[row["run"]]["spreads"].get(row["variant"])
         if spread is not None:
-            said.append(
+            sentences.append(
                 f"{name}: one of {len(spread['accuracies'])} repeats, which reach from "
                 f"{format.score(spread['lowest'])} to {format.score(spread['highest'])}"
             )
-    return said
+    return sentences

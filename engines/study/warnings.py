@@ -1,0 +1,121 @@
+"""What to know before the figures of a run are believed."""
+
+from statistics import fmean
+from typing import Any
+
+from engines.answers.columns import Answers
+from engines.answers.variant import Variant
+from engines.runs import events as ev
+from engines.runs.folder import RunFolder
+from engines.study.comparisons import counted
+from engines.study.run_facts import RunFacts
+from engines.study.values import RunMeasures, Validation, Warning, WarningKind
+
+FEW_ITEMS = 100
+MANY_INVALID = 0.01
+LOSS_ROSE = 0.02
+
+
+def warnings_of(
+    folder: RunFolder, document: dict[str, Any], facts: RunFacts, answers: Answers, found: RunMeasures
+) -> list[Warning]:
+    """What to know before the figures `found` are believed; `document` are the run's settings."""
+    warnings: list[Warning] = []
+
+    def warn(kind: WarningKind, figure: str, text: str, variant: Variant | None = None) -> None:
+        warnings.append({"kind": kind, "figure": figure, "text": text, "variant": variant})
+
+    if facts.untrained_head:
+        warn(
+            "untrained_head",
+            "model",
+            "UNTRAINED HEAD: the weights that answer were drawn at random, so that the accuracy of "
+            f"{_mean_accuracy(found):.3f} says nothing about the model",
+        )
+    if document.get("engine") == "imported":
+        warn(
+            "imported",
+            "model",
+            f"imported: answers to {counted(len(answers.true), 'item')} were read from a file, and how "
+            "they came about is not known here",
+        )
+    for variant in dict.fromkeys(m["row"]["variant"] for m in found["measures"]):
+        own = [m for m in found["measures"] if m["row"]["variant"] == variant]
+        told = facts.scores.get("repeats") or [facts.scores.get("accuracy")]
+        for said, m in zip(told, own, strict=False) if not variant else ():
+            if said is not None and abs(said - m["accuracy"]["value"]) > 1e-6:
+                warn(
+                    "answers_changed",
+                    "accuracy",
+                    f"the run ended with an accuracy of {said:.4f}, and its answers score "
+                    f"{m['accuracy']['value']:.4f}: {folder.predictions.name} was changed since",
+                    variant,
+                )
+                break
+        if (items := own[0]["items"]) < FEW_ITEMS:
+            spread, one = found["spreads"].get(variant), own[0]["accuracy"]
+            low, high = spread["interval"] if spread and spread["interval"] else (one["low"], one["high"])
+            of_mean = "a mean accuracy" if spread else "an accuracy"
+            warn(
+                "few_items",
+                "items",
+                f"only {counted(items, 'test item')}: {of_mean} anywhere from {low:.2f} to {high:.2f} "
+                f"fits {'it' if items == 1 else 'them'}",
+                variant,
+            )
+        worst = max(own, key=lambda m: m["invalid"])
+        if worst["invalid"] > MANY_INVALID * worst["items"]:
+            of = f" {variant.words}" if variant else ""
+            of += f" of repeat {worst['row']['repeat'] + 1}" if len(own) > 1 else ""
+            be, they = ("is", "it counts") if worst["invalid"] == 1 else ("are", "they count")
+            percent = 100 * worst["invalid"] / worst["items"]
+            warn(
+                "many_invalid",
+                "invalid",
+                f"{worst['invalid']:,} of {counted(worst['items'], 'answer')}{of} ({percent:.1f} %) "
+                f"{be} no label; {they} as wrong",
+                variant,
+            )
+    if rose := _rose(facts):
+        warn("loss_rose", "loss", rose, Variant.OWN)  # of the tuning, as is what follows
+    if facts.trained_on and document.get("engine") != "prompting":  # a prompt takes no example from the test
+        warn("trained_on_test", "accuracy", _trained_on(facts.trained_on, len(answers.true)), Variant.OWN)
+    return warnings
+
+
+def _trained_on(overlap: ev.Overlap, items: int) -> str:
+    if overlap.items is None:
+        return "whether test items were trained on cannot be said: the record of the training items is gone"
+    stand = "stands" if overlap.items == 1 else "stand"
+    return (
+        f"{overlap.items:,} of the {counted(items, 'test item')} {stand} in the training set too, so that the "
+        "accuracy is too high to be believed"
+    )
+
+
+def _mean_accuracy(found: RunMeasures) -> float:
+    return fmean(m["accuracy"]["value"] for m in found["measures"])
+
+
+def _rose(facts: RunFacts) -> str:
+    """A sentence where the last validation loss lies above the lowest, an epoch or more before it, and which of the
+    models was tested, where that is known."""
+    known = [v for v in facts.validation if v["loss"] is not None]
+    if len(known) < 2:
+        return ""
+    best, last = min(known, key=lambda v: v["loss"] or 0.0), known[-1]
+    lowest, end = best["loss"] or 0.0, last["loss"] or 0.0
+    epochs = (last["epoch"] or 0.0) - (best["epoch"] or 0.0)
+    if end <= lowest * (1 + LOSS_ROSE) or (last["epoch"] is not None and epochs < 0.99):
+        return ""
+
+    def at(one: Validation) -> str:
+        return f"step {one['step']}" if one["epoch"] is None else f"epoch {one['epoch']:.3g}"
+
+    rose = f"the validation loss rose while training went on: {lowest:.4f} at {at(best)}, {end:.4f} at {at(last)}"
+    selected = facts.selected
+    tested = next((v for v in known if selected and v["step"] == selected.step), None)
+    if selected is None or tested is None:
+        return rose
+    when = "from before the rise" if tested is best else f"the best on the {selected.split} split by {selected.metric}"
+    return f"{rose}; tested is the model of {at(tested)}, {when}"

@@ -14,8 +14,18 @@ from engines.runs.home import Home
 from engines.runs.writing import write_atomic
 from engines.study.values import Row
 
-LABELS = ("negative", "positive")
+LABELS = N, P = ("negative", "positive")
 Series = Sequence[str | None]
+
+
+def truth(items: int) -> list[str]:
+    """True labels of so many items, half of each class."""
+    return [N, P] * (items // 2)
+
+
+def wrong_on(true: Sequence[str], items: Sequence[int]) -> list[str | None]:
+    """Answers that are right but on these items."""
+    return [({N: P, P: N}[t] if n in set(items) else t) for n, t in enumerate(true)]
 
 
 def item_hash(n: int) -> str:

@@ -287,6 +287,16 @@ def test_items_per_split_and_class_are_said(write: Write, read: Load, recorder: 
     assert recorder.phases == ["data"]
 
 
+def test_empty_texts_are_left_out_where_that_is_asked_for_and_counted(
+    write: Write, read: Load, recorder: Recorder
+) -> None:
+    source = write("a.csv", as_csv([*reviews(20), (" ", 0)]))
+    splits = read(source, split="in_order", train=0.5, validation=0, test=0.5, empty="drop")
+    assert len(splits.train) + len(splits.test) == 20
+    assert recorder.events(ev.Dropped) == [ev.Dropped(1, "empty_text", "a.csv")]
+    assert '1 text is empty in column "text" (line 22)' in recorder.notes
+
+
 # -- overlap ----------------------------------------------------------------------------------------------
 
 LEAKY = as_csv([*reviews(10), *reviews(2), *reviews(12)[10:]])

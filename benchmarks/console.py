@@ -28,6 +28,7 @@ from engines import catalog
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 
 
 def fabricate(home: Home, count: int) -> None:
@@ -39,7 +40,7 @@ def fabricate(home: Home, count: int) -> None:
         report.started("cpu", n, "", {})
         for step in range(1, 401):
             report.step(step, 400, step / 400, 1 / step, 1e-4)
-        report.evaluated("test", {"accuracy": 0.9}, ["negative", "positive"], [[450, 50, 0], [50, 450, 0]])
+        report.evaluated("test", Scores(accuracy=0.9), ["negative", "positive"], [[450, 50, 0], [50, 450, 0]])
         report.finished()
         report.close()
 

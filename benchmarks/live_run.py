@@ -8,6 +8,7 @@ import time
 from engines.reporter import Reporter
 from engines.runs import processes
 from engines.runs.folder import RunFolder
+from engines.runs.scores import Scores
 
 STEPS_PER_S = 50
 TOTAL = 6000
@@ -27,7 +28,7 @@ def main() -> None:
         rate = 5e-5 * (1 - step / TOTAL)
         report.step(step, TOTAL, step / 2000, loss, rate, grad_norm=norm, examples_per_s=pace, tokens_per_s=9e4)
         if step % 300 == 0:
-            scores = {"accuracy": 0.9 - 0.3 * math.exp(-step / 800)}
+            scores = Scores(accuracy=0.9 - 0.3 * math.exp(-step / 800))
             confusion = [[45, 5, 0], [5, 45, 0]]
             report.evaluated("validation", scores, ["a", "b"], confusion, loss=loss, step=step, epoch=step / 2000)
         time.sleep(max(0.0, began + step / STEPS_PER_S - time.monotonic()))

@@ -44,10 +44,10 @@ def main() -> None:
             end = harness.run(home, engine, engine, settings).end
             assert end is not None
             scores[engine] = {
-                "accuracy": end.scores["accuracy"],
+                "accuracy": end.scores.accuracy,
                 "items": end.items,
             }
-            rows.append([engine, end.scores["accuracy"], end.items])
+            rows.append([engine, end.scores.accuracy, end.items])
         count, ours, plain = arguments.pair_reviews, [], []
         rows_file = str(harness.first_rows(arguments.csv, count + 16, home.path / "rows.csv"))
         short = one_epoch(model, rows_file, count, max_length=128)

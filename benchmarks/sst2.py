@@ -84,15 +84,15 @@ def score(home: Home, engine_name: str, name: str, settings: dict[str, Any]) -> 
     report.close()
     end = summarize(folder).end
     assert end is not None
-    accuracies = end.scores.get("repeats", [end.scores["accuracy"]])
+    accuracies = end.scores.repeats or [end.scores.accuracy]
     harness.say(f"{name}: accuracy {', '.join(f'{a:.3f}' for a in accuracies)}")
     return {
-        "accuracy": end.scores["accuracy"],
+        "accuracy": end.scores.accuracy,
         "repeats": accuracies,
-        "sd": end.scores.get("accuracy_sd"),
+        "sd": end.scores.accuracy_sd,
         "items": end.items,
-        "written_other": end.scores.get("written_other"),
-        "written_invalid": end.scores.get("written_invalid"),
+        "written_other": end.scores.written_other,
+        "written_invalid": end.scores.written_invalid,
     }
 
 

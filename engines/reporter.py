@@ -14,6 +14,7 @@ from engines.errors import UserError
 from engines.runs import events as ev
 from engines.runs.attempts import seconds_in_training
 from engines.runs.folder import RunFolder
+from engines.runs.scores import Scores
 
 T = TypeVar("T")
 PROGRESS_EVERY_S = 0.25
@@ -160,7 +161,7 @@ class Reporter:
     def evaluated(
         self,
         split: str,
-        scores: dict[str, Any],
+        scores: Scores,
         labels: list[str],
         confusion: list[list[int]],
         *,
@@ -174,7 +175,7 @@ class Reporter:
         self._emit(self._last)
 
     def repeat(
-        self, index: int, varied: str, value: str, scores: dict[str, Any], labels: list[str], confusion: list[list[int]]
+        self, index: int, varied: str, value: str, scores: Scores, labels: list[str], confusion: list[list[int]]
     ) -> None:
         """One repeat of the test; `value` is what the `varied` thing was."""
         self._emit(ev.Repeat(index, varied, value, scores, labels, confusion))
@@ -229,7 +230,7 @@ class Reporter:
         last = self._last
         return {
             "model": self.model,
-            "scores": last.scores if last else {},
+            "scores": last.scores if last else Scores(),
             "split": last.split if last else "",
             "items": last.items if last else 0,
             "labels": last.labels if last else [],

@@ -73,12 +73,12 @@ def _sentence(event: ev.Event) -> str:
         case ev.Evaluated():
             loss = f", loss {event.loss:.4f}" if event.loss is not None else ""
             return (
-                f"{event.split}: accuracy {format.score(event.scores.get('accuracy'))}{loss} on "
+                f"{event.split}: accuracy {format.score(event.scores.accuracy)}{loss} on "
                 f"{format.count(event.items)} items"
             )
         case ev.Repeat():
             given = f" ({event.varied} {event.value})" if event.value else ""
-            return f"repeat {event.index + 1}{given}: accuracy {format.score(event.scores.get('accuracy'))}"
+            return f"repeat {event.index + 1}{given}: accuracy {format.score(event.scores.accuracy)}"
         case ev.Checkpoint():
             return f"checkpoint at step {event.step} complete ({format.bytes_text(event.size_bytes)})"
         case ev.Note():
@@ -157,7 +157,7 @@ def describe(summary: Summary) -> Iterator[str]:
     if summary.end:
         trained = f", training {format.duration(end)}" if (end := summary.end.training_seconds) else ""
         yield f"took      {format.duration(summary.end.seconds)}{trained}"
-    yield from _block("scores", [(n, f"{v:.4f}") for n, v in flatten(summary.scores) if isinstance(v, float)])
+    yield from _block("scores", [(n, f"{v:.4f}") for n, v in flatten(summary.scores.as_json()) if isinstance(v, float)])
     yield from _block("settings", [(n, v if v != "" else format.MISSING) for n, v in flatten(summary.document)])
     yield "last events"
     lines = [

@@ -5,8 +5,11 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from engines.answers import predictions
 from engines.reporter import Reporter
+from engines.runs.scores import Scores
 
 if TYPE_CHECKING:
     from engines.data.items import Example
@@ -28,7 +31,7 @@ def confusion_matrix(true: Sequence[int], predicted: Sequence[int | None], class
     return matrix
 
 
-def scores(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> dict[str, Any]:
+def scores(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Scores:
     """Scores as fractions from a confusion matrix with an invalid column.
 
     `accuracy` counts an invalid answer as wrong, `accuracy_answered` leaves it out; `recall`, `precision` and
@@ -44,39 +47,38 @@ def scores(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> dict[st
     recall = [_share(confusion[c][c], true[c]) for c in classes]
     precision = [_share(confusion[c][c], predicted[c]) for c in classes]
     f1 = [_share(2 * confusion[c][c], true[c] + predicted[c]) for c in classes]
-    return {
-        "accuracy": _share(correct, items),
-        "accuracy_answered": _share(correct, items - invalid),
-        "macro_precision": _share(sum(precision), len(labels)),
-        "macro_recall": _share(sum(recall), len(labels)),
-        "macro_f1": _share(sum(f1), len(labels)),
-        "recall": dict(zip(labels, recall, strict=True)),
-        "precision": dict(zip(labels, precision, strict=True)),
-        "f1": dict(zip(labels, f1, strict=True)),
-        "invalid": invalid,
-    }
+    return Scores(
+        accuracy=_share(correct, items),
+        accuracy_answered=_share(correct, items - invalid),
+        macro_precision=_share(sum(precision), len(labels)),
+        macro_recall=_share(sum(recall), len(labels)),
+        macro_f1=_share(sum(f1), len(labels)),
+        recall=dict(zip(labels, recall, strict=True)),
+        precision=dict(zip(labels, precision, strict=True)),
+        f1=dict(zip(labels, f1, strict=True)),
+        invalid=invalid,
+    )
 
 
-def over_repeats(every: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def over_repeats(every: Sequence[Scores]) -> Scores:
     """The scores of a run from those of its repeats: the means, and with more than one `repeats`, the accuracy of
     each, and `accuracy_sd`, their sample standard deviation. What only the first repeat has, and what is no number,
     stays as it is there.
     """
     if len(every) == 1:
         return every[0]
-    accuracies = [found["accuracy"] for found in every]
-    return _means(every) | {"repeats": accuracies, "accuracy_sd": statistics.stdev(accuracies)}
+    means = {name: _mean([getattr(scores, name) for scores in every]) for name in Scores.__struct_fields__}
+    accuracies = [scores.accuracy or 0.0 for scores in every]
+    return structs.replace(Scores(**means), repeats=accuracies, accuracy_sd=statistics.stdev(accuracies))
 
 
-def _means(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in scores[0].items():
-        values = [s[key] for s in scores if key in s]
-        if isinstance(value, dict):
-            found[key] = _means(values)
-        else:
-            found[key] = value if isinstance(value, bool) or len(values) < len(scores) else statistics.fmean(values)
-    return found
+def _mean(values: Sequence[Any]) -> Any:
+    """Of numbers, or by key of those in dictionaries; else the first value."""
+    first = values[0]
+    if isinstance(first, dict):
+        return {key: _mean([value.get(key) for value in values]) for key in first}
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return statistics.fmean(numbers) if len(numbers) == len(values) else first
 
 
 def _share(part: float, whole: float) -> float:
@@ -92,7 +94,7 @@ def report_validation(
     loss: float | None = None,
     step: int | None = None,
     epoch: float | None = None,
-) -> dict[str, Any]:
+) -> Scores:
     """Score the validation split, report the scores and return them; `true` holds class numbers."""
     confusion = confusion_matrix(true, predicted_classes(probabilities), len(labels))
     result = scores(confusion, labels)
@@ -108,7 +110,7 @@ def conclude(
     *,
     tokens_read: Sequence[int] | None = None,
     loss: float | None = None,
-) -> dict[str, Any]:
+) -> Scores:
     """Score the test split: write `predictions.jsonl`, report the scores and return them.
 
     `probabilities` has a row an example, in the order of `labels`; a row that is empty or holds a value that is

@@ -7,11 +7,12 @@ deviation; its confusion, and so every interval over items, is that of the first
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Any
+
+from msgspec import structs
 
 from engines import hub
 from engines.answers import predictions, scoring
@@ -33,6 +34,7 @@ from engines.prompts.untrained_head import HeadClassifier, Headed
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
+from engines.runs.scores import Scores
 from engines.runs.writing import write_atomic
 from engines.settings import group, option
 
@@ -131,8 +133,8 @@ class Found:
 
     predicted: list[int | None]
     probabilities: list[list[float]]  # empty where a text was written
-    texts: dict[int, str]  # as written, by item
-    extra: dict[str, Any]  # scores of this repeat beside the usual ones
+    texts: dict[int, str] = field(default_factory=dict)  # as written, by item
+    scored: Scores = Scores()  # what is known beside the scores of the answers
 
 
 def run(config: Config, report: Reporter) -> None:
@@ -322,7 +324,7 @@ def _found_by_text(
     keys = [f"{asked.seed}/{item.hash}" for item in items]
     written = write_answers(encoder, scorer, encoded, temperature, keys, done)
     predicted = [templates.parse_answer(text, asked.prompt.words) for text in written]
-    return Found(predicted, [[] for _ in items], dict(enumerate(written)), {})
+    return Found(predicted, [[] for _ in items], dict(enumerate(written)))
 
 
 def _found_by_likelihood(
@@ -336,7 +338,7 @@ def _found_by_likelihood(
     if calibration != "none":
         prior = likelihood.log_prior(rows[: len(without)] or scored)
     probabilities = [likelihood.probabilities(row, prior) for row in scored]
-    found = Found(scoring.predicted_classes(probabilities), probabilities, {}, {})
+    found = Found(scoring.predicted_classes(probabilities), probabilities)
     return replace(asked, log_prior=tuple(prior)), found
 
 
@@ -349,8 +351,8 @@ def _compared(found: Found, written: dict[int, str], words: Sequence[str], repor
         f"of {len(said)} reviews answered in writing too, {other} got another label than by likelihood and {invalid} "
         "no label at all"
     )
-    extra = {"written": len(said), "written_other": other, "written_invalid": invalid}
-    return replace(found, texts=written, extra=extra)
+    scored = Scores(written=len(said), written_other=other, written_invalid=invalid)
+    return replace(found, texts=written, scored=scored)
 
 
 def _counted(report: Reporter, before: int = 0, most: int | None = None) -> Callable[[int], None]:
@@ -380,7 +382,7 @@ def _ask_head(
     for index in range(repeats):
         seed = f"{config.seed}/{index}"
         probabilities = headed.probabilities(states, seed)
-        found = Found(scoring.predicted_classes(probabilities), probabilities, {}, {"untrained_head": True})
+        found = Found(scoring.predicted_classes(probabilities), probabilities, scored=Scores(untrained_head=True))
         asked.append(Asked(f"seed {seed}", prompt, seed))
         results.append(found)
         _report_repeat(config, splits, index, asked[-1], found, report)
@@ -390,9 +392,17 @@ def _ask_head(
 # -- results ------------------------------------------------------------------------------------------------
 
 
-def _scores(splits: Splits, found: Found) -> tuple[dict[str, Any], list[list[int]]]:
+def _scores(splits: Splits, found: Found) -> tuple[Scores, list[list[int]]]:
     confusion = scoring.confusion_matrix([e.label for e in splits.test], found.predicted, len(splits.labels))
-    return scoring.scores(confusion, splits.labels) | found.extra, confusion
+    beside = found.scored
+    scores = structs.replace(
+        scoring.scores(confusion, splits.labels),
+        untrained_head=beside.untrained_head,
+        written=beside.written,
+        written_other=beside.written_other,
+        written_invalid=beside.written_invalid,
+    )
+    return scores, confusion
 
 
 def _report_repeat(config: Config, splits: Splits, index: int, asked: Asked, found: Found, report: Reporter) -> None:

@@ -1,12 +1,14 @@
 """A language model tuned by low-rank adapters, in 4 bits or not, and scored on the same items before and after.
 
-One run yields two rows: its scores are the tuned model's, with the untrained model's under "original".
+One run yields two rows: its scores are the tuned model's, with those of the model before tuning under "before".
 """
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from engines.answers import scoring
 from engines.answers.intervals import wilson_interval
@@ -23,6 +25,7 @@ from engines.prompts.likelihood import Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
+from engines.runs.scores import Scores
 from engines.runs.writing import write_folder
 from engines.training import lora
 from engines.training.adapter_tuning import AdapterTuning
@@ -42,7 +45,7 @@ def run(config: Config, report: Reporter) -> None:
     mended, broken = _changes(task, tuned)
     report.note(
         f"tuning mended {mended:,} and broke {broken:,} of {len(tuned):,} answers: accuracy "
-        f"{before['accuracy']:.4f} before, {scores['accuracy']:.4f} after"
+        f"{before.accuracy:.4f} before, {scores.accuracy:.4f} after"
     )
     report.phase("save")
 
@@ -52,8 +55,8 @@ def run(config: Config, report: Reporter) -> None:
         (folder / "README.md").write_text(_card(task, folder, before, scores))
 
     write_folder(report.folder.model, fill)
-    original = before | {"confusion": confusion_before}
-    scores |= {"original": original, "mended": mended, "broken": broken}
+    before = structs.replace(before, confusion=confusion_before)
+    scores = structs.replace(scores, before=before, mended=mended, broken=broken)
     report.evaluated("test", scores, list(task.splits.labels), confusion)
 
 
@@ -139,7 +142,7 @@ def _document(task: AdapterTuning) -> dict[str, Any]:
     }
 
 
-def _card(task: AdapterTuning, model: Path, before: dict[str, Any], after: dict[str, Any]) -> str:
+def _card(task: AdapterTuning, model: Path, before: Scores, after: Scores) -> str:
     """The model card: what was tuned on what, with which settings, and what came of it."""
     config, folder, splits = task.config, task.report.folder, task.splits
     items = len(splits.test)
@@ -153,9 +156,10 @@ def _card(task: AdapterTuning, model: Path, before: dict[str, Any], after: dict[
         counts = class_counts(examples, splits.labels).items()
         dealt.append((name, f"{len(examples):,}", ", ".join(f"{count:,} {label}" for label, count in counts)))
     scored = []
-    for name, scores in (("original", before), ("tuned", after)):
-        low, high = wilson_interval(round(scores["accuracy"] * items), items)
-        scored.append((name, f"{scores['accuracy']:.4f} ({low:.4f} to {high:.4f})", f"{scores['macro_f1']:.4f}"))
+    for name, scores in (("before tuning", before), ("tuned", after)):
+        accuracy, f1 = scores.accuracy or 0.0, scores.macro_f1 or 0.0
+        low, high = wilson_interval(round(accuracy * items), items)
+        scored.append((name, f"{accuracy:.4f} ({low:.4f} to {high:.4f})", f"{f1:.4f}"))
     files = {
         "splits.jsonl": folder.splits,
         "items.jsonl (the test)": folder.items,

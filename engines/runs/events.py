@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engines.runs import older
+from engines.runs import older, scores
+from engines.runs.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Step(Memory):
 class Evaluated(Event):
     split: str  # "validation" or "test"
     items: int
-    scores: dict[str, Any]  # accuracy, macro_precision, macro_recall, macro_f1, per class recall, ...
+    scores: Scores
     labels: list[str]
     confusion: list[list[int]]  # a row a true label, a column a predicted label, then invalid
     loss: float | None = None
@@ -101,7 +102,7 @@ class Repeat(Event):
     index: int
     varied: str
     value: str
-    scores: dict[str, Any]
+    scores: Scores
     labels: list[str] = field(default_factory=list)
     confusion: list[list[int]] = field(default_factory=list)
 
@@ -187,7 +188,7 @@ class Ended(Event):
     """What every last event carries, so that a list of runs reads only the end of the file."""
 
     model: str = field(default="", kw_only=True)
-    scores: dict[str, Any] = field(default_factory=dict, kw_only=True)  # of the test split, else validation
+    scores: Scores = field(default_factory=Scores, kw_only=True)  # of the test split, else validation
     split: str = field(default="", kw_only=True)
     items: int = field(default=0, kw_only=True)
     labels: list[str] = field(default_factory=list, kw_only=True)
@@ -247,6 +248,8 @@ def encode(event: Event, seq: int, at: float) -> bytes:
         value = getattr(event, name)
         if isinstance(value, float) and not math.isfinite(value):
             values[name], lost[name] = None, str(value)
+        elif isinstance(value, Scores):
+            values[name] = value.as_json()
         elif value is not None:
             values[name] = value
     if lost:
@@ -267,6 +270,8 @@ def decode(line: bytes) -> Record | None:
         return None
     for name, value in values.pop("not_finite", {}).items():
         values[name] = float(value)
+    if "scores" in known and "scores" in values:
+        values["scores"] = scores.of_json(values["scores"])
     extra = {}
     if not known.issuperset(values):
         extra = {k: values.pop(k) for k in list(values) if k not in known}

@@ -10,6 +10,7 @@ from engines.runs import events as ev
 from engines.runs import locks
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 
 QUEUED, RUNNING, FINISHED, FAILED, STOPPED, LOST = "queued", "running", "finished", "failed", "stopped", "lost"
 ALIVE = (QUEUED, RUNNING)
@@ -63,20 +64,20 @@ class Summary:
         return self.end.model if self.end and self.end.model else str(self.document.get("model", {}).get("name", ""))
 
     @property
-    def scores(self) -> dict[str, Any]:
+    def scores(self) -> Scores:
         """Of the test split when there is one, else of the last validation."""
-        if self.end and self.end.scores:
+        if self.end and self.end.scores.accuracy is not None:
             return self.end.scores
-        return self.evaluated.scores if self.evaluated else {}
+        return self.evaluated.scores if self.evaluated else Scores()
 
     @property
     def accuracy(self) -> float | None:
-        return self.scores.get("accuracy")
+        return self.scores.accuracy
 
     @property
     def untrained_head(self) -> bool:
         """Whether the head that answers was drawn at random and never trained."""
-        return self.untrained or bool(self.scores.get("untrained_head"))
+        return self.untrained or self.scores.untrained_head
 
     @property
     def progress(self) -> float | None:

@@ -35,22 +35,22 @@ def measure_answers(
         error, bins = calibration(probabilities, answers.true)
 
     def macro(name: str) -> Share:
-        return share(scores[name], intervals[name])
+        return share(scores.value(name) or 0.0, intervals[name])
 
     return {
         "row": row,
         "value": value,
         "items": items,
         "correct": correct,
-        "invalid": scores["invalid"],
-        "accuracy": share(scores["accuracy"], wilson_interval(correct, items)),
-        "accuracy_answered": scores["accuracy_answered"] if scores["invalid"] < items else None,
+        "invalid": sum(line[-1] for line in confusion),
+        "accuracy": share(scores.accuracy or 0.0, wilson_interval(correct, items)),
+        "accuracy_answered": scores.accuracy_answered if any(sum(line[:-1]) for line in confusion) else None,
         "recall": {
-            label: share(scores["recall"][label], wilson_interval(line[c], sum(line)))
+            label: share(scores.recall[label], wilson_interval(line[c], sum(line)))
             for c, (label, line) in enumerate(zip(labels, confusion, strict=True))
             if sum(line)
         },
-        "precision": scores["precision"],
+        "precision": scores.precision,
         "macro_precision": macro("macro_precision"),
         "macro_recall": macro("macro_recall"),
         "macro_f1": macro("macro_f1"),

@@ -8,6 +8,7 @@ from typing import Any
 from engines.runs import events as ev
 from engines.runs.attempts import counting_events
 from engines.runs.folder import RunFolder
+from engines.runs.scores import Scores
 from engines.study.values import Validation, finite
 
 
@@ -15,7 +16,7 @@ from engines.study.values import Validation, finite
 class RunFacts:
     """What a run's events tell beside its answers."""
 
-    scores: dict[str, Any] = field(default_factory=dict)
+    scores: Scores = Scores()
     varied: str = ""
     values: dict[int, str] = field(default_factory=dict)  # by repeat
     validation: list[Validation] = field(default_factory=list)
@@ -49,7 +50,7 @@ def read_facts(folder: RunFolder) -> RunFacts:
                         "step": event.step,
                         "epoch": event.epoch,
                         "loss": finite(event.loss),
-                        "accuracy": event.scores.get("accuracy"),
+                        "accuracy": event.scores.accuracy,
                     }
                 )
             case ev.Repeat():
@@ -63,7 +64,7 @@ def read_facts(folder: RunFolder) -> RunFacts:
                 facts.trained_on = event
             case ev.Ended():
                 facts.scores = event.scores
-                facts.untrained_head |= bool(event.scores.get("untrained_head"))
+                facts.untrained_head |= event.scores.untrained_head
     return facts
 
 

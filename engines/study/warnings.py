@@ -1,5 +1,6 @@
 """What to know before the figures of a run are believed."""
 
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -41,7 +42,7 @@ def warnings_of(
         )
     for variant in dict.fromkeys(m["row"]["variant"] for m in found["measures"]):
         own = [m for m in found["measures"] if m["row"]["variant"] == variant]
-        told = facts.scores.get("repeats") or [facts.scores.get("accuracy")]
+        told: Sequence[float | None] = facts.scores.repeats or [facts.scores.accuracy]
         for said, m in zip(told, own, strict=False) if not variant else ():
             if said is not None and abs(said - m["accuracy"]["value"]) > 1e-6:
                 warn(

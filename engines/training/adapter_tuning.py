@@ -20,6 +20,7 @@ from engines.prompts import likelihood
 from engines.reporter import Reporter, Restart
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
+from engines.runs.scores import Scores
 from engines.training import lora, schedule
 from engines.training.batching import Plan
 from engines.training.course import Course
@@ -180,11 +181,11 @@ class AdapterTuning:
         before = self.prompted.probabilities(model, self.prompted.untuned_prompts("test"), self._done)
         self._write_predictions({Variant.BEFORE: before})
         scores, confusion = self.scores_of(before)
-        report.note(f"the model before tuning: accuracy {scores['accuracy']:.4f} on {len(test):,} test reviews")
+        report.note(f"the model before tuning: accuracy {scores.accuracy:.4f} on {len(test):,} test reviews")
         report.evaluated("test", scores, list(self.splits.labels), confusion)
         return before
 
-    def scores_of(self, probabilities: list[list[float]]) -> tuple[dict[str, Any], list[list[int]]]:
+    def scores_of(self, probabilities: list[list[float]]) -> tuple[Scores, list[list[int]]]:
         """Scores on the test items, and the confusion they are from."""
         predicted = scoring.predicted_classes(probabilities)
         labels = self.splits.labels

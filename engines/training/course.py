@@ -207,5 +207,6 @@ class Course:
         scores = scoring.report_validation(
             self._report, true, splits.labels, probabilities, loss=loss, step=at.step, epoch=self._epoch
         )
-        if (scores["accuracy"], -loss) > (at.best_accuracy, -at.best_loss):
-            at.best_step, at.best_accuracy, at.best_loss = at.step, scores["accuracy"], loss
+        accuracy = scores.accuracy or 0.0
+        if (accuracy, -loss) > (at.best_accuracy, -at.best_loss):
+            at.best_step, at.best_accuracy, at.best_loss = at.step, accuracy, loss

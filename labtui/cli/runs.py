@@ -153,7 +153,7 @@ def _show(arguments: argparse.Namespace) -> int:
                 **summary.as_dict(),
                 "settings": summary.document,
                 "folder": str(summary.folder.path),
-                "scores": summary.scores,
+                "scores": summary.scores.as_json(),
             }
         )
         return OK

@@ -77,7 +77,7 @@ class Curves:
                         self._add(name, event.step, getattr(event, attribute))
                 case ev.Evaluated(split="validation", step=int(step)):
                     self._add(VALIDATION_LOSS, step, event.loss)
-                    self._add(VALIDATION_ACCURACY, step, event.scores.get("accuracy"))
+                    self._add(VALIDATION_ACCURACY, step, event.scores.accuracy)
 
     def _add(self, name: str, step: int, value: float | None) -> None:
         if value is not None:

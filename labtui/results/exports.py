@@ -155,7 +155,7 @@ def model_card(folder: RunFolder) -> str:
             dataset_args=arguments,
             metric_type=metric,
             metric_name=words,
-            metric_value=float(end.scores[key]),
+            metric_value=float(value),
             metric_args={"average": "macro"} if key.startswith("macro_") else None,
         )
         for key, metric, words in (
@@ -164,7 +164,7 @@ def model_card(folder: RunFolder) -> str:
             ("macro_precision", "precision", "Macro precision"),
             ("macro_recall", "recall", "Macro recall"),
         )
-        if isinstance(end.scores.get(key), int | float)
+        if (value := end.scores.value(key)) is not None
     ]
     base = str(document.get("model", {}).get("name", ""))
     data = ModelCardData(
@@ -203,14 +203,14 @@ def _ending(folder: RunFolder) -> ev.Ended:
 
 def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, source: str) -> list[str]:
     scores, items = end.scores, end.items
-    several = scores.get("repeats", [])
+    several = scores.repeats
     lines = [f"# {_cell(summary.experiment)}", ""]
     if summary.engine == IMPORTED:
         lines += [
             f"Predictions that another program made, imported from `{_code(source)}`; none of them was measured here.",
             "",
         ]
-    if scores.get("untrained_head"):
+    if scores.untrained_head:
         lines += [
             "**Untrained head**: the head that scored the texts was drawn at random; the accuracy says nothing "
             "about the model.",
@@ -226,7 +226,7 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
         lines += [
             f"Means over {len(several)} repeats of the same {items:,} test items; accuracies "
             + ", ".join(f"{a:.4f}" for a in several)
-            + f", sample standard deviation {scores.get('accuracy_sd', 0.0):.4f}.",
+            + f", sample standard deviation {scores.accuracy_sd or 0.0:.4f}.",
             "",
         ]
     else:
@@ -235,19 +235,19 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
     low, high = wilson_interval(right, items)
     interval = f"{low:.4f} to {high:.4f} (Wilson)" if len(several) < 2 else "see the repeats"
     rows = [
-        (words, f"{scores[key]:.4f}", interval if key == "accuracy" else "")
+        (words, f"{value:.4f}", interval if key == "accuracy" else "")
         for key, words in (
             ("accuracy", "accuracy"),
             ("macro_precision", "macro precision"),
             ("macro_recall", "macro recall"),
             ("macro_f1", "macro F1"),
         )
-        if isinstance(scores.get(key), int | float)
+        if (value := scores.value(key)) is not None
     ]
-    rows += [(f"recall of {clean(label)}", f"{value:.4f}", "") for label, value in scores.get("recall", {}).items()]
-    if isinstance(original := scores.get("original"), dict):
-        rows.append(("accuracy before tuning", f"{original['accuracy']:.4f}", ""))
-    rows.append(("invalid answers", f"{scores.get('invalid', 0):g}", ""))
+    rows += [(f"recall of {clean(label)}", f"{value:.4f}", "") for label, value in scores.recall.items()]
+    if scores.before is not None and scores.before.accuracy is not None:
+        rows.append((f"accuracy {Variant.BEFORE.words}", f"{scores.before.accuracy:.4f}", ""))
+    rows.append(("invalid answers", f"{scores.invalid or 0:g}", ""))
     lines += cards.table(("score", "value", "95 % interval"), rows, numbers=("value",))
     lines += ["", "## Data", "", f"Source: `{_code(source)}`." if source else "Source: not recorded.", ""]
     lines += cards.files({path.name: path for path in (folder.items, folder.splits, folder.predictions)})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.answers.variant import Variant
 from engines.errors import UserError
+from engines.runs.scores import Scores
 from engines.study.values import Measures, Row, RunMeasures, Spread
 from labtui.results.rows import ResultRow, averaged, figures_of, name_of, repeat_row, short_name, with_repeats
 from labtui.sanitize import clean
@@ -197,8 +198,13 @@ def with_measures(row: ResultRow, found: RunMeasures) -> ResultRow:
     return replace(row, estimate_bytes=found["estimate_bytes"], warnings=(*row.warnings, *warnings))
 
 
-def _scores(measures: Measures) -> dict[str, float]:
-    return {name: measures[name]["value"] for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")}
+def _scores(measures: Measures) -> Scores:
+    return Scores(
+        accuracy=measures["accuracy"]["value"],
+        macro_precision=measures["macro_precision"]["value"],
+        macro_recall=measures["macro_recall"]["value"],
+        macro_f1=measures["macro_f1"]["value"],
+    )
 
 
 def _measured(measures: Measures) -> dict[str, Any]:

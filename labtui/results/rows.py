@@ -12,6 +12,7 @@ from engines.answers.variant import Variant
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from engines.runs.summary import FINISHED, list_runs, open_summary
 from engines.settings import settings_digest
 from labtui import format
@@ -137,7 +138,7 @@ def result_of(folder: RunFolder) -> ResultRow | None:
     if summary.state != FINISHED or end is None:
         return None
     if end.split != "test":
-        end = replace(end, scores={}, items=0, labels=[], confusion=[])
+        end = replace(end, scores=Scores(), items=0, labels=[], confusion=[])
     row = ResultRow(
         run=folder.name,
         experiment=clean(summary.experiment),
@@ -154,11 +155,12 @@ def result_of(folder: RunFolder) -> ResultRow | None:
         seed=summary.document.get("seed"),
         untrained_head=summary.untrained_head,
     )
-    if len(end.scores.get("repeats", ())) > 1:
-        return with_repeats(row, _repeats(row, folder, tail, len(end.scores["repeats"])))
-    if not isinstance(original := end.scores.get("original"), dict):
+    if len(end.scores.repeats) > 1:
+        return with_repeats(row, _repeats(row, folder, tail, len(end.scores.repeats)))
+    before = end.scores.before
+    if before is None:
         return row
-    own = figures_of(original, end.items, end.labels, original.get("confusion", []))
+    own = figures_of(before, end.items, end.labels, before.confusion)
     return replace(row, before=replace(row, **own, variant=Variant.BEFORE, training_seconds=None, items_per_s=None))
 
 
@@ -250,13 +252,11 @@ def _sum(tables: Sequence[Sequence[Sequence[int]]]) -> tuple[tuple[int, ...], ..
     return tuple(tuple(map(sum, zip(*lines, strict=True))) for lines in zip(*tables, strict=True))
 
 
-def figures_of(
-    scores: dict[str, Any], items: int, labels: Sequence[str], confusion: Sequence[Sequence[int]]
-) -> dict[str, Any]:
+def figures_of(scores: Scores, items: int, labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> dict[str, Any]:
     """The fields of a row that are about its answers."""
     right = sum(row[i] for i, row in enumerate(confusion) if i < len(row))
     return {
-        "accuracy": scores.get("accuracy"),
+        "accuracy": scores.accuracy,
         "items": items,
         "interval": wilson_interval(right, items) if items else None,
         "recall": {
@@ -264,9 +264,9 @@ def figures_of(
             for i, (label, row) in enumerate(zip(labels, confusion, strict=False))
             if sum(row)
         },
-        "macro_precision": scores.get("macro_precision"),
-        "macro_recall": scores.get("macro_recall"),
-        "macro_f1": scores.get("macro_f1"),
+        "macro_precision": scores.macro_precision,
+        "macro_recall": scores.macro_recall,
+        "macro_f1": scores.macro_f1,
         "invalid": sum(row[len(labels)] for row in confusion if len(row) > len(labels)),
         "labels": tuple(map(clean, labels)),
         "confusion": tuple(map(tuple, confusion)),

@@ -5,6 +5,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engines.answers import scoring
 from engines.reporter import Reporter
@@ -53,15 +54,15 @@ def finished(home: Home) -> Callable[..., RunFolder]:
         report.progress(sum(map(sum, confusion)))
         scores = scoring.scores(confusion, labels)
         if untrained_head:
-            scores["untrained_head"] = True
+            scores = structs.replace(scores, untrained_head=True)
         if repeats:
             each = [scoring.scores(table, labels) for table in repeats]
             for at, (table, own) in enumerate(zip(repeats, each, strict=True)):
                 report.repeat(at, varied, f"rows {at}", own, labels, table)
-            scores["repeats"] = [own["accuracy"] for own in each]
-            scores["accuracy"] = fmean(scores["repeats"])
+            accuracies = [own.accuracy or 0.0 for own in each]
+            scores = structs.replace(scores, repeats=accuracies, accuracy=fmean(accuracies))
         if before is not None:
-            scores["original"] = {**scoring.scores(before, labels), "confusion": before}
+            scores = structs.replace(scores, before=structs.replace(scoring.scores(before, labels), confusion=before))
         report.evaluated(split, scores, labels, confusion)
         report.finished()
         report.close()

@@ -9,6 +9,7 @@ from engines.runs import events as ev
 from engines.runs import locks
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 
 MATRIX = [[40, 10, 0], [5, 45, 0]]
 
@@ -53,13 +54,13 @@ def steps(first: int, last: int, total: int = 100, **more: Any) -> list[ev.Event
 
 
 def validated(step: int | None, accuracy: float = 0.85, labels: tuple[str, str] = ("negative", "positive")) -> ev.Event:
-    return ev.Evaluated("validation", 100, {"accuracy": accuracy}, list(labels), MATRIX, 0.4, step, 1.0)
+    return ev.Evaluated("validation", 100, Scores(accuracy=accuracy), list(labels), MATRIX, 0.4, step, 1.0)
 
 
 def finished(accuracy: float = 0.9, **more: Any) -> ev.Event:
     values = {
         "model": "tiny:distilbert",
-        "scores": {"accuracy": accuracy},
+        "scores": Scores(accuracy=accuracy),
         "split": "test",
         "items": 100,
         "labels": ["negative", "positive"],

@@ -32,7 +32,8 @@ def measures(of: Row, confusion: list[list[int]], value: str = "") -> Measures:
     low, high = wilson_interval(correct, items)
 
     def macro(name: str) -> Share:
-        return {"value": scores[name], "low": scores[name] - 0.01, "high": scores[name] + 0.01}
+        value = scores.value(name) or 0.0
+        return {"value": value, "low": value - 0.01, "high": value + 0.01}
 
     return {
         "row": of,

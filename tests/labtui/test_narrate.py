@@ -4,11 +4,12 @@ import pytest
 
 from engines.runs import events as ev
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from engines.runs.summary import FAILED, FINISHED, LOST, summarize
 from labtui.narrate import describe, narrate, sentence
 from tests.labtui.fabric import MATRIX, finished, make_run, started, steps, validated
 
-REPEAT = ev.Repeat(0, "template", "plain", {"accuracy": 0.5}, ["negative", "positive"], MATRIX)
+REPEAT = ev.Repeat(0, "template", "plain", Scores(accuracy=0.5), ["negative", "positive"], MATRIX)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores, of_json
 from engines.runs.writing import write_atomic
 from engines.study.values import Row
 
@@ -49,7 +50,7 @@ def answered(
     sure: Mapping[int, float] | None = None,
     bare: bool = False,
     written: Mapping[int, str] | None = None,
-    scores: Mapping[str, Any] | None = None,
+    scores: Scores | None = None,
     facts: Sequence[ev.Fact] = (),
     validated: Sequence[tuple[float, float]] = (),
     varied: str = "template",
@@ -98,7 +99,7 @@ def answered(
         report.fact(fact)
     for step, (epoch, loss) in enumerate(validated, 1):
         report.evaluated(
-            "validation", {"accuracy": 0.5}, list(labels), confusion(truth), loss=loss, step=10 * step, epoch=epoch
+            "validation", Scores(accuracy=0.5), list(labels), confusion(truth), loss=loss, step=10 * step, epoch=epoch
         )
     found: list[str] = []
     if original is not None:
@@ -112,7 +113,8 @@ def answered(
             report.repeat(index, varied, f"value {index}", scoring.scores(matrix, labels), list(labels), matrix)
     write_atomic(folder.predictions, "".join(found).encode())
     matrix = confusion(repeats[0])
-    report.evaluated("test", {**scoring.scores(matrix, labels), **(scores or {})}, list(labels), matrix)
+    scored = scoring.scores(matrix, labels).as_json() | (scores or Scores()).as_json()
+    report.evaluated("test", of_json(scored), list(labels), matrix)
     if finish:
         report.finished()
     report.close()

@@ -136,7 +136,7 @@ def summary_text(run: RunView, width: int) -> Text:
     scored = end if end is not None and end.confusion else run.evaluated
     if scored is not None and scored.confusion:
         fact("scored on", f"{format.count(scored.items)} items of {clean(scored.split)}")
-        for name, value in scored.scores.items():
+        for name, value in scored.scores.as_json().items():
             if isinstance(value, float):
                 fact(
                     clean(str(name)).replace("_", " ").replace("macro f1", "macro F1"),

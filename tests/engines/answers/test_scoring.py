@@ -23,13 +23,14 @@ def test_scores_are_those_of_scikit_learn(pairs: list[tuple[int, int | None]]) -
     true, predicted = [t for t, _ in pairs], [p for _, p in pairs]
     found = scoring.scores(scoring.confusion_matrix(true, predicted, 3), LABELS)
     theirs = [3 if p is None else p for p in predicted]  # invalid as a class of its own, not among those averaged
-    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(true, theirs))
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(true, theirs))
     per_label = metrics.precision_recall_fscore_support(true, theirs, labels=[0, 1, 2], zero_division=0)
     macro = metrics.precision_recall_fscore_support(true, theirs, labels=[0, 1, 2], average="macro", zero_division=0)
     for name, values, mean in zip(("precision", "recall", "f1"), per_label, macro, strict=False):
-        assert list(found[name]) == LABELS
-        assert list(found[name].values()) == pytest.approx(list(values))
-        assert found[f"macro_{name}"] == pytest.approx(mean)
+        of_class = getattr(found, name)
+        assert list(of_class) == LABELS
+        assert list(of_class.values()) == pytest.approx(list(values))
+        assert found.value(f"macro_{name}") == pytest.approx(mean)
 
 
 @settings(deadline=None)
@@ -44,13 +45,13 @@ def test_confusion_has_a_row_a_true_class_and_invalid_last(pairs: list[tuple[int
 
 def test_an_invalid_answer_is_wrong_and_counted_apart() -> None:
     found = scoring.scores([[1, 0, 1], [0, 2, 0]], ["no", "yes"])
-    assert found["invalid"] == 1
-    assert found["accuracy"] == 0.75 and found["accuracy_answered"] == 1.0
-    assert found["recall"] == {"no": 0.5, "yes": 1.0} and found["precision"] == {"no": 1.0, "yes": 1.0}
+    assert found.invalid == 1
+    assert found.accuracy == 0.75 and found.accuracy_answered == 1.0
+    assert found.recall == {"no": 0.5, "yes": 1.0} and found.precision == {"no": 1.0, "yes": 1.0}
 
 
 def test_no_answer_at_all_scores_zero() -> None:
-    assert scoring.scores([[0, 0, 2], [0, 0, 1]], ["no", "yes"])["accuracy_answered"] == 0.0
+    assert scoring.scores([[0, 0, 2], [0, 0, 1]], ["no", "yes"]).accuracy_answered == 0.0
 
 
 def test_conclude_writes_a_line_an_item_and_reports_the_same_figures(home: Home) -> None:
@@ -85,5 +86,5 @@ def test_conclude_writes_a_line_an_item_and_reports_the_same_figures(home: Home)
     ]
     (record,) = ev.EventReader(folder.events).read()
     assert record.event == ev.Evaluated("test", 3, result, ["no", "yes"], [[1, 0, 0], [0, 1, 1]], loss=0.5)
-    assert result["accuracy"] == pytest.approx(2 / 3) and result["invalid"] == 1
+    assert result.accuracy == pytest.approx(2 / 3) and result.invalid == 1
     assert {p.name for p in folder.path.iterdir()} == {"config.toml", "events.jsonl", "predictions.jsonl", "requests"}

@@ -68,16 +68,16 @@ def test_the_studys_three_executions_have_the_reference_accuracies(home: Home, h
     folder = importer.import_file(home, STUDY, heard, name="Gemma zero-shot", varied="head", model="Gemma-2b")
     summary = summarize(folder)
     assert (summary.state, summary.engine, summary.model) == (FINISHED, "imported", "Gemma-2b")
-    assert [round(a, 4) for a in summary.scores["repeats"]] == [0.4936, 0.6216, 0.5996]
-    assert summary.scores["accuracy"] == pytest.approx(0.5716) and summary.as_dict()["items"] == 2500
-    assert summary.scores["accuracy_sd"] == pytest.approx(0.06844, abs=5e-6)
+    assert [round(a, 4) for a in summary.scores.repeats] == [0.4936, 0.6216, 0.5996]
+    assert summary.scores.accuracy == pytest.approx(0.5716) and summary.as_dict()["items"] == 2500
+    assert summary.scores.accuracy_sd == pytest.approx(0.06844, abs=5e-6)
     repeats = [r.event for r in ev.read_all(folder.events) if isinstance(r.event, ev.Repeat)]
     assert [(r.index, r.varied, r.value) for r in repeats] == [
         (0, "head", "run1"),
         (1, "head", "run2"),
         (2, "head", "run3"),
     ]
-    assert [round(r.scores["macro_precision"], 4) for r in repeats] == [0.4819, 0.6232, 0.7105]
+    assert [round(r.scores.macro_precision, 4) for r in repeats] == [0.4819, 0.6232, 0.7105]
     found = columns.read(folder)
     assert found.rows == (("", 0), ("", 1), ("", 2)) and found.imported_without_texts
     digest = hashlib.sha256(STUDY.read_bytes()).hexdigest()
@@ -119,7 +119,7 @@ def test_without_texts_an_item_is_known_by_its_file_alone(imported: Imported, he
 def test_unknown_answers_are_invalid_counted_and_said(imported: Imported, heard: Heard) -> None:
     folder = imported("label,prediction\nspam,spam\nham,\nham,Ham!\nspam,ham\n")
     assert [line["predicted"] for line in lines_of(folder)] == ["spam", None, None, "ham"]
-    assert summarize(folder).scores["invalid"] == 2
+    assert summarize(folder).scores.invalid == 2
     assert any(note.startswith("warning") and "2 of 4 answers are no label" in note for note in heard.notes)
 
 
@@ -149,7 +149,7 @@ def test_every_kind_of_table_gives_the_same_answers(imported: Imported, tmp_path
             csv.writer(file, delimiter="\t" if suffix == "tsv" else ",").writerows([header, *rows])
         content = gzip.compress(path.read_bytes()) if suffix.endswith("gz") else path.read_bytes()
     folder = imported(content, f"t.{suffix}")
-    assert summarize(folder).scores["repeats"] == [2 / 3, 2 / 3]
+    assert summarize(folder).scores.repeats == [2 / 3, 2 / 3]
     assert [(line["repeat"], line["predicted"]) for line in lines_of(folder)][:4] == [
         (0, "positive"),
         (0, "negative"),
@@ -386,7 +386,7 @@ def test_the_filters_of_one_file_are_repeats(imported: Imported) -> None:
         "samples_x.jsonl",
     )
     repeats = [r.event for r in ev.read_all(folder.events) if isinstance(r.event, ev.Repeat)]
-    assert [(r.varied, r.value, r.scores["invalid"]) for r in repeats] == [
+    assert [(r.varied, r.value, r.scores.invalid) for r in repeats] == [
         ("filter", "strict", 1),
         ("filter", "flexible", 0),
     ]

@@ -35,7 +35,7 @@ def test_it_learns_and_the_loaded_model_answers_as_the_trained_one(home: Home) -
     folder, events = run(home, CONFIG)
     validation, test = [e for e in events if isinstance(e, ev.Evaluated)]
     assert (validation.split, validation.items, test.split, test.items) == ("validation", 100, "test", 200)
-    assert test.scores["accuracy"] > 0.65
+    assert test.scores.accuracy > 0.65
     assert [e.name for e in events if isinstance(e, ev.Phase)][-4:] == ["features", "train", "validate", "test"]
 
     lines = [json.loads(line) for line in folder.predictions.read_text().splitlines()]
@@ -64,7 +64,7 @@ def test_three_classes_are_learned_and_probabilities_sum_to_one(home: Home, tmp_
     config = replace(CONFIG, data=Data(source=str(path), train=120, validation=0, test=60))
     folder, events = run(home, config)
     (test,) = [e for e in events if isinstance(e, ev.Evaluated)]
-    assert test.labels == ["bad", "fair", "good"] and test.scores["accuracy"] == 1.0
+    assert test.labels == ["bad", "fair", "good"] and test.scores.accuracy == 1.0
     (answer,) = open_classifier(folder, "cpu").classify(["a passable film"])
     assert answer.label == "fair" and sum(answer.probabilities) == pytest.approx(1)
     assert (answer.tokens_read, answer.tokens_total) == (3, 3)

@@ -94,7 +94,7 @@ def test_each_epoch_is_validated_and_the_best_model_is_the_one_kept(whole: dict[
     assert [(v.step, v.epoch, v.items) for v in validations] == [(6, 1.0, 24), (12, 2.0, 24)]
     assert all(v.loss is not None and v.loss > 0 for v in validations)
     assert [c.step for c in records(folder, ev.Checkpoint)] == [6, 12]
-    best = max(validations, key=lambda v: (v.scores["accuracy"], -(v.loss or 0)))
+    best = max(validations, key=lambda v: (v.scores.accuracy or 0, -(v.loss or 0)))
     assert [selected.step for selected in records(folder, ev.Selected)] == [best.step]
 
 

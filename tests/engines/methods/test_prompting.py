@@ -102,10 +102,10 @@ def test_each_repeat_is_an_event_and_can_be_asked_again(home: Home, gemma: Path,
     assert sum(isinstance(e, ev.Phase) and e.name == "load" for e in events) == 1, "the model is loaded once"
 
     (test,) = [e for e in events if isinstance(e, ev.Evaluated)]
-    accuracies = [r.scores["accuracy"] for r in found]
-    assert test.scores["repeats"] == accuracies and test.items == ITEMS and test.confusion == found[0].confusion
-    assert test.scores["accuracy"] == pytest.approx(statistics.mean(accuracies))
-    assert test.scores["accuracy_sd"] == pytest.approx(statistics.stdev(accuracies))
+    accuracies = [r.scores.accuracy for r in found]
+    assert test.scores.repeats == accuracies and test.items == ITEMS and test.confusion == found[0].confusion
+    assert test.scores.accuracy == pytest.approx(statistics.mean(accuracies))
+    assert test.scores.accuracy_sd == pytest.approx(statistics.stdev(accuracies))
 
     predictions = lines(folder)
     items = [json.loads(line) for line in folder.items.read_text().splitlines()]
@@ -131,7 +131,7 @@ def test_nothing_varied_is_run_once_and_says_so(home: Home, gemma: Path) -> None
     assert len(repeats(events)) == 1 and len(lines(folder)) == ITEMS
     assert "nothing varies, so 5 repeats would be one and the same: it is run once" in notes(events)
     (test,) = [e for e in events if isinstance(e, ev.Evaluated)]
-    assert "repeats" not in test.scores and "accuracy_sd" not in test.scores
+    assert not test.scores.repeats and test.scores.accuracy_sd is None
     assert open_classifier(folder, "cpu").labels == ("negative", "positive")
     assert {p.name for p in folder.model.iterdir()} == {"prompting.json"}, "the weights stay where they are"
 
@@ -140,12 +140,12 @@ def test_a_run_by_likelihood_says_how_often_text_and_likelihood_disagree(home: H
     folder, events = run(home, config(gemma))
     (repeat,) = repeats(events)
     written = [line for line in lines(folder) if "text" in line]
-    assert repeat.scores["written"] == len(written) == ITEMS
+    assert repeat.scores.written == len(written) == ITEMS
     words = ("negative", "positive")
     parsed = [templates.parse_answer(line["text"], words) for line in written]
-    assert repeat.scores["written_invalid"] == parsed.count(None)
+    assert repeat.scores.written_invalid == parsed.count(None)
     other = sum(p is not None and words[p] != line["predicted"] for p, line in zip(parsed, written, strict=True))
-    assert repeat.scores["written_other"] == other
+    assert repeat.scores.written_other == other
     assert f"of {ITEMS} reviews answered in writing too, {other} got another label" in notes(events)
 
 
@@ -155,7 +155,7 @@ def test_text_that_is_no_label_is_invalid_and_kept(home: Home, gemma: Path) -> N
     predictions = lines(folder)
     assert all(isinstance(line["text"], str) and line["probabilities"] == [] for line in predictions)
     invalid = sum(line["predicted"] is None for line in predictions)
-    assert repeat.scores["invalid"] == invalid > 0 and sum(row[-1] for row in repeat.confusion) == invalid
+    assert repeat.scores.invalid == invalid > 0 and sum(row[-1] for row in repeat.confusion) == invalid
 
 
 def test_an_untrained_head_is_marked_everywhere_and_equals_the_pipeline_of_the_study(home: Home, gemma: Path) -> None:
@@ -163,9 +163,9 @@ def test_an_untrained_head_is_marked_everywhere_and_equals_the_pipeline_of_the_s
     from transformers import pipeline
 
     folder, events = run(home, config(gemma, method="untrained_head", varies="head", repeats=2, max_length=500))
-    assert all(r.scores["untrained_head"] is True for r in repeats(events))
+    assert all(r.scores.untrained_head is True for r in repeats(events))
     (test,) = [e for e in events if isinstance(e, ev.Evaluated)]
-    assert test.scores["untrained_head"] is True
+    assert test.scores.untrained_head is True
     assert isinstance(events[-1], ev.Finished) and events[-1].model == str(gemma)
     assert [e for e in events if isinstance(e, ev.Untrained)] == [ev.Untrained("head")]
     assert summarize(folder).untrained_head

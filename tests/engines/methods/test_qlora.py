@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec import structs
 from safetensors.torch import load_file
 
 import engines.training.prompted
@@ -91,22 +92,21 @@ def test_one_run_scores_the_same_items_before_and_after(whole: RunFolder) -> Non
     assert [line["probabilities"] for line in said[:10]] != [line["probabilities"] for line in said[10:]]
     tests = [e for e in records(whole, ev.Evaluated) if e.split == "test"]
     assert len(tests) == 2
-    original = tests[1].scores["original"]
-    assert {name: original[name] for name in tests[0].scores} == tests[0].scores
-    assert original["confusion"] == tests[0].confusion
-    for scores, part in ((original, said[:10]), (tests[1].scores, said[10:])):
-        assert scores["accuracy"] == sum(line["label"] == line["predicted"] for line in part) / 10
-    change = (tests[1].scores["accuracy"] - original["accuracy"]) * 10
-    assert tests[1].scores["mended"] - tests[1].scores["broken"] == pytest.approx(change)
+    before = tests[1].scores.before
+    assert before == structs.replace(tests[0].scores, confusion=tests[0].confusion)
+    for scores, part in ((before, said[:10]), (tests[1].scores, said[10:])):
+        assert scores.accuracy == sum(line["label"] == line["predicted"] for line in part) / 10
+    change = (tests[1].scores.accuracy - before.accuracy) * 10
+    assert tests[1].scores.mended - tests[1].scores.broken == pytest.approx(change)
 
 
 def test_every_epoch_has_a_validation_loss_and_accuracy_and_the_best_adapters_are_kept(whole: RunFolder) -> None:
     validations = [e for e in records(whole, ev.Evaluated) if e.split == "validation"]
     assert [(v.step, v.epoch, v.items) for v in validations] == [(6, 1.0, 8), (12, 2.0, 8)]
-    assert all(v.loss > 0 and "accuracy" in v.scores for v in validations)
-    best = max(validations, key=lambda v: (v.scores["accuracy"], -v.loss))
+    assert all(v.loss > 0 and v.scores.accuracy is not None for v in validations)
+    best = max(validations, key=lambda v: (v.scores.accuracy, -v.loss))
     (selected,) = records(whole, ev.Selected)
-    assert selected == ev.Selected(best.step, "validation", "accuracy", best.scores["accuracy"])
+    assert selected == ev.Selected(best.step, "validation", "accuracy", best.scores.accuracy)
     steps = records(whole, ev.Step)
     assert [s.step for s in steps] == list(range(1, STEPS + 1)) and steps[-1].loss < steps[0].loss
     assert all(s.grad_norm > 0 for s in steps)
@@ -132,8 +132,8 @@ def test_the_model_folder_holds_card_adapters_and_the_merged_model(whole: RunFol
     assert not list(whole.model.rglob("*.bin"))
     card = (whole.model / "README.md").read_text()
     scores = records(whole, ev.Evaluated)[-1].scores
-    for name, found in (("tuned", scores), ("original", scores["original"])):
-        assert f"| {name} | {found['accuracy']:.4f}" in card
+    for name, found in (("tuned", scores), ("before tuning", scores.before)):
+        assert f"| {name} | {found.accuracy:.4f}" in card
     assert "| train | 22 |" in card and "training.learning\\_rate | 0.003" in card
     merged, _ = opening.load_model(whole.model / "merged", "float32", "cpu")
     base, _ = opening.load_model(Path(whole.read_document()["model"]["name"]), "float32", "cpu")
@@ -280,7 +280,7 @@ def test_a_worker_that_runs_out_of_memory_goes_on_in_a_fresh_process(
     assert [r.step for r in records(folder, ev.Resumed)] == [3]
     assert len(records(folder, ev.Started)) == 2
     assert sorted({s.step for s in records(folder, ev.Step)}) == [1, 2, 3, 4, 5, 6]
-    assert summarize(folder).scores["original"]["accuracy"] >= 0
+    assert summarize(folder).scores.before.accuracy >= 0
 
 
 def test_plain_lora_on_a_bf16_base_learns_in_float32_and_answers_as_it_was_scored(

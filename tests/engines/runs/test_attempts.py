@@ -1,8 +1,9 @@
 from engines.runs import events as ev
 from engines.runs.attempts import Attempts, counting_events
+from engines.runs.scores import Scores
 
 STARTED = ev.Started("cpu", "", {})
-TESTED = ev.Evaluated("test", 10, {}, [], [])
+TESTED = ev.Evaluated("test", 10, Scores(), [], [])
 
 
 def step(n: int) -> ev.Step:
@@ -10,7 +11,7 @@ def step(n: int) -> ev.Step:
 
 
 def validation(n: int | None) -> ev.Evaluated:
-    return ev.Evaluated("validation", 10, {}, [], [], step=n)
+    return ev.Evaluated("validation", 10, Scores(), [], [], step=n)
 
 
 def test_what_one_worker_reports_all_counts() -> None:
@@ -32,8 +33,8 @@ def test_a_worker_that_resumes_voids_the_steps_above_its_checkpoint() -> None:
 
 
 def test_a_worker_that_reports_without_resuming_has_started_over() -> None:
-    first = [STARTED, step(1), validation(1), ev.Repeat(0, "seed", "1", {}), ev.Note("kept as it was said")]
-    for anew in (step(1), validation(1), ev.Repeat(0, "seed", "1", {}), ev.Finished()):
+    first = [STARTED, step(1), validation(1), ev.Repeat(0, "seed", "1", Scores()), ev.Note("kept as it was said")]
+    for anew in (step(1), validation(1), ev.Repeat(0, "seed", "1", Scores()), ev.Finished()):
         assert counting_events([*first, STARTED, anew]) == [STARTED, first[-1], STARTED, anew]
 
 

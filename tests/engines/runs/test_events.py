@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.runs import events as ev
+from engines.runs.scores import Scores
 
 STEP = ev.Step(3, 10, 0.3, 0.5, 1e-4, grad_norm=1.5, memory_peak_bytes=1024)
 
@@ -24,8 +25,8 @@ def test_every_kind_survives_a_round_trip() -> None:
         ev.Phase("train", 9, "steps"),
         ev.Progress("test", 3, 9, 1.5, host_memory_bytes=5),
         STEP,
-        ev.Evaluated("test", 2, {"accuracy": 0.5}, ["a", "b"], [[1, 0, 0], [0, 1, 0]], loss=0.1, step=3, epoch=1.0),
-        ev.Repeat(0, "template", "plain", {"accuracy": 1.0}),
+        ev.Evaluated("test", 2, Scores(accuracy=0.5), ["a", "b"], [[1, 0, 0], [0, 1, 0]], loss=0.1, step=3, epoch=1.0),
+        ev.Repeat(0, "template", "plain", Scores(accuracy=1.0)),
         ev.Checkpoint(3, "checkpoints/3", 99),
         ev.Note("héllo\u2028", "warning"),
         ev.Dropped(3, "no_label", "reviews.csv"),
@@ -34,7 +35,7 @@ def test_every_kind_survives_a_round_trip() -> None:
         ev.Untrained("head"),
         ev.Selected(12, "validation", "accuracy", 0.7),
         ev.Adjusted("out_of_memory", {"training.batch_size": 4}, {"training.batch_size": 2}),
-        ev.Finished(model="m", scores={"accuracy": 1.0}, seconds=2.0),
+        ev.Finished(model="m", scores=Scores(accuracy=1.0), seconds=2.0),
         ev.Failed("ValueError", "no", "trace", "hint"),
         ev.Stopped("asked", step=3),
     ]

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from engines.runs import events as ev
+from engines.runs.scores import Scores
 
 
 def read(values: dict[str, object]) -> ev.Record:
@@ -70,4 +71,4 @@ def test_a_note_that_tells_no_fact_stays_one(text: str) -> None:
 
 def test_a_model_is_named_without_the_warning_that_its_name_carried() -> None:
     end = read({"kind": "finished", "model": "tiny:gemma, UNTRAINED HEAD", "scores": {"untrained_head": True}})
-    assert end.event == ev.Finished(model="tiny:gemma", scores={"untrained_head": True})
+    assert end.event == ev.Finished(model="tiny:gemma", scores=Scores(untrained_head=True))

@@ -8,6 +8,7 @@ from engines.reporter import Reporter
 from engines.runs import locks
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from engines.runs.summary import (
     FINISHED,
     LOST,
@@ -43,7 +44,7 @@ def test_state_follows_the_last_event_while_the_lock_is_held(scripted: Scripted)
     running = summarize(folder)
     assert (running.state, running.phase, running.done, running.total, running.loss) == (RUNNING, "train", 20, 100, 0.5)
     assert running.progress == pytest.approx(0.2)
-    report.evaluated("validation", {"accuracy": 0.9}, ["a", "b"], [[9, 1, 0], [1, 9, 0]])
+    report.evaluated("validation", Scores(accuracy=0.9), ["a", "b"], [[9, 1, 0], [1, 9, 0]])
     assert summarize(folder).accuracy == 0.9
     os.close(fd)
     assert summarize(folder).state == LOST
@@ -79,7 +80,7 @@ def test_an_ended_run_is_read_from_the_end_of_its_file_alone(scripted: Scripted)
         report.step(step, 3000, 1.0, 0.1, 1e-4)
     report.phase("test", 4)
     report.progress(4)
-    report.evaluated("test", {"accuracy": 0.75}, ["a", "b"], [[2, 0, 0], [1, 1, 0]])
+    report.evaluated("test", Scores(accuracy=0.75), ["a", "b"], [[2, 0, 0], [1, 1, 0]])
     report.finished()
     report.close()
     with folder.events.open("r+b") as file:

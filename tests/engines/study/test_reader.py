@@ -16,6 +16,7 @@ from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from engines.runs.writing import write_atomic
 from engines.study import reader
 from engines.study.reader import ResultsReader
@@ -121,12 +122,12 @@ def test_measures_are_the_scores_of_the_engines_with_intervals(home: Home) -> No
     assert measures["confusion"] == [[84, 15, 1], [15, 85, 0]]
     assert (measures["items"], measures["correct"], measures["invalid"]) == (200, 169, 1)
     assert (measures["accuracy"]["low"], measures["accuracy"]["high"]) == wilson_interval(169, 200)
-    assert measures["accuracy_answered"] == scores["accuracy_answered"] == 169 / 199
+    assert measures["accuracy_answered"] == scores.accuracy_answered == 169 / 199
     assert measures["recall"][N] == {"value": 0.84, **dict(zip(("low", "high"), wilson_interval(84, 100), strict=True))}
-    assert measures["precision"] == scores["precision"]
+    assert measures["precision"] == scores.precision
     for name in ("macro_precision", "macro_recall", "macro_f1"):
         share = measures[name]  # type: ignore[literal-required]
-        assert share["low"] < share["value"] == scores[name] < share["high"]
+        assert share["low"] < share["value"] == scores.value(name) < share["high"]
     assert measures["brier"] == pytest.approx((169 * 0.01 + 30 * 0.36) / 199, rel=1e-5)
     bins = {round(b["confidence"], 3): (b["items"], b["accuracy"]) for b in measures["reliability"]}
     assert bins == {0.6: (30, 0.0), 0.9: (169, 1.0)}
@@ -211,7 +212,7 @@ def test_validation_after_a_resume_has_no_step_twice(home: Home) -> None:
     report.started("cpu", 0, "", {})
     report.resumed(20)
     matrix = [[5, 0, 0], [0, 5, 0]]
-    report.evaluated("validation", {"accuracy": 0.75}, [N, P], matrix, loss=float("nan"), step=30, epoch=3)
+    report.evaluated("validation", Scores(accuracy=0.75), [N, P], matrix, loss=float("nan"), step=30, epoch=3)
     report.close()
     found = ResultsReader(home).measure(folder.name)["validation"]
     assert [(v["step"], v["epoch"], v["loss"]) for v in found] == [(10, 1, 0.5), (20, 2, 0.4), (30, 3, None)]
@@ -569,7 +570,7 @@ def test_models_that_know_nothing_are_no_measure_of_disagreement(home: Home) -> 
     for wrong in (range(42), range(20, 62)):  # 58 % right: as good as always the commonest class
         answered(home, true, wrong_on(true, wrong), data={"source": "s"})
     for wrong in (range(20), range(10, 30)):
-        answered(home, true, wrong_on(true, wrong), data={"source": "s"}, scores={"untrained_head": True})
+        answered(home, true, wrong_on(true, wrong), data={"source": "s"}, scores=Scores(untrained_head=True))
     assert ResultsReader(home).disagreement("s", "bag_of_words") == {"share": None, "pairs": 0}
     for wrong in (range(20), range(10, 30)):
         answered(home, true, wrong_on(true, wrong), data={"source": "s"})

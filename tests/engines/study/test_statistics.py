@@ -118,10 +118,10 @@ def test_macro_scores_of_the_studys_executions(
     true, answers = study
     confusion = table(true, answers[run], 2)
     found = scores(confusion.tolist(), ["negative", "positive"])
-    assert found["macro_precision"] == pytest.approx(precision, abs=5e-5)
-    assert found["macro_recall"] == pytest.approx(recall, abs=5e-5)
+    assert found.macro_precision == pytest.approx(precision, abs=5e-5)
+    assert found.macro_recall == pytest.approx(recall, abs=5e-5)
     for name, (low, high) in macro_intervals(confusion).items():
-        assert low < found[name] < high and 0.02 < high - low < 0.05
+        assert low < (found.value(name) or 0.0) < high and 0.02 < high - low < 0.05
 
 
 # -- Wilson -------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_bootstrap_of_cells_is_that_of_items() -> None:
     found: dict[str, list[float]] = {}
     for _ in range(1500):
         chosen = draws.integers(0, 300, 300)
-        for name, value in scores(table(true[chosen], predicted[chosen], 3).tolist(), list("abc")).items():
+        for name, value in scores(table(true[chosen], predicted[chosen], 3).tolist(), list("abc")).as_json().items():
             if name in ("macro_precision", "macro_recall", "macro_f1"):
                 found.setdefault(name, []).append(value)
     for name, interval in macro_intervals(table(true, predicted, 3)).items():

@@ -6,6 +6,7 @@ import pytest
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from engines.runs.writing import write_atomic
 from engines.study.reader import ResultsReader
 from tests.support.answered import N, P, answered, row, truth, wrong_on
@@ -21,7 +22,7 @@ def test_a_sound_run_has_no_warning(home: Home) -> None:
 
 
 def test_an_untrained_head_is_called_one(home: Home) -> None:
-    folder = answered(home, truth(100), wrong_on(truth(100), range(40)), scores={"untrained_head": True})
+    folder = answered(home, truth(100), wrong_on(truth(100), range(40)), scores=Scores(untrained_head=True))
     assert warnings_of(home, folder) == {
         "model": "UNTRAINED HEAD: the weights that answer were drawn at random, so that the accuracy of 0.600 says "
         "nothing about the model"

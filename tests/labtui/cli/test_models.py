@@ -4,6 +4,7 @@ import pytest
 
 from engines.runs import events as ev
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from engines.runs.serving import Client, Reply
 from labtui.cli import main, models
 from labtui.cli.common import OK, USAGE
@@ -27,10 +28,10 @@ def test_a_repeat_is_asked_by_its_number_from_1_or_by_what_it_was_given(
 
     monkeypatch.setattr(models, "Client", FakeClient)
     repeats = [
-        ev.Repeat(n, "template", value, {"accuracy": 0.7}, ["negative", "positive"], MATRIX)
+        ev.Repeat(n, "template", value, Scores(accuracy=0.7), ["negative", "positive"], MATRIX)
         for n, value in enumerate(("plain", "one_word"))
     ]
-    run = make_run(home, *repeats, finished(scores={"accuracy": 0.7, "repeats": [0.7, 0.7]}), experiment="many")
+    run = make_run(home, *repeats, finished(scores=Scores(accuracy=0.7, repeats=[0.7, 0.7])), experiment="many")
     make_run(home, finished(), experiment="single")
 
     chosen = ["--run", "many", "--run", "many:1", "--run", "many:2", "--run", "many:One_word"]

@@ -1,6 +1,7 @@
 import math
 
 from engines.runs import events as ev
+from engines.runs.scores import Scores
 from labtui.console.curves import Curves
 
 
@@ -14,7 +15,7 @@ def step(n: int, loss: float | None = None) -> ev.Record:
 
 def validation(n: int, accuracy: float) -> ev.Record:
     matrix = [[5, 0, 0], [0, 5, 0]]
-    return record(ev.Evaluated("validation", 10, {"accuracy": accuracy}, ["a", "b"], matrix, 0.5, n, 1.0))
+    return record(ev.Evaluated("validation", 10, Scores(accuracy=accuracy), ["a", "b"], matrix, 0.5, n, 1.0))
 
 
 def test_steps_and_validations_become_points_by_step() -> None:
@@ -31,8 +32,8 @@ def test_a_test_score_and_a_validation_without_a_step_are_no_points() -> None:
     curves = Curves()
     curves.apply(
         [
-            record(ev.Evaluated("test", 10, {"accuracy": 0.9}, [], [], None, 3)),
-            record(ev.Evaluated("validation", 10, {"accuracy": 0.9}, [], [])),
+            record(ev.Evaluated("test", 10, Scores(accuracy=0.9), [], [], None, 3)),
+            record(ev.Evaluated("validation", 10, Scores(accuracy=0.9), [], [])),
         ]
     )
     assert curves.take() == (True, {})

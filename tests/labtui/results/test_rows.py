@@ -7,6 +7,7 @@ from engines.errors import UserError
 from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from labtui.results import rows
 from labtui.results.columns import columns_for, sort_rows
 from labtui.results.rows import Follower, collect_rows, name_of, result_of
@@ -29,7 +30,7 @@ def test_only_finished_runs_with_a_test_split_are_compared(home: Home, finished:
     finished("validated", [[4, 1, 0], [1, 4, 0]], split="validation")
     running = RunFolder.create(home, {"experiment": "running", "engine": "x"})
     report = Reporter(running)
-    report.evaluated("test", {"accuracy": 1.0}, ["a", "b"], [[1, 0, 0], [0, 1, 0]])
+    report.evaluated("test", Scores(accuracy=1.0), ["a", "b"], [[1, 0, 0], [0, 1, 0]])
     report.close()
     assert collect_rows(home) == []
     assert [row.experiment for row in Follower(home).finished()] == ["validated"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from engines.reporter import Reporter, Restart, Stop
 from engines.runs import events as ev
+from engines.runs.scores import Scores
 from engines.settings import option
 
 TITLE = "Scripted steps"
@@ -46,5 +47,5 @@ def run(config: Config, report: Reporter) -> None:
             raise Stop("asked")
     if config.fail:
         raise RuntimeError(config.fail)
-    report.evaluated("test", {"accuracy": 0.75}, ["negative", "positive"], [[30, 10, 0], [10, 30, 0]])
+    report.evaluated("test", Scores(accuracy=0.75), ["negative", "positive"], [[30, 10, 0], [10, 30, 0]])
     (report.folder.path / "pid.txt").write_text(str(os.getpid()))

@@ -10,6 +10,7 @@ from engines.errors import ServingError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from engines.runs.serving import Reply, Status
 from labtui.console.screens import classify
 from labtui.console.screens.classify import ClassifyScreen, Verdict, mark_disagreement, verdict_text
@@ -104,14 +105,14 @@ async def test_the_best_finished_run_is_chosen_and_asked(
 async def test_each_repeat_of_a_run_can_be_chosen_and_is_asked_as_such(
     host: Host, home: Home, client: type[FakeClient]
 ) -> None:
-    scores = [{"accuracy": accuracy} for accuracy in (0.7, 0.8)]
+    scores = [Scores(accuracy=accuracy) for accuracy in (0.7, 0.8)]
     run = make_run(
         home,
         *(
             ev.Repeat(n, "template", value, scores[n], ["negative", "positive"], MATRIX)
             for n, value in enumerate(("plain", "question\x1b[31m"))
         ),
-        fabric.finished(0.75, scores={"accuracy": 0.75, "repeats": [0.7, 0.8]}),
+        fabric.finished(0.75, scores=Scores(accuracy=0.75, repeats=[0.7, 0.8])),
         experiment="gemma",
         engine="prompting",
     )

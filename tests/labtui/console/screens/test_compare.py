@@ -6,6 +6,7 @@ from textual.pilot import Pilot
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from engines.study.values import Pair, Row
 from labtui.console.screens.compare import CompareScreen, PairList, macro_text, pair_text, told_once
 from labtui.console.screens.items import ItemsScreen
@@ -108,7 +109,7 @@ async def test_i_opens_the_items_on_which_the_pair_under_the_cursor_disagrees(ho
 
 
 async def test_what_touches_the_accuracy_is_said_beside_it(home: Home) -> None:
-    untrained = run(home, *range(100), scores={"untrained_head": True})
+    untrained = run(home, *range(100), scores=Scores(untrained_head=True))
     host = AnalysedHost(home)
     async with host.run_test(size=(140, 40)) as pilot:
         screen = await opened(host, pilot, [row(run(home, 1)), row(untrained)], ["a", "b\x1b[31m [/i]"])

@@ -7,6 +7,7 @@ from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from engines.study.reader import ResultsReader
 from labtui.console.screens.plots import PlotsScreen, RunList
 from labtui.console.widgets.chart import PALETTE, Chart
@@ -40,7 +41,7 @@ async def until_shown(pilot: Pilot[None], screen: PlotsScreen, *texts: str) -> s
 async def test_the_first_view_has_all_accuracies_on_one_axis(home: Home, size: tuple[int, int]) -> None:
     host = AnalysedHost(home)
     async with host.run_test(size=size) as pilot:
-        untrained = run(home, 100, scores={"untrained_head": True})
+        untrained = run(home, 100, scores=Scores(untrained_head=True))
         screen = await opened(host, pilot, (run(home, 20), "quickstart/a"), (untrained, "quickstart/b [/i]"))
         text = await until_shown(pilot, screen, "0.900", "0.500")
         lines = text.split("\n")

@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
@@ -30,6 +31,7 @@ DATASET_FILES = (
 )
 """Card and data files of a data set; never a script."""
 T = TypeVar("T")
+LOOK_UP_S = 3.0
 _LOOK_EVERY_S = 0.1
 _ROOM = 1.1  # free space asked for, in sizes of the download
 
@@ -67,7 +69,7 @@ def fetch(
     try:
         files: list[DryRunFileInfo] = _in_thread(lambda: _look(request), report)
     except HFValidationError:
-        raise HubError(f'"{repo_id}" is neither a file nor a name on the hub; write it as owner/name') from None
+        raise HubError(_no_name(repo_id)) from None
     except (DryRunError, HfHubHTTPError, LocalEntryNotFoundError, *connection_errors) as error:
         try:
             return Path(snapshot_download(**request, local_files_only=True))
@@ -93,6 +95,47 @@ def fetch(
         report.progress(missing)
         report.note(f"{repo_id}: {size_text(missing)} downloaded to {constants.HF_HUB_CACHE}")
     return Path(folder)
+
+
+def look_up(repo_id: str, repo_type: Literal["model", "dataset"], revision: str = "") -> None:
+    """Ask the hub whether it has a repository, for at most `LOOK_UP_S`.
+
+    Raises `HubError` where it answers that there is none. Silent where it cannot be asked, or where the cache holds a
+    copy, which is enough.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    refusals: list[HubError] = []
+
+    def ask() -> None:
+        where: dict[str, Any] = {"repo_id": repo_id, "repo_type": repo_type, "revision": revision or None}
+        try:
+            HfApi().repo_info(**where, timeout=LOOK_UP_S)
+        except HFValidationError:
+            refusals.append(HubError(_no_name(repo_id)))
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            with suppress(Exception):
+                snapshot_download(**where, local_files_only=True, allow_patterns=["config.json"])
+                return
+            try:
+                _explain(error, repo_id, repo_type, revision)
+            except HubError as refusal:
+                refusals.append(refusal)
+        except Exception:  # no network, a hub that is ill: the run itself will tell
+            pass
+
+    thread = threading.Thread(target=ask, name="look up", daemon=True)
+    thread.start()
+    thread.join(2 * LOOK_UP_S)
+    if refusals:
+        raise refusals[0]
+
+
+def _no_name(repo_id: str) -> str:
+    return f'"{repo_id}" is neither a file nor a name on the hub; write it as owner/name'
 
 
 def page(repo_id: str, repo_type: str) -> str:

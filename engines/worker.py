@@ -8,19 +8,24 @@ import os
 import shutil
 import signal
 import sys
+import time
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
 from engines import catalog
 from engines.answers import columns
 from engines.errors import AlreadyRunningError, RunError, UserError
+from engines.inputs import asking, checks
+from engines.inputs.asking import InputsError
 from engines.memory import history
 from engines.memory.estimate import estimate_peak, gib
 from engines.reporter import Reporter, Restart, Stop
 from engines.runs import processes, queue
-from engines.runs.folder import RunFolder
+from engines.runs.folder import Launch, RunFolder
 from engines.settings import settings_digest
 
+AWAITED_EVERY_S = 0.5
 PACKAGES = ("torch", "transformers", "datasets", "scikit-learn", "accelerate", "peft", "trl", "bitsandbytes")
 
 
@@ -63,7 +68,13 @@ def main(argv: list[str]) -> int:
 
 def _lease_device(folder: RunFolder, report: Reporter) -> queue.DeviceLease:
     launch = processes.record_pid(folder)
-    catalog.from_document(folder.read_document(), place=str(folder.config), name=folder.name)  # no waiting in vain
+    # no waiting in vain
+    experiment = catalog.from_document(folder.read_document(), place=str(folder.config), name=folder.name)
+    _await_model(folder, experiment, launch, report)
+    if checks.needs_rest(experiment) and not folder.splits.exists():
+        with suppress(InputsError):  # the run meets the same fault, and tells it better
+            document, home = experiment.document(), str(folder.home.path)
+            asking.ask("check", report.check_stop, document=document, home=home, whole=True)
     reported: int | None = None
 
     def waiting(ahead: int) -> None:
@@ -74,6 +85,21 @@ def _lease_device(folder: RunFolder, report: Reporter) -> queue.DeviceLease:
         report.check_stop()
 
     return queue.kept_lease(folder.home) or queue.wait_for_device(folder, launch, waiting)
+
+
+def _await_model(folder: RunFolder, experiment: catalog.Experiment, launch: Launch, report: Reporter) -> None:
+    """Wait until the run whose model this one starts from has made it. Raises `UserError` where it ended without."""
+    reported = False
+    while run := checks.awaited_run(experiment, folder.home):
+        if not reported:
+            queue.leave(folder, launch)  # nobody waits for it, least of all the run that it waits for
+            report.note(f"waits for the model of {run.name}")
+            report.queued(launch.devices, 1)
+            reported = True
+        report.check_stop()
+        time.sleep(AWAITED_EVERY_S)
+    if reported:
+        checks.check_made(experiment, folder.home)
 
 
 def _run(folder: RunFolder, report: Reporter, device: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from engines import catalog
@@ -9,6 +10,8 @@ from engines.catalog import Experiment
 from engines.data import files
 from engines.errors import ConfigError, UserError
 from engines.importing import importer
+from engines.inputs import asking
+from engines.inputs.asking import InputsError
 from engines.memory import history
 from engines.memory.estimate import Estimate, estimate_peak
 from engines.runs import processes
@@ -56,9 +59,21 @@ def estimate(home: Home, experiment: Experiment, device: str = "auto") -> tuple[
 
 
 def launch(home: Home, experiment: Experiment, device: str = "auto") -> RunFolder:
-    """Freeze the config in a new run folder and start its worker, which waits its turn by itself."""
+    """Look at what the run will read, freeze its config in a new run folder and start its worker, which waits its turn
+    by itself.
+
+    Raises `UserError` where data or model cannot be used; then nothing is left behind.
+    """
     devices = accepted_devices(experiment.engine, device)
-    folder = RunFolder.create(home, _with_absolute_paths(experiment.document()))
+    document = _with_absolute_paths(experiment.document())
+    if "data" in document or "model" in document:
+        with suppress(InputsError):  # the worker meets the same fault, and its run keeps the traceback
+            asking.ask("check", document=document, home=str(home.path), whole=False)
+    return _start(home, document, devices)
+
+
+def _start(home: Home, document: dict[str, Any], devices: list[str]) -> RunFolder:
+    folder = RunFolder.create(home, document)
     processes.launch(folder, devices)
     return folder
 
@@ -122,7 +137,11 @@ def quickstart(home: Home, *, again: bool = False) -> list[RunFolder]:
                 existing.setdefault(name, folder)
     runs = []
     for name in names:
-        runs.append(existing.get(name) or launch(home, catalog.read(name)))
+        if name in existing:
+            runs.append(existing[name])
+            continue
+        experiment = catalog.read(name)  # shipped, with all that it reads: there is nothing to look at
+        runs.append(_start(home, experiment.document(), accepted_devices(experiment.engine, "auto")))
     return runs
 
 

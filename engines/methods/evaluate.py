@@ -1,5 +1,6 @@
 """A finished model scored on other data: a run without training, so that models meet on the same items."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engines.answers import scoring
@@ -14,7 +15,7 @@ from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import summarize
+from engines.runs.summary import ALIVE, FINISHED, summarize
 from engines.settings import flatten, group, option, resolve, settings
 
 TITLE = "Score a finished run on other data"
@@ -30,13 +31,12 @@ class Config:
 
 
 def run(config: Config, report: Reporter) -> None:
-    if not config.run:
-        raise UserError("run is not set; set it to the name of a finished run (`labtui list` shows them)")
+    source = model_run(config, report.folder.home)
     if not config.data.test:
         raise UserError("data.test = 0 leaves nothing to score; raise it")
-    source = source_run(RunFolder(report.folder.path.parent / config.run))
     report.model = summarize(source).model
     splits = load_splits(config.data, report)
+    _check_classes(source, splits.labels)
     splits = replace(splits, test=_apart_from_training(source, splits.test, config.data.overlap, report))
     report.phase("load")
     classifier = open_classifier(source, report.device)
@@ -98,6 +98,42 @@ def open_classifier(folder: RunFolder, device: str) -> Classifier:
     return classifier
 
 
+def model_run(config: Config, home: Home) -> RunFolder:
+    """The run whose model is scored. Raises `UserError` where there is none."""
+    if not config.run:
+        raise UserError("run is not set; set it to the name of a finished run (`labtui list` shows them)")
+    return source_run(RunFolder(home.runs / config.run))
+
+
+def check_inputs(config: Config, home: Home, labels: Sequence[str] | None) -> None:
+    """Raise `UserError` where a run has no model to score, and will have none, or answers other classes than `labels`,
+    those of the data where they are known."""
+    run = model_run(config, home)
+    state = summarize(run).state
+    if not run.model.is_dir() and state not in ALIVE:
+        remedy = "choose another run" if state == FINISHED else "resume it, or choose another run"
+        raise UserError(f"{run.name} holds no model (it is {state}); {remedy}")
+    if labels is not None:
+        _check_classes(run, labels)
+
+
+def _check_classes(run: RunFolder, labels: Sequence[str]) -> None:
+    """Raise `UserError` where a run's model does not know all of `labels`, as its last event says."""
+    end = summarize(run).end
+    if end is not None and end.labels:
+        _check_known(labels, end.labels, run.name)
+
+
+def _check_known(labels: Sequence[str], known: Sequence[str], name: str) -> None:
+    unknown = [label for label in labels if label not in known]
+    if unknown:
+        raise UserError(
+            f"the data has the labels {', '.join(labels)}, but {name} answers {', '.join(known)}; where the data has "
+            f'numbers, data.labels = "{",".join(known)}" names them so; else choose a column with those by data.label, '
+            f"or rename {', '.join(unknown)} in the file"
+        )
+
+
 def _apart_from_training(source: RunFolder, test: list[Example], overlap: str, report: Reporter) -> list[Example]:
     """The items to score. Those that the model was trained on are refused, left out or allowed, as `overlap` says."""
     if not source.splits.is_file():
@@ -120,11 +156,6 @@ def _apart_from_training(source: RunFolder, test: list[Example], overlap: str, r
 
 def _in_classes_of(classifier: Classifier, splits: Splits, name: str) -> list[Example]:
     """The test items with the class numbers of the model; every label of the data must be one of its labels."""
-    unknown = [label for label in splits.labels if label not in classifier.labels]
-    if unknown:
-        raise UserError(
-            f"the data has the labels {', '.join(splits.labels)}, but {name} answers {', '.join(classifier.labels)}; "
-            f"choose a column with those by data.label, or rename {', '.join(unknown)} in the file"
-        )
+    _check_known(splits.labels, classifier.labels, name)
     number = [classifier.labels.index(label) for label in splits.labels]
     return [replace(e, label=number[e.label]) for e in splits.test]

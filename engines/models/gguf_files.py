@@ -19,16 +19,21 @@ def is_gguf(name: str) -> bool:
     return name.lower().endswith(SUFFIX)
 
 
-def dequantised(file: Path, report: Reporter) -> Path:
-    """The folder with the model of `file`, made where it is not there yet, as a phase of its own.
-
-    Raises `ModelError` where the file is none, is of a kind that transformers cannot read, or the library is missing.
-    """
+def check(file: Path) -> None:
+    """Raise `ModelError` where a file is missing or begins otherwise than a GGUF file."""
     if not file.is_file():
         raise ModelError(f"model.name = {file}: no such file; check the path")
     with open(file, "rb") as stream:
         if stream.read(4) != b"GGUF":
             raise ModelError(f"model.name = {file} is no GGUF file, or cut off; copy or download it again")
+
+
+def dequantised(file: Path, report: Reporter) -> Path:
+    """The folder with the model of `file`, made where it is not there yet, as a phase of its own.
+
+    Raises `ModelError` where the file is none, is of a kind that transformers cannot read, or the library is missing.
+    """
+    check(file)
     folder = report.folder.home.cache / "gguf" / sha256(file)
     if (folder / "config.json").is_file():
         return folder

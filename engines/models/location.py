@@ -29,6 +29,31 @@ def locate(model: Model, report: Reporter) -> Path:
 
     Raises `ModelError` (or `HubError`) in one sentence.
     """
+    path = _local_path(model)
+    if path is None:
+        path = hub.fetch(model.name, "model", hub.MODEL_FILES, report, model.revision)
+    elif gguf_files.is_gguf(model.name):
+        path = gguf_files.dequantised(path, report)
+    return _checked(path, model.name)
+
+
+def check_local(model: Model) -> bool:
+    """Whether a model lies on this machine, under its own name; false for a name on the hub.
+
+    Raises `ModelError` where it lies there in no usable way.
+    """
+    path = _local_path(model)
+    if path is None:
+        return False
+    if gguf_files.is_gguf(model.name):
+        gguf_files.check(path)
+    else:
+        _checked(path, model.name)
+    return True
+
+
+def _local_path(model: Model) -> Path | None:
+    """Where a model lies on this machine, None where it is to come from the hub. Raises `ModelError`."""
     path = Path(model.name).expanduser()
     if not model.name:
         raise ModelError("model.name is empty; set it to a name on the hub, a local folder or tiny:distilbert")
@@ -38,15 +63,13 @@ def locate(model: Model, report: Reporter) -> Path:
             f'model.revision = "{model.revision}" is for models of the hub, {model.name} is local; leave it empty'
         )
     if folder:
-        return _checked(folder, model.name)
-    if gguf_files.is_gguf(model.name):
-        return _checked(gguf_files.dequantised(path, report), model.name)
-    if path.exists():
-        return _checked(path, model.name)
+        return folder
+    if gguf_files.is_gguf(model.name) or path.exists():
+        return path
     if model.name.startswith((".", "/", "~")) or model.name.count("/") > 1:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise ModelError(f"model.name = {model.name}: no such folder{nearest(path.name, beside)}; check the path")
-    return _checked(hub.fetch(model.name, "model", hub.MODEL_FILES, report, model.revision), model.name)
+    return None
 
 
 TOKENIZER_FILES = (

@@ -47,6 +47,11 @@ def join(folder: RunFolder, launch: Launch) -> None:
     mine.touch(mode=0o600)
 
 
+def leave(folder: RunFolder, launch: Launch) -> None:
+    """Take the ticket away, for as long as the run could not use a device; its place stays that of its launch."""
+    _ticket(folder, launch).unlink(missing_ok=True)
+
+
 def rivals(folder: RunFolder, launch: Launch) -> list[set[str]]:
     """The devices accepted by each living run that was launched earlier and still waits, in order."""
     mine = _ticket(folder, launch)

@@ -10,10 +10,12 @@ from engines import catalog, worker
 from engines.answers import columns
 from engines.reporter import Reporter, Restart
 from engines.runs import events as ev
+from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import FINISHED, summarize
+from engines.runs.summary import FAILED, FINISHED, QUEUED, summarize
 from labtui.results.rows import result_of
+from tests.support import wait_until
 
 
 @pytest.fixture
@@ -102,3 +104,30 @@ def test_a_damaged_file_of_a_run_is_named(
     assert worker.main(["worker", str(folder.path)]) == 1
     end = summarize(folder).end
     assert isinstance(end, ev.Failed) and end.traceback == "" and end.message.startswith(f"{folder.path / file}: not ")
+
+
+def test_a_run_waits_for_the_model_that_another_one_is_making(home: Home, scripted: Callable[..., RunFolder]) -> None:
+    maker = scripted(steps=100_000, pause_s=0.02)
+    settings = {"model.name": str(maker.model), "data.train": 60, "data.validation": 0, "data.test": 40}
+    folder = RunFolder.create(home, catalog.read("quickstart/distilbert-loop", settings).document())
+    processes.launch(folder, ["cpu"])
+    wait_until(lambda: any(isinstance(r.event, ev.Queued) for r in ev.read_all(folder.events)))
+    assert summarize(folder).state == QUEUED
+    assert not any(folder.name in ticket.name for ticket in home.queue.iterdir()), "it would bar its maker's way"
+    processes.stop(maker, "ask")
+    wait_until(lambda: summarize(folder).state == FAILED)
+    end = summarize(folder).end
+    assert isinstance(end, ev.Failed) and f"{maker.name} holds no model (it is stopped)" in end.message
+    assert not any(isinstance(r.event, ev.Started) for r in ev.read_all(folder.events)), "no device was taken for it"
+
+
+def test_data_that_no_look_at_launch_has_read_are_read_before_the_queue(
+    in_process: None, home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 and no more")
+    settings = {"data.source": str(tmp_path / "a.zip")}
+    folder = RunFolder.create(home, catalog.read("bag-of-words", settings).document())
+    assert worker.main(["worker", str(folder.path)]) == 1
+    end = summarize(folder).end
+    assert isinstance(end, ev.Failed) and "a.zip: damaged or unknown archive" in end.message
+    assert [r.event.kind for r in ev.read_all(folder.events)] == ["failed"]

@@ -7,6 +7,7 @@ import pytest
 
 from engines import catalog
 from engines.errors import ConfigError, UserError
+from engines.inputs import asking
 from engines.runs import events as ev
 from engines.runs import processes
 from engines.runs.folder import RunFolder
@@ -86,12 +87,41 @@ def test_the_quickstart_study_launches_only_what_is_missing(
     assert len(launched) == 2 * len(names) and not {f.name for f in again} & {f.name for f in first}
 
 
+def test_a_run_whose_data_cannot_be_used_is_refused_and_leaves_nothing(
+    home: Home, launched: list[tuple[RunFolder, list[str]]], tmp_path: Path
+) -> None:
+    overrides: dict[str, Any] = {"data.source": str(tmp_path / "nothing.csv")}
+    with pytest.raises(UserError, match="nothing.csv: no such file; check data.source"):
+        actions.launch(home, catalog.read("bag-of-words", overrides))
+    assert not launched and not list(home.runs.iterdir())
+
+
+def test_a_run_whose_classes_the_model_does_not_know_is_not_scored(
+    home: Home, launched: list[tuple[RunFolder, list[str]]], tmp_path: Path
+) -> None:
+    done = make_run(home, *started(), finished(), experiment="done")
+    done.model.mkdir()
+    (tmp_path / "mail.csv").write_text("text,label\nbuy,spam\nhello,ham\n")
+    with pytest.raises(UserError, match='labels ham, spam, but .* answers negative, positive; .* data.labels = "neg'):
+        actions.evaluate(home, done, {"data.source": str(tmp_path / "mail.csv")})
+    assert not launched and [folder.name for folder in home.runs.iterdir()] == [done.name]
+
+
+def test_a_look_that_fails_by_itself_does_not_keep_a_run_from_starting(
+    home: Home, launched: list[tuple[RunFolder, list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking.sys, "executable", "/bin/false")
+    folder = actions.launch(home, catalog.read("quickstart/bag-of-words"))
+    assert launched == [(folder, ["cpu"])]
+
+
 def test_local_paths_are_frozen_as_absolute_ones(
     home: Home, launched: list[tuple[RunFolder, list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine.csv").write_text("review,label\n")
+    (tmp_path / "mine.csv").write_text("review,label\n" + "".join(f"number {n},{n % 2}\n" for n in range(40)))
     monkeypatch.chdir(tmp_path)
-    overrides: dict[str, Any] = {"data.source": "mine.csv"}
+    sizes = {"data.train": 0.8, "data.validation": 0.1, "data.test": 0.1}
+    overrides: dict[str, Any] = {"data.source": "mine.csv", **sizes}
     document = actions.launch(home, catalog.read("distilbert-loop", overrides)).read_document()
     assert document["data"]["source"] == str(tmp_path / "mine.csv")
     assert document["model"]["name"] == "distilbert/distilbert-base-uncased", "a name of the hub is left alone"
@@ -107,6 +137,7 @@ def test_only_a_finished_run_is_scored_and_only_an_unfinished_one_resumed(
     with pytest.raises(UserError, match="has finished; `labtui run done` starts a new run"):
         actions.resume(home, done)
     assert actions.resume(home, lost).name == lost.name
+    done.model.mkdir()
     document = actions.evaluate(home, done, {"data.source": "quickstart"}).read_document()
     assert (document["engine"], document["run"], document["experiment"]) == ("evaluate", done.name, "done-evaluate")
     assert len(launched) == 2

@@ -86,10 +86,16 @@ def test_show_describes_a_run(config: str, capsys: Captured) -> None:
 def test_relative_paths_in_a_config_mean_the_callers_directory(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    (tmp_path / "reviews.csv").write_text("review,label\n")
     monkeypatch.chdir(tmp_path)
-    code = main(["run", "bag-of-words", "--set", "data.source=reviews.csv", "--follow"])
+    command = ["run", "bag-of-words", "--set", "data.source=reviews.csv", "--set", "features.min_document_count=99"]
+    command += ["--set", "data.train=0.8", "--set", "data.validation=0.1", "--set", "data.test=0.1"]
+    (tmp_path / "reviews.csv").write_text("review,label\n")
+    assert main(command) == USAGE and not list_runs(home)
+    assert capsys.readouterr().err == "labtui: reviews.csv holds a header and no rows; check data.source\n"
+    rows = "".join(f"{n} is the number,{n % 2}\n" for n in range(60))
+    (tmp_path / "reviews.csv").write_text(f"review,label\n{rows}")
+    code = main([*command, "--follow"])
     err = capsys.readouterr().err
-    assert code == FAILURE and "reviews.csv holds a header and no rows" in err and "Traceback" not in err
+    assert code == FAILURE and "features.min_document_count = 99 leaves no feature" in err and "Traceback" not in err
     (folder,) = list_runs(home)
     assert folder.read_document()["data"]["source"] == str(tmp_path / "reviews.csv")

@@ -1,0 +1,1 @@
+"""What a run reads, looked at before it runs: its data, its model, and whether they fit together."""

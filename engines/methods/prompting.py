@@ -219,9 +219,7 @@ def _ask(
     report.phase("load")
     model, tokenizer = opening.load_model(path, config.precision, report.device, config.trust_remote_code)
     encoder, scorer = Encoder(tokenizer, encoding.chats(settings.form, tokenizer)), Scorer(model, report.device)
-    texts, read, total = encoder.cut([e.text for e in items], settings.max_length)
-    if cut := sum(r < t for r, t in zip(read, total, strict=True)):
-        report.fact(ev.Truncated("test", cut, len(items), settings.max_length))
+    texts, read = _cut(encoder, "test", [e.text for e in items], settings.max_length, report)
     drawn = [replace(a, prompt=_shortened(a.prompt, settings, encoder, scorer, report)) for a in drawn]
 
     sample = _sample(config, len(items)) if settings.method == "likelihood" else []
@@ -298,13 +296,21 @@ def _shortened(prompt: Prompt, settings: Prompting, encoder: Encoder, scorer: Sc
         report.note(f"{name}: {encoder.length(bare, ''):,} tokens of prompt, no example")
         return prompt
     each = int(min(settings.example_length, room // len(prompt.shots)))
-    texts, read, total = encoder.cut([text for text, _ in prompt.shots], each)
+    texts, _ = _cut(encoder, "examples", [text for text, _ in prompt.shots], each, report)
     shots = tuple((text, label) for text, (_, label) in zip(texts, prompt.shots, strict=True))
     shortened = replace(prompt, shots=shots)
     report.note(f"{name}: {encoder.length(shortened, ''):,} tokens of prompt with {len(shots)} examples")
-    if cut := sum(r < t for r, t in zip(read, total, strict=True)):
-        report.fact(ev.Truncated("examples", cut, len(shots), each))
     return shortened
+
+
+def _cut(
+    encoder: Encoder, split: str, texts: Sequence[str], max_length: int, report: Reporter
+) -> tuple[list[str], list[int]]:
+    """Texts of at most `max_length` tokens, and how many tokens of each are read; the run says how many are cut."""
+    kept, read, total = encoder.cut(texts, max_length)
+    if cut := sum(r < t for r, t in zip(read, total, strict=True)):
+        report.fact(ev.Truncated(split, cut, len(texts), max_length))
+    return kept, read
 
 
 def _sample(config: Config, items: int) -> list[int]:
@@ -375,7 +381,7 @@ def _ask_head(
     loaded = opening.load_headed(path, config.precision, report.device, config.trust_remote_code)
     headed = Headed(*loaded, report.device)
     report.phase("test", len(items), "texts")
-    texts, read, _ = headed.encoder.cut([e.text for e in items], settings.max_length)
+    texts, read = _cut(headed.encoder, "test", [e.text for e in items], settings.max_length, report)
     states = headed.states(texts, splits.labels, _counted(report))
     asked, results = [], []
     prompt = Prompt(TEMPLATES[settings.template], tuple(splits.labels))

@@ -183,6 +183,13 @@ def test_an_untrained_head_is_marked_everywhere_and_equals_the_pipeline_of_the_s
             assert sorted(answer["scores"]) == pytest.approx(sorted(line["probabilities"]), abs=1e-5)
 
 
+@pytest.mark.parametrize("method", ["likelihood", "generate", "untrained_head"])
+def test_every_way_of_asking_says_how_many_reviews_are_truncated(home: Home, gemma: Path, method: str) -> None:
+    folder, events = run(home, config(gemma, method=method, max_length=8))
+    assert [e for e in events if isinstance(e, ev.Truncated)] == [ev.Truncated("test", ITEMS, ITEMS, 8)]
+    assert {line["tokens_read"] for line in lines(folder)} == {8}
+
+
 def test_examples_are_cut_to_what_the_model_reads_and_the_run_says_so(home: Home, gemma: Path) -> None:
     _, events = run(home, config(gemma, shots=8, max_length=200))
     (said,) = [e.text for e in events if isinstance(e, ev.Note) and "examples" in e.text]

@@ -297,12 +297,16 @@ class Plot:
             return []
         if not self._fits():
             self._fit()
-            self._draw(0, self.width)
+            self.redraw()
             self._dirty = None
             return None
         start, stop = self._dirty
         self._dirty = None
         return self._draw(start // self._dots_x, stop // self._dots_x + 1)
+
+    def redraw(self) -> None:
+        """Draw every cell anew on the axes as they are."""
+        self._draw(0, self.width)
 
     def _rebuild(self) -> None:
         columns = self.width * self._dots_x
@@ -319,7 +323,7 @@ class Plot:
         self._fit()
         self._dirty = None
         self._rows = [[_EMPTY] * self.width for _ in range(self.height)]
-        self._draw(0, self.width)
+        self.redraw()
 
     def _bin(self, series: Series, start: int) -> None:
         """Put the points from index `start` on into their columns and note which columns must be drawn again."""

@@ -1,6 +1,7 @@
 """The console as a person uses it: a real engine from launch to classify, and a console that is killed."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,8 @@ from labtui.console.app import LabApp
 from labtui.console.screens.classify import ClassifyScreen
 from labtui.console.screens.launch import LaunchScreen
 from labtui.console.screens.results import ResultsScreen
-from tests.labtui.console.screens.test_lab import screen_text, until
+from labtui.console.widgets.run_table import ExperimentList
+from tests.labtui.console.screens.test_lab import is_watched, runs_of, screen_text, until
 from tests.labtui.console.test_terminal import Console
 from tests.support import wait_until
 
@@ -23,9 +25,10 @@ from tests.support import wait_until
 async def test_a_real_engine_is_launched_watched_compared_and_asked(home: Home) -> None:
     app = LabApp(home)
     async with app.run_test(size=(140, 40)) as pilot:
-        await until(pilot, lambda: "quickstart/bag-of-words" in app.lab._experiments.views)
-        app.lab._experiments.key = "quickstart/bag-of-words"
-        app.lab._experiments.focus()
+        experiments = app.lab.query_one("#experiments", ExperimentList)
+        await until(pilot, lambda: "quickstart/bag-of-words" in experiments.views)
+        experiments.key = "quickstart/bag-of-words"
+        experiments.focus()
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LaunchScreen))
         await until(pilot, lambda: "starts at once" in screen_text(app))
@@ -34,15 +37,15 @@ async def test_a_real_engine_is_launched_watched_compared_and_asked(home: Home) 
 
         await until(pilot, lambda: len(app.lab.runs) == 1)
         (run,) = list_runs(home)
-        assert app.lab._runs.key == run.name
-        await until(pilot, lambda: app.lab._view is not None and app.lab._view.state == FINISHED, timeout_s=60)
+        assert runs_of(app).key == run.name
+        await until(pilot, lambda: is_watched(app, run) and "✓ finished" in screen_text(app), timeout_s=60)
         accuracy = summarize(run).accuracy
         assert accuracy is not None and accuracy > 0.75  # two balanced classes
         shown = ("finished after", f"{accuracy:.3f}", "true, answered")  # it has no curves, but scores and a matrix
         await until(pilot, lambda: all(text in screen_text(app) for text in shown))
 
         await pilot.press("2")
-        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen._read_once)
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and "1 finished run" in screen_text(app))
         results = app.screen
         assert isinstance(results, ResultsScreen) and results.selected and results.selected.run == run.name
         await until(pilot, lambda: f"{run.name[-4:]} · 1,000 test items" in screen_text(app))
@@ -57,10 +60,10 @@ async def test_a_real_engine_is_launched_watched_compared_and_asked(home: Home) 
         ):
             classify.area.text = text
             await pilot.press("ctrl+s")
-            await until(pilot, lambda: classify._verdicts[run.name].done, timeout_s=60)
-            verdict = classify._verdicts[run.name]
-            assert (verdict.label, verdict.device) == (label, "cpu") and 0.5 < (verdict.probability or 0) <= 1
-            await until(pilot, lambda: f"{label} " in screen_text(app) and "tokens" in screen_text(app))  # noqa: B023
+            verdict = re.compile(rf"{run.name[-4:]} +{label} +[█░]+ +(\d+\.\d) %.* tokens .*cpu, warm", re.DOTALL)
+            await until(pilot, lambda: verdict.search(screen_text(app)), timeout_s=60)  # noqa: B023
+            shown = verdict.search(screen_text(app))
+            assert shown and 50 < float(shown[1]) <= 100
 
 
 def _display(console: Console) -> list[str]:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from textual.screen import Screen
-
 from engines.runs.home import Home
 from engines.study.reader import ResultsReader
 from tests.labtui.console.screens.conftest import Host
@@ -15,8 +13,3 @@ class AnalysedHost(Host):
     def __init__(self, home: Home, ascii_only: bool = False) -> None:
         super().__init__(home, ascii_only)
         self.analyst: Any = ResultsReader(home)
-
-
-def text_of(screen: Screen[Any]) -> str:
-    """What stands on the screen, line by line."""
-    return "\n".join(strip.text for strip in screen._compositor.render_strips(screen.size))

@@ -210,7 +210,7 @@ async def test_nothing_to_ask_is_said(host: Host, finished: Finished, client: ty
         await host.push_screen(screen)
         await until(pilot, lambda: "No run has finished yet" in verdict(screen))
         run = finished("one", [[40, 10, 0], [5, 45, 0]])
-        screen._find_models()
+        screen.choose([run.name])
         await until(pilot, lambda: screen.models.selected == [run.name])
         await pilot.press("ctrl+s")
         assert "no text yet" in verdict(screen)

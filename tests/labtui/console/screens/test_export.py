@@ -61,7 +61,7 @@ async def test_enter_writes_the_table_into_the_current_directory_and_names_the_f
         await pilot.press("enter")
         await until(pilot, lambda: host.screen is not screen)
         assert "\\toprule" in (here / "results.tex").read_text()
-        assert any(str(here / "results.tex") in n.message for n in host._notifications)
+        assert any(str(here / "results.tex") in sentence for sentence in host.said)
 
 
 async def test_a_file_that_exists_is_written_over_only_after_a_second_enter(

@@ -10,6 +10,7 @@ from labtui.console.screens.help import CONCEPTS, HelpScreen, key_groups
 from labtui.console.screens.launch import LaunchScreen
 from labtui.console.screens.results import ResultsScreen
 from tests.labtui.console.screens.conftest import Host, until
+from tests.labtui.console.shown import text_of
 
 
 async def test_help_lists_the_keys_of_the_screen_below_and_the_ideas(
@@ -19,7 +20,7 @@ async def test_help_lists_the_keys_of_the_screen_below_and_the_ideas(
     async with host.run_test(size=(120, 50)) as pilot:
         results = ResultsScreen()
         await host.push_screen(results)
-        await until(pilot, lambda: results._read_once)
+        await until(pilot, lambda: "1 finished run" in text_of(results))
         groups = dict(key_groups(results, host))
         keys = dict(groups["This screen"])
         for binding in ResultsScreen.BINDINGS:

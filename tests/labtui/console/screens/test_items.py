@@ -2,6 +2,7 @@ import threading
 from typing import Any
 
 import pytest
+from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -121,7 +122,8 @@ def rows(n: int) -> list[Row]:
 async def opened(host: ItemsHost, pilot: Pilot[None], n: int = 1, **more: Any) -> ItemsScreen:
     screen = ItemsScreen(rows(n), [f"gemma {name}" for name in "abcdefgh"[:n]], **more)
     await host.push_screen(screen)
-    await until(pilot, lambda: "computing" not in title(screen) and screen._labels)
+    await host.workers.wait_for_complete()
+    await until(pilot, lambda: "computing" not in title(screen))
     return screen
 
 
@@ -129,8 +131,12 @@ def title(screen: ItemsScreen) -> str:
     return str(screen.query_one(".title").render())
 
 
+def pane(screen: ItemsScreen) -> VerticalScroll:
+    return screen.query_one(VerticalScroll)
+
+
 def review(screen: ItemsScreen) -> str:
-    return str(screen._pane.query_one(Static).content)
+    return str(pane(screen).query_one(Static).content)
 
 
 def lines(screen: ItemsScreen) -> list[str]:
@@ -149,13 +155,13 @@ async def test_wrong_items_are_listed_with_marks_and_read_in_full(host: ItemsHos
         await pilot.press("down")
         await until(pilot, lambda: "whole text 7" in review(screen))
         assert "? invalid" in review(screen) and "generated: Great [/i]" in review(screen)
-        assert screen._pane.border_title == "item 2 of 41 · row 7 of the source · 50 words"
+        assert pane(screen).border_title == "item 2 of 41 · row 7 of the source · 50 words"
         assert "\x1b" not in review(screen)
         await pilot.press("pagedown")
-        assert screen._pane.scroll_y > 0
+        assert pane(screen).scroll_y > 0
         await pilot.press("down")
         await until(pilot, lambda: "whole text 10" in review(screen))
-        assert screen._pane.scroll_y == 0
+        assert pane(screen).scroll_y == 0
 
 
 async def test_keys_choose_which_items_of_which_class_and_length(host: ItemsHost) -> None:
@@ -176,7 +182,7 @@ async def test_keys_choose_which_items_of_which_class_and_length(host: ItemsHost
             await pilot.press(key)
             await until(pilot, lambda: said in title(screen))  # noqa: B023
         assert lines(screen)[0].strip() == "No wrong answer, 100–300 words; l and [ ] widen the choice."
-        assert not screen._pane.display
+        assert not pane(screen).display
 
 
 async def test_only_the_pages_on_the_screen_are_asked_for_and_the_cursor_keeps_its_place(host: ItemsHost) -> None:

@@ -14,9 +14,12 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.console.app import LabApp
 from labtui.console.screens.lab import LabScreen
+from labtui.console.screens.launch import LaunchScreen
 from labtui.console.widgets.chart import Chart
-from labtui.console.widgets.row_list import RowList
-from labtui.console.widgets.run_table import ExperimentList
+from labtui.console.widgets.log_pane import LogPane
+from labtui.console.widgets.run_panel import RunTitle
+from labtui.console.widgets.run_table import ExperimentList, RunTable
+from tests.labtui.console.shown import lines_of, text_of
 from tests.labtui.fabric import append, finished, living, make_run, started, steps, validated
 
 WIDE, SMALL = (140, 40), (80, 24)
@@ -34,10 +37,16 @@ async def until(pilot: Pilot[Any], condition: Callable[[], object], timeout_s: f
 
 
 def screen_text(app: App[Any]) -> str:
-    """What a person sees."""
-    width, height = app.size
-    lines = app.screen._compositor.render_strips(app.size)
-    return "\n".join("".join(segment.text for segment in strip) for strip in lines[:height])
+    return text_of(app.screen)
+
+
+def runs_of(app: LabApp) -> RunTable:
+    return app.lab.query_one("#runs", RunTable)
+
+
+def is_watched(app: LabApp, run: RunFolder) -> bool:
+    """Whether the title over the charts is that of the run."""
+    return f" {run.name[-4:]}" in str(app.lab.query_one(RunTitle).render())
 
 
 def xs(app: LabApp, chart: str, series: str) -> list[float]:
@@ -150,7 +159,7 @@ async def test_foreign_text_with_markup_and_escapes_is_inert_everywhere(home: Ho
     )
     app = lab_app(home)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: f"hint: {CLEANED}" in screen_text(app) or CLEANED in app.lab._log.text)
+        await until(pilot, lambda: f"hint: {CLEANED}" in screen_text(app) or CLEANED in app.lab.query_one(LogPane).text)
         await pilot.press("ctrl+p", *"watch")
         await until(pilot, lambda: "Watch [/i]" in screen_text(app))
         await pilot.press("escape", "b")
@@ -158,7 +167,7 @@ async def test_foreign_text_with_markup_and_escapes_is_inert_everywhere(home: Ho
             await pilot.pause()
             assert not set("\x1b\x07\x9b") & set(screen_text(app))
             await pilot.press("tab")
-        assert run.name in app.lab._runs.views
+        assert run.name in runs_of(app).views
 
 
 async def test_a_small_terminal_shows_one_chart_sparklines_and_a_drawer(home: Home) -> None:
@@ -195,10 +204,10 @@ async def test_moving_through_the_runs_shows_each_and_the_filter_narrows_them(ho
         make_run(home, *started(), *steps(1, 3 + n), finished(), experiment=f"kind-{n}")
     app = lab_app(home)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
-        await until(pilot, lambda: len(app.lab._runs.views) == 3 and app.lab._runs.key)
+        await until(pilot, lambda: len(runs_of(app).views) == 3 and runs_of(app).key)
         await pilot.press("end")
-        key = app.lab._runs.key
-        await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == key)
+        last = RunFolder(home.runs / str(runs_of(app).key))
+        await until(pilot, lambda: is_watched(app, last))
         await pilot.press("slash", *"kind-1")
         await until(pilot, lambda: "kind-1" in screen_text(app) and "kind-2" not in _runs_text(app))
         assert app.lab.query_one("#filter").region.height == 1  # what is typed can be seen
@@ -207,7 +216,7 @@ async def test_moving_through_the_runs_shows_each_and_the_filter_narrows_them(ho
 
 
 def _runs_text(app: LabApp) -> str:
-    return "\n".join("".join(t for t, _ in line) for line in app.lab.query_one("#runs", RowList)._shown)
+    return "\n".join(lines_of(runs_of(app)))
 
 
 async def test_keys_scale_smooth_and_maximise_the_charts(home: Home) -> None:
@@ -282,11 +291,13 @@ async def test_a_launched_run_is_selected_and_watched(home: Home, scripted: Call
     make_run(home, finished())
     app = lab_app(home)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
-        await until(pilot, lambda: len(app.lab._runs.views) == 1)
+        await until(pilot, lambda: len(runs_of(app).views) == 1)
         run = scripted(steps=400, pause_s=0.02)
-        app._launched(run)
+        app.open_launch("quickstart/bag-of-words")
+        await until(pilot, lambda: isinstance(app.screen, LaunchScreen) and "labtui run" in screen_text(app))
+        app.screen.dismiss(run)
         await until(pilot, lambda: len(xs(app, "loss", "train")) > 5)
-        assert app.lab._runs.key == run.name
+        assert runs_of(app).key == run.name
 
 
 async def test_the_study_of_quickstart_is_followed_run_by_run_and_ends_in_the_results(home: Home) -> None:
@@ -296,10 +307,10 @@ async def test_the_study_of_quickstart_is_followed_run_by_run_and_ends_in_the_re
     async with app.run_test(size=WIDE, notifications=True) as pilot:
         with living(second):
             with living(first):
-                await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == first.name)
+                await until(pilot, lambda: is_watched(app, first))
                 append(first, finished())
                 append(second, *started()[1:], *steps(1, 2))
-                await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == second.name)
+                await until(pilot, lambda: is_watched(app, second))
             append(second, finished())
         await until(pilot, lambda: app.current_mode == "results")
         await pilot.press("1")
@@ -340,5 +351,5 @@ async def test_n_starts_the_experiment_under_the_cursor_and_a_broken_one_says_wh
         while experiments.key != "quickstart/bag-of-words":
             await pilot.press("down")
         await pilot.press("n")
-        await until(pilot, lambda: app.lab._view is not None and app.lab._view.name == run.name)
+        await until(pilot, lambda: is_watched(app, run))
         await until(pilot, lambda: xs(app, "loss", "train") == [1, 2, 3])

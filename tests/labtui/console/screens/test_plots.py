@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from engines.answers.variant import Variant
 from engines.errors import UserError
@@ -9,10 +10,11 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
 from engines.study.reader import ResultsReader
-from labtui.console.screens.plots import PlotsScreen, RunList
+from labtui.console.screens.plots import PINNED, READING, PlotsScreen, RunList
 from labtui.console.widgets.chart import PALETTE, Chart
-from tests.labtui.console.screens.analysed import AnalysedHost, text_of
+from tests.labtui.console.screens.analysed import AnalysedHost
 from tests.labtui.console.screens.conftest import until
+from tests.labtui.console.shown import text_of
 from tests.support.answered import answered, row
 
 N = 200
@@ -28,7 +30,7 @@ def run(home: Home, wrong: int, **more: Any) -> RunFolder:
 async def opened(host: AnalysedHost, pilot: Pilot[None], *runs: tuple[RunFolder, str]) -> PlotsScreen:
     screen = PlotsScreen([(row(folder), name, PALETTE[at % 6]) for at, (folder, name) in enumerate(runs)])
     await host.push_screen(screen)
-    await until(pilot, lambda: screen._known)
+    await until(pilot, lambda: "computing" not in text_of(screen))
     return screen
 
 
@@ -49,10 +51,10 @@ async def test_the_first_view_has_all_accuracies_on_one_axis(home: Home, size: t
         assert lines[2].index("●") > lines[3].index("●") and "0.5 guessing" in text
         assert "! b [/i]: UNTRAINED HEAD" in text  # beside the accuracy that it touches
         assert not screen.query_one(RunList).display
-        await pilot.press("space")
-        assert not screen._pins  # nothing to pin here
+        await pilot.press("space")  # nothing to pin here
         await pilot.press("right", "down")  # and beside its diagrams
-        await until_shown(pilot, screen, "run 2 of 2", "! b [/i]: UNTRAINED HEAD")
+        text = await until_shown(pilot, screen, "run 2 of 2", "! b [/i]: UNTRAINED HEAD")
+        assert PINNED not in text
         await pilot.press("up")
         await until(pilot, lambda: "UNTRAINED" not in text_of(screen))
 
@@ -164,7 +166,7 @@ async def test_the_views_turn_in_a_circle_both_ways(home: Home) -> None:
         seen = []
         for key in ("right", "tab", "right", "right", "left", "shift+tab"):
             await pilot.press(key)
-            seen.append(screen._view)
+            seen.append(READING.index(str(screen.query_one(".reading", Static).content)))
         assert seen == [1, 2, 3, 0, 3, 2]
 
 

@@ -10,7 +10,7 @@ from engines.study.values import Measures, RepeatTable, Spread
 from labtui.console.screens.items import ItemsScreen
 from labtui.console.screens.repeats import NOTHING_REPEATED, RepeatsScreen, agreement_text, axis, spread_lines
 from tests.labtui.console.screens.conftest import until
-from tests.labtui.console.screens.test_items import FakeAnalyst, ItemsHost
+from tests.labtui.console.screens.test_items import FakeAnalyst, ItemsHost, title
 
 
 def measures(repeat: int, confusion: list[list[int]], value: str) -> Measures:
@@ -140,10 +140,10 @@ async def test_the_items_that_flip_are_opened_with_all_repeats(host: ItemsHost) 
     async with host.run_test(size=(80, 24)) as pilot:
         await opened(host, pilot)
         await pilot.press("i")
-        await until(pilot, lambda: isinstance(host.screen, ItemsScreen) and host.screen._listed)
+        await until(pilot, lambda: isinstance(host.screen, ItemsScreen) and "computing" not in title(host.screen))
         shown = host.screen
-        assert isinstance(shown, ItemsScreen) and shown._which == "disagree"
-        assert [row["repeat"] for row in shown._rows] == [0, 1]
+        assert isinstance(shown, ItemsScreen) and title(shown).startswith("Items  the answers differ")
+        assert [row["repeat"] for row in host.analyst.queries[-1]["rows"]] == [0, 1]
         assert str(shown.query_one(".names").render()).startswith("gemma [/i] 1a2b:  1 plain   2 question [/i]")
 
 

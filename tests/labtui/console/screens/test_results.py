@@ -17,8 +17,8 @@ from labtui.console.screens.launch import EvaluateScreen
 from labtui.console.screens.results import ResultsScreen
 from labtui.console.widgets.bars import TextLine
 from labtui.console.widgets.chart import PALETTE
-from labtui.console.widgets.result_panel import ResultPanel
 from tests.labtui.console.screens.conftest import Host, until
+from tests.labtui.console.shown import lines_of, text_of
 from tests.labtui.measures import FakeAnalyst, row, run_measures
 
 Finished = Callable[..., RunFolder]
@@ -34,7 +34,7 @@ def analyst(host: Host) -> FakeAnalyst:
 async def opened(host: Host, pilot: Pilot[None], published: bool = True) -> ResultsScreen:
     screen = ResultsScreen()
     await host.push_screen(screen)
-    await until(pilot, lambda: screen._read_once and not screen._reading)
+    await until(pilot, lambda: said(screen) and "reading answers" not in said(screen))
     if not published:
         await pilot.press("p")
     return screen
@@ -57,7 +57,12 @@ def cursor(screen: ResultsScreen) -> int:
 
 def lines(screen: ResultsScreen) -> list[str]:
     """What the table shows."""
-    return ["".join(segment.text for segment in screen.table.render_line(y)) for y in range(screen.table.size.height)]
+    return lines_of(screen.table)
+
+
+def first_visible(screen: ResultsScreen) -> int:
+    """The place of the row that stands in the table's first line."""
+    return next(at for at, name in enumerate(names(screen)) if name in lines(screen)[0])
 
 
 def heads(screen: ResultsScreen) -> str:
@@ -85,7 +90,7 @@ async def test_without_any_row_there_is_nothing_to_export_and_the_published_figu
         screen = await opened(host, pilot, published=False)
         assert "Key p shows the published figures" in " ".join(said(screen).split())
         await pilot.press("x")
-        assert host.screen is screen and "nothing to export" in "".join(n.message for n in host._notifications)
+        assert host.screen is screen and "nothing to export" in screen_says(host)
 
 
 async def test_a_run_that_is_deleted_leaves_the_cursor_where_it_stood(host: Host, finished: Finished) -> None:
@@ -227,8 +232,7 @@ async def test_details_show_settings_and_events_as_inert_text(host: Host, finish
         screen = await opened(host, pilot)
         await pilot.press("p")
         assert names(screen)[0].startswith("[@click=app.bell]x[/]")
-        title = screen.query_one(ResultPanel)._border_title
-        assert title is not None and title.plain.startswith("[@click=app.bell]x[/]")
+        assert "[@click=app.bell]x[/]" in text_of(screen).partition("test items")[0].splitlines()[-1]
         assert "[/i] model" in str(screen.query_one(".about").render())
         await pilot.press("enter")
         await until(pilot, lambda: "settings" in str(host.screen.query("Static").first().render()))
@@ -270,7 +274,7 @@ async def test_a_run_asked_once_has_nothing_to_open(host: Host, analyst: FakeAna
 
 
 def screen_says(host: Host) -> str:
-    return " ".join(notification.message for notification in host._notifications)
+    return " ".join(host.said)
 
 
 async def test_rows_are_there_before_their_answers_are_read_and_fill_in(
@@ -309,7 +313,7 @@ async def test_a_run_is_measured_once_and_a_new_one_while_the_screen_is_open(
         await until(pilot, lambda: cell(screen, 0, "brier") == "0.125")
         second = finished("b", FAIR)
         await pilot.press("r")
-        await until(pilot, lambda: second.name in analyst.asked and not screen._reading)
+        await until(pilot, lambda: second.name in analyst.asked and "cannot be read" in said(screen))
         assert analyst.asked == [first.name, second.name] and cell(screen, 1, "brier") == "–"
         assert "the answers of 1 run cannot be read" in said(screen)
         await pilot.press("down")
@@ -379,7 +383,7 @@ async def test_marks_cursor_openings_and_scrolling_outlive_a_refresh(
         table = screen.table
         at = names(screen).index(f"repeated {repeated.name[-4:]}")
         await pilot.press(*["down"] * at, "o", "down", "space", "up", "space", "right")
-        top, marks = table._top, dict(screen.results.marks)
+        top, marks = first_visible(screen), dict(screen.results.marks)
         assert top > 0 and len(set(marks.values())) == 2 and "2 marked" in said(screen)
         analyst.says = {run.name: run_measures(run.name, [[[1, 0, 0], [0, 1, 0]]]) for run in runs}
         await pilot.press("r")
@@ -389,7 +393,9 @@ async def test_marks_cursor_openings_and_scrolling_outlive_a_refresh(
         await until(pilot, lambda: len(screen.results.rows) == 14)
         assert screen.selected is not None and screen.selected.run == repeated.name
         assert screen.results.opened == {repeated.name} and screen.results.marks == marks
-        assert table.first == 2 and table._top in (top, top + 1), "as far as the new row above moved the cursor"
+        assert table.first == 2 and first_visible(screen) in (top, top + 1), (
+            "as far as the new row above moved the cursor"
+        )
         assert cell(screen, cursor(screen)).startswith("▾●repeated")
         await pilot.press("s")
         assert screen.results.marks == marks and screen.selected.run == repeated.name
@@ -495,12 +501,13 @@ async def test_thirty_runs_block_no_key_for_50_ms(host: Host, analyst: FakeAnaly
         run = finished(f"experiment-{n}", FAIR, repeats=[GOOD, FAIR, POOR])
         analyst.says[run.name] = run_measures(run.name, [GOOD, FAIR, POOR], varied="exemplars")
     async with host.run_test(size=(140, 40)) as pilot:
-        screen = await opened(host, pilot)
-        await until(pilot, lambda: len(screen._measured) == 30 and not screen._draw_due)
+        screen = await opened(host, pilot, published=False)
+        await until(pilot, lambda: all(cell(screen, at, "brier") == "0.125" for at in range(30)))
+        await pilot.pause()
         times = []
         for _ in range(5):  # of this thread alone: other work on the machine does not count
             began = time.thread_time()
-            screen._draw()
+            screen.action_reverse()
             screen.action_reverse()
             times.append(time.thread_time() - began)
         assert min(times) < 0.1, f"twice the table: {times} s"

@@ -116,7 +116,7 @@ async def test_what_is_on_the_screen_is_what_a_full_repaint_would_draw() -> None
             chart.extend("validation", [x], [source.random()])
             await pilot.pause()
         shown = lines(chart)
-        chart._repaint()
+        chart.notify_style_update()  # forgets all that was composed
         assert lines(chart) == shown
 
 

@@ -240,7 +240,7 @@ def test_points_drawn_one_by_one_look_like_points_drawn_at_once(
                 plot.extend(name, [x for x, _ in piece], [y for _, y in piece])
             plot.update()
         plot.y_range = (1e-10, 1e7) if log_y else (-1e7, 1e7)
-        plot._draw(0, plot.width)
+        plot.redraw()
         return plot
 
     points = list(enumerate(values))
@@ -258,7 +258,7 @@ def test_drawing_only_what_is_new_leaves_nothing_stale(values: list[float], smoo
         plot.extend("a", [x], [y])
         plot.update()
     step_by_step = picture(plot)
-    plot._draw(0, plot.width)
+    plot.redraw()
     assert picture(plot) == step_by_step
 
 

@@ -41,8 +41,8 @@ async def test_a_real_engine_is_launched_watched_compared_and_asked(home: Home) 
         await until(pilot, lambda: is_watched(app, run) and "✓ finished" in screen_text(app), timeout_s=60)
         accuracy = summarize(run).accuracy
         assert accuracy is not None and accuracy > 0.75  # two balanced classes
-        shown = ("finished after", f"{accuracy:.3f}", "true, answered")  # it has no curves, but scores and a matrix
-        await until(pilot, lambda: all(text in screen_text(app) for text in shown))
+        texts = ("finished after", f"{accuracy:.3f}", "true, answered")  # it has no curves, but scores and a matrix
+        await until(pilot, lambda: all(text in screen_text(app) for text in texts))
 
         await pilot.press("2")
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and "1 finished run" in screen_text(app))

@@ -17,7 +17,9 @@ from engines.answers.calibration import brier_score, calibration
 from engines.answers.intervals import (
     macro_intervals,
     mean_accuracy_interval,
+    newcombe_interval,
     paired_difference_interval,
+    two_sided,
     wilson_interval,
 )
 from engines.answers.scoring import scores
@@ -550,7 +552,7 @@ def test_paired_interval_is_as_printed_by_newcombe(
     cells: tuple[int, int, int, int], interval: tuple[float, float]
 ) -> None:
     """Table III of the paper, method 10."""
-    assert paired_difference_interval(*cells) == pytest.approx(interval, abs=6e-5)
+    assert newcombe_interval(*cells, two_sided(0.95)) == pytest.approx(interval, abs=6e-5)
 
 
 def test_paired_interval_where_answers_go_against_each_other() -> None:

@@ -29,6 +29,7 @@ pictures: ## the README's pictures, from the home folder of a finished quickstar
 bench: ## the benchmarks that need neither downloads nor a GPU; figures go to docs/benchmarks/
 	$(BIN)/python -m benchmarks.structure
 	$(BIN)/python -m benchmarks.study
+	$(BIN)/python -m benchmarks.coverage macro mean groups paired clusters
 	$(BIN)/python -m benchmarks.console
 	$(BIN)/python -m benchmarks.prompting
 	$(BIN)/python -m benchmarks.prompting --vocabulary 256000

@@ -134,11 +134,16 @@ def cluster_numbers(clusters: "ArrayLike", shape: tuple[int, ...]) -> "NDArray[n
 
 def reach_of(groups: "NDArray[np.integer]", confidence: float) -> float:
     """The quantile of a t distribution with clusters - 1 degrees of freedom; infinite with fewer than two clusters."""
-    from scipy.stats import t
-
     two_sided(confidence)
     count = int(groups.max(initial=-1)) + 1
-    return float(t.ppf((1 + confidence) / 2, count - 1)) if count > 1 else math.inf
+    return t_quantile(1 - confidence, count - 1) if count > 1 else math.inf
+
+
+def t_quantile(alpha: float, freedom: float) -> float:
+    """How many standard errors either side of the mean leave `alpha` of a t distribution outside."""
+    from scipy.special import stdtrit
+
+    return -float(stdtrit(freedom, alpha / 2))
 
 
 def _sign_flip_p(sums: "NDArray[np.integer]") -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from engines.answers.intervals import Interval, two_sided, wilson_of_share
-from engines.study.clusters import cluster_numbers, design_effect, reach_of, variance_of_mean
+from engines.study.clusters import cluster_numbers, design_effect, reach_of, t_quantile, variance_of_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,9 +62,9 @@ def mean_accuracy(correct: "ArrayLike", clusters: "ArrayLike | None" = None, con
     No crossed interval with fewer than `FEWEST_REPEATS` repeats, nor where all repeats are right on the same items:
     nothing varied then. Without items nothing is known: (0, 1). Sources: S. R. Searle, G. Casella and C. E. McCulloch,
     "Variance Components", Wiley 1992, chapter 4; G. Y. Zou and A. Donner, "Construction of confidence limits about
-    effect measures: a general approach", Statistics in Medicine 27 (2008), 1693-1702, for adding squares; a
-    Satterthwaite interval of the sum would be 1.9 times as wide for 3 repeats that differ by chance alone. Raises
-    `ValueError` for another shape or a wrong `confidence`.
+    effect measures: a general approach", Statistics in Medicine 27 (2008), 1693-1702, for adding squares.
+    Where few repeats differ by chance alone, that is narrower than one t quantile with Satterthwaite's degrees of
+    freedom for the sum. Raises `ValueError` for another shape or a wrong `confidence`.
     """
     import numpy as np
 
@@ -166,13 +166,6 @@ def variance_of_repeats(right: "NDArray[np.floating]", groups: "NDArray[np.integ
     peculiar = right - right.mean(axis=0) - accuracies[:, None] + accuracies.mean()
     interaction = sum(variance_of_mean(row, groups) for row in peculiar) / (repeats - 1)
     return max(0.0, float(np.var(accuracies, ddof=1)) - interaction)
-
-
-def t_quantile(alpha: float, freedom: float) -> float:
-    """How many standard errors either side of the mean leave `alpha` of a t distribution outside."""
-    from scipy.stats import t
-
-    return float(t.isf(alpha / 2, freedom))
 
 
 def _effective_items(of_items: "NDArray[np.floating]", groups: "NDArray[np.integer] | None", repeats: int) -> float:

@@ -109,4 +109,5 @@ def _shares(part: "NDArray[np.floating]", whole: "NDArray[np.floating]") -> "NDA
     """Part by part of the whole; 0 of nothing."""
     import numpy as np
 
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    shares: NDArray[np.floating] = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return shares

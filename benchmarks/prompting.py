@@ -19,7 +19,7 @@ import psutil
 from benchmarks import harness
 from engines.data import corpus
 from engines.models import opening, tiny
-from engines.prompts.encoding import Encoder
+from engines.prompts.encoding import PromptTokenizer
 from engines.prompts.likelihood import Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 
@@ -85,16 +85,16 @@ def against_harness(folder: Path, shots: int, items: int, pairs: int) -> dict[st
     shown = tuple((text, n % 2) for n, text in enumerate(texts(shots, offset=items)))
     prompt, asked = Prompt(TEMPLATES["classify"], WORDS, shown), texts(items)
     model, tokenizer = opening.load_model(folder, "float32", "cpu")
-    encoder = Encoder(tokenizer, chat=False)
-    longest = max(encoder.length(prompt, text) for text in asked) + 1
+    prompt_tokenizer = PromptTokenizer(tokenizer, chat=False)
+    longest = max(prompt_tokenizer.length(prompt, text) for text in asked) + 1
 
     def ours() -> list[int]:
         scorer = Scorer(model, "cpu")  # a new one: nothing is remembered from the pair before
-        return [row.index(max(row)) for row in scorer.score(encoder.encode(prompt, asked))]
+        return [row.index(max(row)) for row in scorer.score(prompt_tokenizer.encode(prompt, asked))]
 
     def theirs(language_model: Any) -> list[int]:
         requests = [
-            Instance("loglikelihood", {}, (encoder.render(prompt, text), f" {word}"), n)
+            Instance("loglikelihood", {}, (prompt_tokenizer.render(prompt, text), f" {word}"), n)
             for n, text in enumerate(asked)
             for word in WORDS
         ]
@@ -122,9 +122,9 @@ def against_pipeline(folder: Path, items: int, pairs: int) -> dict[str, Any]:
 
     prompt, asked = Prompt(TEMPLATES["study"], WORDS), texts(items)
     model, tokenizer = opening.load_model(folder, "float32", "cpu")
-    encoder, scorer = Encoder(tokenizer, chat=False), Scorer(model, "cpu")
+    prompt_tokenizer, scorer = PromptTokenizer(tokenizer, chat=False), Scorer(model, "cpu")
     writer = pipeline("text-generation", model=model, tokenizer=tokenizer, device="cpu")
-    rendered = [encoder.render(prompt, text) for text in asked]
+    rendered = [prompt_tokenizer.render(prompt, text) for text in asked]
 
     def theirs() -> list[int]:
         found: list[Any] = [
@@ -134,7 +134,7 @@ def against_pipeline(folder: Path, items: int, pairs: int) -> dict[str, Any]:
         return [answer[0]["generated_token_ids"][-1] for answer in found]
 
     def ours() -> list[int]:
-        return [(ids or [tokenizer.eos_token_id])[0] for ids in scorer.write(encoder.encode(prompt, asked), 1)]
+        return [(ids or [tokenizer.eos_token_id])[0] for ids in scorer.write(prompt_tokenizer.encode(prompt, asked), 1)]
 
     ours()
     return compare(ours, theirs, items, pairs)

@@ -26,7 +26,7 @@ from benchmarks import harness
 from benchmarks.drawn import imdb_words, write_texts
 from engines.models import opening, tiny
 from engines.prompts import encoding
-from engines.prompts.encoding import Encoder
+from engines.prompts.encoding import PromptTokenizer
 from engines.prompts.templates import POLARITY, TEMPLATES, Prompt
 from engines.prompts.tuning_rows import conversations
 from engines.runs.home import Home
@@ -143,12 +143,15 @@ def compare(case: Case, home: Home, model: Path, count: int, pairs: int) -> dict
 def write_rows(reviews: Path, rows: Path, model: Path, max_length: int, count: int) -> int:
     """The first `count` reviews as the prompts and completions that `qlora` makes of them; their tokens."""
     tokenizer = opening.load_tokenizer(model)
-    encoder, prompt = Encoder(tokenizer, encoding.chats("auto", tokenizer)), Prompt(TEMPLATES["classify"], POLARITY)
+    prompt_tokenizer, prompt = (
+        PromptTokenizer(tokenizer, encoding.chats("auto", tokenizer)),
+        Prompt(TEMPLATES["classify"], POLARITY),
+    )
     with open(reviews, newline="", encoding="utf-8") as file:
         read = list(csv.DictReader(file))[:count]
-    texts, _, _ = encoder.cut([row["review"] for row in read], max_length)
+    texts, _, _ = prompt_tokenizer.cut([row["review"] for row in read], max_length)
     classes = [int(row["sentiment"]) for row in read]
-    ids, _ = conversations(encoder, prompt, texts, classes)
+    ids, _ = conversations(prompt_tokenizer, prompt, texts, classes)
     with open(rows, "w", encoding="utf-8") as file:
         for text, label in zip(texts, classes, strict=True):
             answer = [{"role": "assistant", "content": prompt.words[label]}]

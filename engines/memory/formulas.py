@@ -25,7 +25,7 @@ class Lora:
 
 @dataclass(frozen=True)
 class Numbers:
-    """In which types is computed: bytes a number in the blocks, and whether autocast makes them of float32 weights."""
+    """The types computed in: bytes per number of the blocks, and whether autocast makes them of float32 weights."""
 
     compute_bytes: int
     autocast: bool = False

@@ -1,4 +1,4 @@
-"""One engine a file; the file name is the engine's name."""
+"""One engine per file; the file name is the engine's name."""
 
 import importlib
 import pkgutil

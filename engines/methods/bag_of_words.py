@@ -65,18 +65,22 @@ def run(config: Config, report: Reporter) -> None:
     report.phase("train")
     true = [e.label for e in splits.train]
     head = LinearHead.fit(features, true, len(splits.labels), config.classifier, report)
-    model = Model(tuple(splits.labels), config.features.ngrams, vectorizer, head)
+    model = BagOfWords(tuple(splits.labels), config.features.ngrams, vectorizer, head)
     write_folder(report.folder.model, model.save)
 
     if splits.validation:
         report.phase("validate", len(splits.validation), "texts")
-        found = classify_reported(model, [e.text for e in splits.validation], report)
-        probabilities = [a.probabilities for a in found]
+        validated = classify_reported(model, [e.text for e in splits.validation], report)
+        probabilities = [a.probabilities for a in validated]
         scoring.report_validation(report, [e.label for e in splits.validation], splits.labels, probabilities)
     report.phase("test", len(splits.test), "texts")
-    found = classify_reported(model, [e.text for e in splits.test], report)
+    tested = classify_reported(model, [e.text for e in splits.test], report)
     scoring.conclude(
-        report, splits.test, splits.labels, [a.probabilities for a in found], tokens_read=[a.tokens_read for a in found]
+        report,
+        splits.test,
+        splits.labels,
+        [a.probabilities for a in tested],
+        tokens_read=[a.tokens_read for a in tested],
     )
 
 
@@ -89,12 +93,12 @@ def memory_needs(config: Config, machine: Machine) -> Need:
     return Need("bag of words", {"train": held}, scoring="train", libraries="scikit-learn", on_host=True)
 
 
-def load(folder: RunFolder, device: str) -> "Model":
+def load(folder: RunFolder, device: str) -> "BagOfWords":
     """The finished model of a run; it computes on the CPU whatever `device` says."""
-    return Model.load(folder.model)
+    return BagOfWords.load(folder.model)
 
 
-class Model:
+class BagOfWords:
     """The fitted vectorizer and its linear head. Tokens are words; all of them are read."""
 
     def __init__(self, labels: tuple[str, ...], ngrams: int, vectorizer: "TfidfVectorizer", head: LinearHead) -> None:
@@ -127,7 +131,7 @@ class Model:
         (path / "model.json").write_text(json.dumps(document))
 
     @classmethod
-    def load(cls, path: Path) -> "Model":
+    def load(cls, path: Path) -> "BagOfWords":
         from safetensors.numpy import load_file
 
         document = json.loads((path / "model.json").read_bytes())

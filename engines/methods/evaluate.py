@@ -44,9 +44,9 @@ def run(config: Config, report: Reporter) -> None:
     write_items(report.folder, test, list(classifier.labels))
 
     report.phase("test", len(test), "texts")
-    found = classify_reported(classifier, [e.text for e in test], report)
+    tested = classify_reported(classifier, [e.text for e in test], report)
     scoring.conclude(
-        report, test, classifier.labels, [a.probabilities for a in found], tokens_read=[a.tokens_read for a in found]
+        report, test, classifier.labels, [a.probabilities for a in tested], tokens_read=[a.tokens_read for a in tested]
     )
 
 
@@ -143,9 +143,9 @@ def _apart_from_training(source: RunFolder, test: list[Example], overlap: str, r
     unseen = [e for e in test if e.hash.partition("#")[0] not in trained]
     if len(unseen) == len(test):
         return test
-    said = f"{len(test) - len(unseen):,} of the {len(test):,} items were training items of {source.name}"
+    seen_text = f"{len(test) - len(unseen):,} of the {len(test):,} items were training items of {source.name}"
     if overlap == "refuse" or (overlap == "drop" and not unseen):
-        raise UserError(f'{said}; set data.overlap = "drop" to leave them out, or "allow", or choose other data')
+        raise UserError(f'{seen_text}; set data.overlap = "drop" to leave them out, or "allow", or choose other data')
     seen = len(test) - len(unseen)
     if overlap == "drop":
         report.fact(ev.Overlap("test", "train", seen, dropped=seen, dropped_from="test", run=source.name))

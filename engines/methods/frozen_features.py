@@ -35,9 +35,9 @@ USES_GPU = True
 class Features:
     """What the encoder gives of a text."""
 
-    max_length: int = option(512, "Longer texts are cut to so many tokens.", unit="tokens", minimum=4)
+    max_length: int = option(512, "Longer texts are truncated to this many tokens.", unit="tokens", minimum=4)
     pooling: str = option(
-        "mean", "One vector a text: the first token's, or the mean over its tokens.", choices=("cls", "mean")
+        "mean", "One vector per text: the first token's, or the mean over its tokens.", choices=("cls", "mean")
     )
 
 
@@ -55,7 +55,7 @@ def run(config: Config, report: Reporter) -> None:
     splits = load_training_splits(config.data, report)
     path = location.locate(config.model, report)
     report.phase("load")
-    encoder = Encoder(path, config.features.max_length, config.features.pooling, report.device)
+    encoder = FrozenEncoder(path, config.features.max_length, config.features.pooling, report.device)
     tables = tokenize_splits(encoder.tokenizer, path, splits, encoder.max_length, report)
 
     def done(texts: int) -> None:
@@ -104,7 +104,7 @@ def load(folder: RunFolder, device: str) -> "FrozenClassifier":
     return FrozenClassifier.load(folder.model, device)
 
 
-class Encoder:
+class FrozenEncoder:
     """A pretrained encoder that turns a text into one vector."""
 
     def __init__(self, path: Path, max_length: int, pooling: str, device: str) -> None:
@@ -144,7 +144,7 @@ class Encoder:
 class FrozenClassifier:
     """The encoder with its fitted linear head."""
 
-    def __init__(self, labels: tuple[str, ...], encoder: Encoder, head: LinearHead) -> None:
+    def __init__(self, labels: tuple[str, ...], encoder: FrozenEncoder, head: LinearHead) -> None:
         self.labels = labels
         self._encoder = encoder
         self._head = head
@@ -178,5 +178,5 @@ class FrozenClassifier:
 
         document: dict[str, Any] = json.loads((path / "model.json").read_bytes())
         arrays = load_file(path / "head.safetensors")
-        encoder = Encoder(path / "encoder", document["max_length"], document["pooling"], device)
+        encoder = FrozenEncoder(path / "encoder", document["max_length"], document["pooling"], device)
         return cls(tuple(document["labels"]), encoder, LinearHead(arrays["coefficients"], arrays["intercepts"]))

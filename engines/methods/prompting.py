@@ -26,8 +26,8 @@ from engines.models import location, opening
 from engines.models.location import Model
 from engines.models.opening import PRECISIONS
 from engines.prompts import encoding, likelihood, templates
-from engines.prompts.answering import Asked, PromptClassifier, asked_path, write_answers
-from engines.prompts.encoding import Encoder
+from engines.prompts.answering import PromptClassifier, PromptRepeat, recorded_model_path, write_answers
+from engines.prompts.encoding import PromptTokenizer
 from engines.prompts.likelihood import CALIBRATIONS, Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from engines.prompts.untrained_head import HeadClassifier, Headed
@@ -55,7 +55,7 @@ class Prompting:
         "where the study's randomness came from, by an untrained head.",
         choices=("likelihood", "generate", "untrained_head"),
     )
-    shots: int = option(0, "Examples shown before the review, from the training split.", unit="a class", minimum=0)
+    shots: int = option(0, "Examples shown before the review, from the training split.", unit="per class", minimum=0)
     template: str = option("classify", "The wording; with varies = template, the first one.", choices=tuple(TEMPLATES))
     form: str = option(
         "auto",
@@ -75,10 +75,10 @@ class Prompting:
     )
     repeats: int = option(1, "How often the test is done.", unit="repeats", minimum=1, maximum=100)
     temperature: float = option(0.0, "Of written answers; 0 writes the likeliest token.", minimum=0, maximum=5)
-    max_length: int = option(512, "Longer reviews are cut to so many tokens.", unit="tokens", minimum=4)
+    max_length: int = option(512, "Longer reviews are truncated to this many tokens.", unit="tokens", minimum=4)
     example_length: int = option(
         256,
-        "Longer examples are cut to so many tokens, or fewer where the model reads no more.",
+        "Longer examples are truncated to this many tokens, or fewer where the model reads no more.",
         unit="tokens",
         minimum=EXAMPLE_MIN_TOKENS,
     )
@@ -128,8 +128,8 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What one repeat answers, an entry an item."""
+class RepeatAnswers:
+    """What one repeat answers, an entry for each item."""
 
     predicted: list[int | None]
     probabilities: list[list[float]]  # empty where a text was written
@@ -184,27 +184,29 @@ def memory_needs(config: Config, machine: Machine) -> Need:
 def weight_bytes(folder: RunFolder) -> int:
     """What the weights that `load` opens take on a GPU: those of the model that was asked."""
     document = json.loads((folder.model / "prompting.json").read_bytes())
-    return formulas.decoder_bytes(asked_path(folder, document), document["precision"])
+    return formulas.decoder_bytes(recorded_model_path(folder, document), document["precision"])
 
 
 def load(folder: RunFolder, device: str, repeat: int = 0) -> PromptClassifier | HeadClassifier:
     """The model of a finished run as the given repeat asked it, counted from 0, on `device`."""
     document = json.loads((folder.model / "prompting.json").read_bytes())
-    path = asked_path(folder, document)
+    path = recorded_model_path(folder, document)
     asked = []
     for entry in document["repeats"]:
         shots = tuple((text, label) for text, label in entry["shots"])
         prompt = Prompt(TEMPLATES[entry["template"]], tuple(entry["words"]), shots)
-        asked.append(Asked(entry["value"], prompt, entry["seed"], tuple(entry["log_prior"])))
+        asked.append(PromptRepeat(entry["value"], prompt, entry["seed"], tuple(entry["log_prior"])))
     checked_repeat(repeat, len(asked))
     labels, max_length, trust = tuple(document["labels"]), document["max_length"], document["trust_remote_code"]
     if document["method"] == "untrained_head":
         headed = Headed(*opening.load_headed(path, document["precision"], device, trust), device)
         return HeadClassifier(labels, headed, [a.seed for a in asked], max_length, repeat)
     model, tokenizer = opening.load_model(path, document["precision"], device, trust)
-    encoder = Encoder(tokenizer, encoding.chats(document["form"], tokenizer))
+    prompt_tokenizer = PromptTokenizer(tokenizer, encoding.chats(document["form"], tokenizer))
     writes, temperature = document["method"] == "generate", document["temperature"]
-    return PromptClassifier(labels, encoder, Scorer(model, device), asked, max_length, writes, temperature, repeat)
+    return PromptClassifier(
+        labels, prompt_tokenizer, Scorer(model, device), asked, max_length, writes, temperature, repeat
+    )
 
 
 # -- prompts ------------------------------------------------------------------------------------------------
@@ -212,42 +214,49 @@ def load(folder: RunFolder, device: str, repeat: int = 0) -> PromptClassifier | 
 
 def _ask(
     config: Config, splits: Splits, path: Path, repeats: int, report: Reporter
-) -> tuple[list[Asked], list[Found], list[int]]:
+) -> tuple[list[PromptRepeat], list[RepeatAnswers], list[int]]:
     """Ask about every item in every repeat; also how many tokens of each item are read."""
     settings, items = config.prompt, splits.test
     drawn = _draws(config, splits, repeats)  # before the model is loaded: what does not work ends here
     report.phase("load")
     model, tokenizer = opening.load_model(path, config.precision, report.device, config.trust_remote_code)
-    encoder, scorer = Encoder(tokenizer, encoding.chats(settings.form, tokenizer)), Scorer(model, report.device)
-    texts, read = _cut(encoder, "test", [e.text for e in items], settings.max_length, report)
-    drawn = [replace(a, prompt=_shortened(a.prompt, settings, encoder, scorer, report)) for a in drawn]
+    prompt_tokenizer = PromptTokenizer(tokenizer, encoding.chats(settings.form, tokenizer))
+    scorer = Scorer(model, report.device)
+    texts, read = _truncated(prompt_tokenizer, "test", [e.text for e in items], settings.max_length, report)
+    drawn = [
+        replace(repeat, prompt=_shortened(repeat.prompt, settings, prompt_tokenizer, scorer, report))
+        for repeat in drawn
+    ]
 
     sample = _sample(config, len(items)) if settings.method == "likelihood" else []
     written: dict[int, str] = {}
     if sample:
         report.phase("write", len(sample), "texts")
         prompt = drawn[0].prompt
-        encoded = encoder.encode(prompt, [texts[n] for n in sample])
-        written = dict(zip(sample, write_answers(encoder, scorer, encoded, done=_counted(report)), strict=True))
+        encoded = prompt_tokenizer.encode(prompt, [texts[n] for n in sample])
+        answers_written = write_answers(prompt_tokenizer, scorer, encoded, done=_counted(report))
+        written = dict(zip(sample, answers_written, strict=True))
 
     report.phase("test", repeats * len(items), "texts")
-    asked: list[Asked] = []
-    results: list[Found] = []
-    for index, a in enumerate(drawn):
+    asked: list[PromptRepeat] = []
+    results: list[RepeatAnswers] = []
+    for index, repeat in enumerate(drawn):
         done = _counted(report, index * len(items), len(items))
         if settings.method == "generate":
-            found = _found_by_text(encoder, scorer, a, items, texts, settings.temperature, done)
+            answers = _answers_by_text(prompt_tokenizer, scorer, repeat, items, texts, settings.temperature, done)
         else:
-            a, found = _found_by_likelihood(encoder, scorer, a, texts, settings.calibration, done)
+            repeat, answers = _answers_by_likelihood(
+                prompt_tokenizer, scorer, repeat, texts, settings.calibration, done
+            )
             if index == 0:
-                found = _compared(found, written, a.prompt.words, report)
-        asked.append(a)
-        results.append(found)
-        _report_repeat(config, splits, index, a, found, report)
+                answers = _compared(answers, written, repeat.prompt.words, report)
+        asked.append(repeat)
+        results.append(answers)
+        _report_repeat(config, splits, index, repeat, answers, report)
     return asked, results, read
 
 
-def _draws(config: Config, splits: Splits, repeats: int) -> list[Asked]:
+def _draws(config: Config, splits: Splits, repeats: int) -> list[PromptRepeat]:
     """The prompts of all repeats, examples in full length."""
     settings, varies = config.prompt, config.prompt.varies
     wordings = templates.template_order(settings.template)
@@ -258,7 +267,7 @@ def _draws(config: Config, splits: Splits, repeats: int) -> list[Asked]:
             f"{', '.join(splits.labels)}; lower it"
         )
     under_test = {example.hash for example in splits.test}
-    found = []
+    drawn = []
     for index in range(repeats):
         shots: list[Example] = []
         if settings.shots:
@@ -276,15 +285,17 @@ def _draws(config: Config, splits: Splits, repeats: int) -> list[Asked]:
             "exemplars": "rows " + " ".join(str(shot.row) for shot in shots),
             "sampling": f"seed {seed}",
         }.get(varies, "")
-        found.append(Asked(value, prompt, seed))
-    return found
+        drawn.append(PromptRepeat(value, prompt, seed))
+    return drawn
 
 
-def _shortened(prompt: Prompt, settings: Prompting, encoder: Encoder, scorer: Scorer, report: Reporter) -> Prompt:
+def _shortened(
+    prompt: Prompt, settings: Prompting, prompt_tokenizer: PromptTokenizer, scorer: Scorer, report: Reporter
+) -> Prompt:
     """The prompt with examples cut so that they, the longest review and an answer fit into the model's context."""
     bare = replace(prompt, shots=tuple(("", label) for _, label in prompt.shots))
-    answer = max(map(len, encoder.answers(bare))) + likelihood.ANSWER_TOKENS_MORE
-    room = scorer.context - encoder.length(bare, "") - answer - settings.max_length
+    answer = max(map(len, prompt_tokenizer.answers(bare))) + likelihood.ANSWER_TOKENS_MORE
+    room = scorer.context - prompt_tokenizer.length(bare, "") - answer - settings.max_length
     name = prompt.template.name
     if room < EXAMPLE_MIN_TOKENS * len(prompt.shots):
         remedy = "lower prompt.shots or prompt.max_length" if prompt.shots else "lower prompt.max_length"
@@ -293,21 +304,21 @@ def _shortened(prompt: Prompt, settings: Prompting, encoder: Encoder, scorer: Sc
             f'{len(prompt.shots)} examples in the wording "{name}"; {remedy}'
         )
     if not prompt.shots:
-        report.note(f"{name}: {encoder.length(bare, ''):,} tokens of prompt, no example")
+        report.note(f"{name}: {prompt_tokenizer.length(bare, ''):,} tokens of prompt, no example")
         return prompt
     each = int(min(settings.example_length, room // len(prompt.shots)))
-    texts, _ = _cut(encoder, "examples", [text for text, _ in prompt.shots], each, report)
+    texts, _ = _truncated(prompt_tokenizer, "examples", [text for text, _ in prompt.shots], each, report)
     shots = tuple((text, label) for text, (_, label) in zip(texts, prompt.shots, strict=True))
     shortened = replace(prompt, shots=shots)
-    report.note(f"{name}: {encoder.length(shortened, ''):,} tokens of prompt with {len(shots)} examples")
+    report.note(f"{name}: {prompt_tokenizer.length(shortened, ''):,} tokens of prompt with {len(shots)} examples")
     return shortened
 
 
-def _cut(
-    encoder: Encoder, split: str, texts: Sequence[str], max_length: int, report: Reporter
+def _truncated(
+    prompt_tokenizer: PromptTokenizer, split: str, texts: Sequence[str], max_length: int, report: Reporter
 ) -> tuple[list[str], list[int]]:
-    """Texts of at most `max_length` tokens, and how many tokens of each are read; the run says how many are cut."""
-    kept, read, total = encoder.cut(texts, max_length)
+    """Texts of at most `max_length` tokens, and how many of each are read; how many are truncated is reported."""
+    kept, read, total = prompt_tokenizer.cut(texts, max_length)
     if cut := sum(r < t for r, t in zip(read, total, strict=True)):
         report.fact(ev.Truncated(split, cut, len(texts), max_length))
     return kept, read
@@ -317,48 +328,53 @@ def _sample(config: Config, items: int) -> list[int]:
     return sorted(Random(f"{config.seed}/text").sample(range(items), min(CHECKED_TEXTS, items)))
 
 
-def _found_by_text(
-    encoder: Encoder,
+def _answers_by_text(
+    prompt_tokenizer: PromptTokenizer,
     scorer: Scorer,
-    asked: Asked,
+    repeat: PromptRepeat,
     items: Sequence[Example],
     texts: Sequence[str],
     temperature: float,
     done: Callable[[int], None],
-) -> Found:
-    encoded = encoder.encode(asked.prompt, texts, lambda: done(0))
-    keys = [f"{asked.seed}/{item.hash}" for item in items]
-    written = write_answers(encoder, scorer, encoded, temperature, keys, done)
-    predicted = [templates.parse_answer(text, asked.prompt.words) for text in written]
-    return Found(predicted, [[] for _ in items], dict(enumerate(written)))
+) -> RepeatAnswers:
+    encoded = prompt_tokenizer.encode(repeat.prompt, texts, lambda: done(0))
+    keys = [f"{repeat.seed}/{item.hash}" for item in items]
+    written = write_answers(prompt_tokenizer, scorer, encoded, temperature, keys, done)
+    predicted = [templates.parse_answer(text, repeat.prompt.words) for text in written]
+    return RepeatAnswers(predicted, [[] for _ in items], dict(enumerate(written)))
 
 
-def _found_by_likelihood(
-    encoder: Encoder, scorer: Scorer, asked: Asked, texts: Sequence[str], calibration: str, done: Callable[[int], None]
-) -> tuple[Asked, Found]:
+def _answers_by_likelihood(
+    prompt_tokenizer: PromptTokenizer,
+    scorer: Scorer,
+    repeat: PromptRepeat,
+    texts: Sequence[str],
+    calibration: str,
+    done: Callable[[int], None],
+) -> tuple[PromptRepeat, RepeatAnswers]:
     without = {"pmi": ("",), "contextual": likelihood.CONTENT_FREE}.get(calibration, ())
-    encoded = encoder.encode(asked.prompt, [*without, *texts], lambda: done(0))
+    encoded = prompt_tokenizer.encode(repeat.prompt, [*without, *texts], lambda: done(0))
     rows = scorer.score(encoded, done)
     scored = rows[len(without) :]
-    prior = [0.0] * len(asked.prompt.words)
+    prior = [0.0] * len(repeat.prompt.words)
     if calibration != "none":
         prior = likelihood.log_prior(rows[: len(without)] or scored)
     probabilities = [likelihood.probabilities(row, prior) for row in scored]
-    found = Found(scoring.predicted_classes(probabilities), probabilities)
-    return replace(asked, log_prior=tuple(prior)), found
+    answers = RepeatAnswers(scoring.predicted_classes(probabilities), probabilities)
+    return replace(repeat, log_prior=tuple(prior)), answers
 
 
-def _compared(found: Found, written: dict[int, str], words: Sequence[str], report: Reporter) -> Found:
+def _compared(answers: RepeatAnswers, written: dict[int, str], words: Sequence[str], report: Reporter) -> RepeatAnswers:
     """What the model wrote about the sample, held against its likelihoods."""
-    said = {item: templates.parse_answer(text, words) for item, text in written.items()}
-    invalid = sum(answer is None for answer in said.values())
-    other = sum(answer is not None and answer != found.predicted[item] for item, answer in said.items())
+    parsed = {item: templates.parse_answer(text, words) for item, text in written.items()}
+    invalid = sum(answer is None for answer in parsed.values())
+    other = sum(answer is not None and answer != answers.predicted[item] for item, answer in parsed.items())
     report.note(
-        f"of {len(said)} reviews answered in writing too, {other} got another label than by likelihood and {invalid} "
+        f"of {len(parsed)} reviews answered in writing too, {other} got another label than by likelihood and {invalid} "
         "no label at all"
     )
-    scored = Scores(written=len(said), written_other=other, written_invalid=invalid)
-    return replace(found, texts=written, scored=scored)
+    scored = Scores(written=len(parsed), written_other=other, written_invalid=invalid)
+    return replace(answers, texts=written, scored=scored)
 
 
 def _counted(report: Reporter, before: int = 0, most: int | None = None) -> Callable[[int], None]:
@@ -374,33 +390,35 @@ def _counted(report: Reporter, before: int = 0, most: int | None = None) -> Call
 
 def _ask_head(
     config: Config, splits: Splits, path: Path, repeats: int, report: Reporter
-) -> tuple[list[Asked], list[Found], list[int]]:
+) -> tuple[list[PromptRepeat], list[RepeatAnswers], list[int]]:
     settings, items = config.prompt, splits.test
     report.fact(ev.Untrained("head"))
     report.phase("load")
     loaded = opening.load_headed(path, config.precision, report.device, config.trust_remote_code)
     headed = Headed(*loaded, report.device)
     report.phase("test", len(items), "texts")
-    texts, read = _cut(headed.encoder, "test", [e.text for e in items], settings.max_length, report)
+    texts, read = _truncated(headed.prompt_tokenizer, "test", [e.text for e in items], settings.max_length, report)
     states = headed.states(texts, splits.labels, _counted(report))
     asked, results = [], []
     prompt = Prompt(TEMPLATES[settings.template], tuple(splits.labels))
     for index in range(repeats):
         seed = f"{config.seed}/{index}"
         probabilities = headed.probabilities(states, seed)
-        found = Found(scoring.predicted_classes(probabilities), probabilities, scored=Scores(untrained_head=True))
-        asked.append(Asked(f"seed {seed}", prompt, seed))
-        results.append(found)
-        _report_repeat(config, splits, index, asked[-1], found, report)
+        answers = RepeatAnswers(
+            scoring.predicted_classes(probabilities), probabilities, scored=Scores(untrained_head=True)
+        )
+        asked.append(PromptRepeat(f"seed {seed}", prompt, seed))
+        results.append(answers)
+        _report_repeat(config, splits, index, asked[-1], answers, report)
     return asked, results, read
 
 
 # -- results ------------------------------------------------------------------------------------------------
 
 
-def _scores(splits: Splits, found: Found) -> tuple[Scores, list[list[int]]]:
-    confusion = scoring.confusion_matrix([e.label for e in splits.test], found.predicted, len(splits.labels))
-    beside = found.scored
+def _scores(splits: Splits, answers: RepeatAnswers) -> tuple[Scores, list[list[int]]]:
+    confusion = scoring.confusion_matrix([e.label for e in splits.test], answers.predicted, len(splits.labels))
+    beside = answers.scored
     scores = structs.replace(
         scoring.scores(confusion, splits.labels),
         untrained_head=beside.untrained_head,
@@ -411,23 +429,31 @@ def _scores(splits: Splits, found: Found) -> tuple[Scores, list[list[int]]]:
     return scores, confusion
 
 
-def _report_repeat(config: Config, splits: Splits, index: int, asked: Asked, found: Found, report: Reporter) -> None:
-    scores, confusion = _scores(splits, found)
-    report.repeat(index, config.prompt.varies, asked.value, scores, list(splits.labels), confusion)
+def _report_repeat(
+    config: Config, splits: Splits, index: int, repeat: PromptRepeat, answers: RepeatAnswers, report: Reporter
+) -> None:
+    scores, confusion = _scores(splits, answers)
+    report.repeat(index, config.prompt.varies, repeat.value, scores, list(splits.labels), confusion)
 
 
-def _write_predictions(report: Reporter, splits: Splits, results: Sequence[Found], read: Sequence[int]) -> None:
-    """`predictions.jsonl`: one line an item and repeat, the repeats one after the other."""
+def _write_predictions(report: Reporter, splits: Splits, results: Sequence[RepeatAnswers], read: Sequence[int]) -> None:
+    """`predictions.jsonl`: one line per item and repeat, the repeats one after the other."""
     sets = (
         predictions.predictions_of(
-            splits.test, splits.labels, found.predicted, found.probabilities, read, repeat=index, texts=found.texts
+            splits.test,
+            splits.labels,
+            answers.predicted,
+            answers.probabilities,
+            read,
+            repeat=index,
+            texts=answers.texts,
         )
-        for index, found in enumerate(results)
+        for index, answers in enumerate(results)
     )
     predictions.write(report.folder, chain.from_iterable(sets))
 
 
-def _save(config: Config, splits: Splits, path: Path, asked: Sequence[Asked], report: Reporter) -> None:
+def _save(config: Config, splits: Splits, path: Path, asked: Sequence[PromptRepeat], report: Reporter) -> None:
     """`model/prompting.json`: which model was asked what; the weights stay where they are."""
     document = {
         "labels": splits.labels,
@@ -441,21 +467,21 @@ def _save(config: Config, splits: Splits, path: Path, asked: Sequence[Asked], re
         "max_length": config.prompt.max_length,
         "repeats": [
             {
-                "value": a.value,
-                "template": a.prompt.template.name,
-                "words": a.prompt.words,
-                "shots": a.prompt.shots,
-                "log_prior": a.log_prior,
-                "seed": a.seed,
+                "value": repeat.value,
+                "template": repeat.prompt.template.name,
+                "words": repeat.prompt.words,
+                "shots": repeat.prompt.shots,
+                "log_prior": repeat.log_prior,
+                "seed": repeat.seed,
             }
-            for a in asked
+            for repeat in asked
         ],
     }
     report.folder.model.mkdir(mode=0o700, exist_ok=True)
     write_atomic(report.folder.model / "prompting.json", json.dumps(document, ensure_ascii=False).encode())
 
 
-def _conclude(splits: Splits, results: Sequence[Found], report: Reporter) -> None:
-    every = [_scores(splits, found) for found in results]
-    scores = scoring.over_repeats([found for found, _ in every])
+def _conclude(splits: Splits, results: Sequence[RepeatAnswers], report: Reporter) -> None:
+    every = [_scores(splits, answers) for answers in results]
+    scores = scoring.over_repeats([repeat_scores for repeat_scores, _ in every])
     report.evaluated("test", scores, list(splits.labels), every[0][1])

@@ -19,8 +19,8 @@ from engines.memory.components import ANSWER_TOKENS, INSTRUCTION_TOKENS, Machine
 from engines.memory.formulas import LINEAR_NAMES
 from engines.models import cards, opening
 from engines.prompts import encoding
-from engines.prompts.answering import Asked, PromptClassifier, asked_path
-from engines.prompts.encoding import Encoder
+from engines.prompts.answering import PromptClassifier, PromptRepeat, recorded_model_path
+from engines.prompts.encoding import PromptTokenizer
 from engines.prompts.likelihood import Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from engines.reporter import Reporter
@@ -63,13 +63,15 @@ def run(config: Config, report: Reporter) -> None:
 def load(folder: RunFolder, device: str) -> PromptClassifier:
     """The tuned model of a finished run, on `device`."""
     document = json.loads((folder.model / "qlora.json").read_bytes())
-    base, _ = lora.load_base(asked_path(folder, document), document["precision"], device)
+    base, _ = lora.load_base(recorded_model_path(folder, document), document["precision"], device)
     model = lora.add_adapters(base, folder.model, document["precision"])
     tokenizer = opening.load_tokenizer(folder.model)
-    encoder = Encoder(tokenizer, encoding.chats(document["form"], tokenizer), tuned=True)
+    prompt_tokenizer = PromptTokenizer(tokenizer, encoding.chats(document["form"], tokenizer), tuned=True)
     labels = tuple(document["labels"])
-    asked = Asked("", Prompt(TEMPLATES[document["template"]], labels), "", (0.0,) * len(labels))
-    return PromptClassifier(labels, encoder, Scorer(model, device), [asked], document["max_length"], False, 0.0)
+    asked = PromptRepeat("", Prompt(TEMPLATES[document["template"]], labels), "", (0.0,) * len(labels))
+    return PromptClassifier(
+        labels, prompt_tokenizer, Scorer(model, device), [asked], document["max_length"], False, 0.0
+    )
 
 
 def memory_needs(config: Config, machine: Machine) -> Need:
@@ -117,7 +119,7 @@ def weight_bytes(folder: RunFolder) -> int:
     """What the weights that `load` opens take on a GPU: the base model's and the adapters'."""
     document = json.loads((folder.model / "qlora.json").read_bytes())
     adapters_bytes = sum(file.stat().st_size for file in folder.model.glob("*.safetensors"))
-    return formulas.decoder_bytes(asked_path(folder, document), document["precision"]) + adapters_bytes
+    return formulas.decoder_bytes(recorded_model_path(folder, document), document["precision"]) + adapters_bytes
 
 
 def _changes(task: AdapterTuning, tuned: list[list[float]]) -> tuple[int, int]:

@@ -60,12 +60,12 @@ def read_config(name: str, revision: str = "", fetch: Fetch | None = None) -> di
 
 def _parsed(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_bytes())
+        config = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise ArchitectureError(f"{file} cannot be read ({error}); set model.name to a whole model folder") from None
-    if not isinstance(found, dict):
+    if not isinstance(config, dict):
         raise ArchitectureError(f"{file} holds no JSON object; set model.name to a whole model folder")
-    return found
+    return config
 
 
 def _cached(name: str, revision: str) -> Path | None:
@@ -96,7 +96,7 @@ class Architecture:
     window: int | None  # sliding-window attention
     tied: bool  # the output head is the embedding
     bias: frozenset[str]  # linear layers with one
-    head_norms: bool  # queries and keys are normed a head
+    head_norms: bool  # queries and keys are normed per head
     token_types: int
     dropout: float
     attention_dropout: float

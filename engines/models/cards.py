@@ -32,7 +32,9 @@ def _line(cells: Sequence[str]) -> str:
 
 def files(named: Mapping[str, Path]) -> list[str]:
     """A table of the hashes of files, those left out that cannot be read."""
-    return table(("file", "sha256"), [(name, found) for name, path in named.items() if (found := digest(path))])
+    return table(
+        ("file", "sha256"), [(name, sha256_hex) for name, path in named.items() if (sha256_hex := digest(path))]
+    )
 
 
 def settings(values: Mapping[str, Any]) -> list[str]:

@@ -8,12 +8,12 @@ from typing import Any
 
 def look() -> dict[str, Any]:
     """Versions and devices of the libraries that training needs; `error` where an import fails."""
-    found: dict[str, Any] = {}
+    seen: dict[str, Any] = {}
     try:
         import torch
 
         cuda = torch.cuda.is_available()
-        found["torch"] = {
+        seen["torch"] = {
             "version": torch.__version__,
             "cuda_build": torch.version.cuda,
             "cuda_available": cuda,
@@ -22,14 +22,14 @@ def look() -> dict[str, Any]:
             "bf16": bool(cuda and torch.cuda.is_bf16_supported()),
         }
     except Exception as error:  # a broken build raises anything
-        found["torch"] = {"error": f"{type(error).__name__}: {error}"}
+        seen["torch"] = {"error": f"{type(error).__name__}: {error}"}
     try:
         import bitsandbytes
 
-        found["bitsandbytes"] = {"version": bitsandbytes.__version__}
+        seen["bitsandbytes"] = {"version": bitsandbytes.__version__}
     except Exception as error:
-        found["bitsandbytes"] = {"error": f"{type(error).__name__}: {error}"}
-    return found
+        seen["bitsandbytes"] = {"error": f"{type(error).__name__}: {error}"}
+    return seen
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ BATCH_TOKENS = {"cuda": 32768, "cpu": 4096}
 
 
 def tokenized(tokenizer: Any, texts: Sequence[str], max_length: int) -> tuple[list[list[int]], list[int]]:
-    """Token ids of each text, cut to `max_length` as the tokenizer's own truncation, and its tokens in full."""
+    """Token ids of each text, truncated to `max_length` as the tokenizer's own truncation, and its tokens in full."""
     if not texts:
         return [], []
     ids: list[list[int]] = tokenizer(list(texts), verbose=False)["input_ids"]
@@ -71,7 +71,7 @@ def forward(
 ) -> "torch.Tensor":
     """`outputs` of every row, (rows, ...) float32 on the CPU, in the order of `ids`, without gradients.
 
-    `outputs` maps a padded batch to one vector a row; `done` is told, after each batch, how many rows are.
+    `outputs` maps a padded batch to one vector per row; `done` is told, after each batch, how many rows are.
     """
     import torch
 

@@ -73,7 +73,7 @@ def _opened(auto: Any, path: Path, precision: str, device: str, trust_remote_cod
         asked["quantization_config"] = _nf4()
         asked["device_map"] = {"": device}
     try:
-        model, found = auto.from_pretrained(
+        model, loading = auto.from_pretrained(
             path, trust_remote_code=trust_remote_code, output_loading_info=True, **asked
         )
     except ValueError as error:
@@ -88,7 +88,7 @@ def _opened(auto: Any, path: Path, precision: str, device: str, trust_remote_cod
         raise
     if precision != "nf4":
         model.to(device)
-    return model.eval(), set(found["missing_keys"])
+    return model.eval(), set(loading["missing_keys"])
 
 
 def _nf4() -> Any:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.data import corpus, files
 from engines.pretraining import loop
-from engines.prompts.encoding import Encoder
+from engines.prompts.encoding import PromptTokenizer
 from engines.prompts.likelihood import Scorer
 from engines.prompts.templates import TEMPLATES, Prompt, label_words
 
@@ -168,7 +168,7 @@ def build(
     parameters = model.num_parameters()
     report_line(f"vocabulary {len(tokenizer)}, {parameters} parameters")
     losses = _pretrain(plan, model, _conversations(plan, tokenizer, lessons), tokenizer.unk_token_id, report_line)
-    zero_shot, few_shot = _accuracies(model, Encoder(tokenizer, chat=kind.chat_form is not None), lessons)
+    zero_shot, few_shot = _accuracies(model, PromptTokenizer(tokenizer, chat=kind.chat_form is not None), lessons)
     size_bytes = loop.save(model, tokenizer, target)
     figures = {
         "parameters": parameters,
@@ -331,16 +331,18 @@ def _written(
     return text, spans
 
 
-def _accuracies(model: "PreTrainedModel", encoder: Encoder, lessons: Lessons) -> tuple[float, float]:
+def _accuracies(model: "PreTrainedModel", prompt_tokenizer: PromptTokenizer, lessons: Lessons) -> tuple[float, float]:
     """Mean accuracy over the wordings on texts held out, zero-shot and after examples, other ones in each wording."""
     scorer = Scorer(model.eval(), "cpu")
     asked = lessons.held_out[:_TRIED]
     right: tuple[list[bool], list[bool]] = ([], [])
     for number, template in enumerate(TEMPLATES.values()):
         shots = lessons.whole[number * _TRIED_SHOTS : (number + 1) * _TRIED_SHOTS]
-        for found, examples in zip(right, ((), tuple(shots)), strict=True):
-            rows = scorer.score(encoder.encode(Prompt(template, _WORDS[0], examples), [text for text, _ in asked]))
-            found += [row[label] > row[1 - label] for row, (_, label) in zip(rows, asked, strict=True)]
+        for correct, examples in zip(right, ((), tuple(shots)), strict=True):
+            rows = scorer.score(
+                prompt_tokenizer.encode(Prompt(template, _WORDS[0], examples), [text for text, _ in asked])
+            )
+            correct += [row[label] > row[1 - label] for row, (_, label) in zip(rows, asked, strict=True)]
     return loop.mean(right[0]), loop.mean(right[1])
 
 

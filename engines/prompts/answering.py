@@ -10,7 +10,7 @@ from engines.answers.classifier import Answer, answers, checked_repeat
 from engines.errors import UserError
 from engines.models import sources
 from engines.prompts import likelihood, templates
-from engines.prompts.encoding import Encoded, Encoder
+from engines.prompts.encoding import Encoded, PromptTokenizer
 from engines.prompts.likelihood import Scorer
 from engines.prompts.templates import Prompt
 from engines.runs.folder import RunFolder
@@ -20,16 +20,16 @@ INVALID = "invalid"
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptRepeat:
     """What one repeat of a run asks."""
 
     value: str  # of the thing that varies, for people
     prompt: Prompt
     seed: str  # of whatever is drawn in this repeat
-    log_prior: tuple[float, ...] = ()  # what calibration subtracts, a number a class
+    log_prior: tuple[float, ...] = ()  # what calibration subtracts, one number per class
 
 
-def asked_path(folder: RunFolder, document: dict[str, Any]) -> Path:
+def recorded_model_path(folder: RunFolder, document: dict[str, Any]) -> Path:
     """Where the model lies that a run asked or tuned, `document` being its own record of it."""
     name, path = str(document["model"]), Path(document["path"])
     path = sources.folder(name) or path
@@ -39,7 +39,7 @@ def asked_path(folder: RunFolder, document: dict[str, Any]) -> Path:
 
 
 def write_answers(
-    encoder: Encoder,
+    prompt_tokenizer: PromptTokenizer,
     scorer: Scorer,
     encoded: Encoded,
     temperature: float = 0.0,
@@ -49,7 +49,7 @@ def write_answers(
     """What the model writes after each prompt; see `Scorer.write`."""
     new_tokens = max(map(len, encoded.answers)) + likelihood.ANSWER_TOKENS_MORE
     tokens = scorer.write(encoded, new_tokens, temperature, keys, done)
-    return [str(encoder.tokenizer.decode(ids, skip_special_tokens=True)) for ids in tokens]
+    return [str(prompt_tokenizer.tokenizer.decode(ids, skip_special_tokens=True)) for ids in tokens]
 
 
 class PromptClassifier:
@@ -62,18 +62,18 @@ class PromptClassifier:
     def __init__(
         self,
         labels: tuple[str, ...],
-        encoder: Encoder,
+        prompt_tokenizer: PromptTokenizer,
         scorer: Scorer,
-        repeats: Sequence[Asked],
+        repeats: Sequence[PromptRepeat],
         max_length: int,
         writes: bool,
         temperature: float,
         repeat: int = 0,
     ) -> None:
         self.labels = labels
-        self._encoder, self._scorer, self._repeats = encoder, scorer, repeats
+        self._encoder, self._scorer, self._repeats = prompt_tokenizer, scorer, repeats
         self._max_length, self._writes, self._temperature = max_length, writes, temperature
-        self._asked = repeats[repeat]
+        self._repeat = repeats[repeat]
 
     def of_repeat(self, repeat: int) -> "PromptClassifier":
         """The same model, asked as another repeat of the run."""
@@ -91,13 +91,13 @@ class PromptClassifier:
 
     def classify(self, texts: Sequence[str]) -> list[Answer]:
         cut, read, total = self._encoder.cut(texts, self._max_length)
-        encoded = self._encoder.encode(self._asked.prompt, cut)
+        encoded = self._encoder.encode(self._repeat.prompt, cut)
         if self._writes:
-            keys = [f"{self._asked.seed}/{hashlib.sha256(text.encode()).hexdigest()}" for text in texts]
-            said = write_answers(self._encoder, self._scorer, encoded, self._temperature, keys)
-            found = [templates.parse_answer(text, self._asked.prompt.words) for text in said]
-            names = [INVALID if label is None else self.labels[label] for label in found]
+            keys = [f"{self._repeat.seed}/{hashlib.sha256(text.encode()).hexdigest()}" for text in texts]
+            written = write_answers(self._encoder, self._scorer, encoded, self._temperature, keys)
+            predicted = [templates.parse_answer(text, self._repeat.prompt.words) for text in written]
+            names = [INVALID if label is None else self.labels[label] for label in predicted]
             return [Answer(name, [], r, t) for name, r, t in zip(names, read, total, strict=True)]
         rows = self._scorer.score(encoded)
-        probabilities = [likelihood.probabilities(row, self._asked.log_prior) for row in rows]
+        probabilities = [likelihood.probabilities(row, self._repeat.log_prior) for row in rows]
         return answers(self.labels, probabilities, read, total)

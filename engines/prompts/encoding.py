@@ -26,7 +26,7 @@ class Encoded:
     answers: list[list[int]]  # a label's words, a class each; none of them begins another
 
 
-class Encoder:
+class PromptTokenizer:
     """Turns prompts into tokens, by the tokenizer's chat form (`chat`) or as plain text after its first token.
 
     `tuned` says that the model has learned to close its answers, as rows for tuning do.
@@ -44,7 +44,7 @@ class Encoder:
         self._control = [token for token in special if len(token) > 1]
 
     def cut(self, texts: Sequence[str], max_length: int) -> tuple[list[str], list[int], list[int]]:
-        """Each text cut to `max_length` tokens, how many tokens are left of it, and how many it has.
+        """Each text truncated to `max_length` tokens, how many tokens are left of it, and how many it has.
 
         Control tokens spelled out in a text are broken up by a space, so that a text cannot speak as the user.
         """

@@ -64,7 +64,7 @@ class Scorer:
         self._prefix: tuple[list[int], Any] = ([], None)
 
     def score(self, prompts: Encoded, done: Callable[[int], None] = lambda n: None) -> list[list[float]]:
-        """A row a prompt, a column a class: log-probability of the label's words, tokens summed (nats).
+        """One row per prompt, one column per class: log-probability of the label's words, tokens summed (nats).
 
         Each row is off by a constant, the same for all its classes, for the first token is not normalised over the
         vocabulary: differences are exact. `done` is told how many prompts are scored.
@@ -80,13 +80,13 @@ class Scorer:
             nonlocal finished
             lengths = torch.tensor([len(prompts.rows[n]) for n in rows], device=self.device)
             logits, cache = self._read([prompts.rows[n] for n in rows], cache_of_prefix, first, bool(branches))
-            found = logits.double()
+            scores = logits.double()
             for branch, labels in branches:
                 following = self._follow(branch, lengths, cache, len(prompts.prefix))
                 for label in labels:
                     for place, token in enumerate(prompts.answers[label][1:]):
-                        found[:, label] += following[:, place, token]
-            result[torch.tensor(rows)] = found.cpu()
+                        scores[:, label] += following[:, place, token]
+            result[torch.tensor(rows)] = scores.cpu()
             finished += len(rows)
             done(finished)
 
@@ -323,15 +323,15 @@ def _branches(answers: Sequence[list[int]]) -> list[tuple[list[int], list[int]]]
 
     A label whose words begin another's is read off that one's.
     """
-    found: list[tuple[list[int], list[int]]] = []
+    branches: list[tuple[list[int], list[int]]] = []
     for label in sorted(range(len(answers)), key=lambda n: len(answers[n]), reverse=True):
         fed = answers[label][:-1]
-        owner = next((labels for tokens, labels in found if tokens[: len(fed)] == fed), None)
+        owner = next((labels for tokens, labels in branches if tokens[: len(fed)] == fed), None)
         if owner is not None and fed:
             owner.append(label)
         elif fed:
-            found.append((fed, [label]))
-    return found
+            branches.append((fed, [label]))
+    return branches
 
 
 def _spread(cache: Any, rows: int) -> Any:

@@ -92,7 +92,7 @@ def template_order(first: str) -> list[Template]:
 
 
 def label_words(labels: Sequence[str]) -> list[tuple[str, ...]]:
-    """Ways to write the classes, a word a class in the order of `labels`, the names themselves first.
+    """Ways to write the classes, one word per class in the order of `labels`, the names themselves first.
 
     Negative and positive have eight pairs; other classes are written in other cases.
     """
@@ -108,7 +108,7 @@ class Prompt:
     """A wording with its label words and its examples: everything but the text under test."""
 
     template: Template
-    words: tuple[str, ...]  # a word a class
+    words: tuple[str, ...]  # one word per class
     shots: tuple[tuple[str, int], ...] = ()  # text and class number
     _fields: dict[str, str] = field(init=False, repr=False, compare=False)
 
@@ -128,14 +128,14 @@ class Prompt:
 
     def messages(self, text: str) -> list[dict[str, str]]:
         """The prompt as a conversation that waits for the assistant; examples are earlier turns."""
-        found: list[dict[str, str]] = []
+        messages: list[dict[str, str]] = []
         for shot, label in self.shots:
-            found.append({"role": "user", "content": self._asked(shot)})
-            found.append({"role": "assistant", "content": self.words[label]})
-        found.append({"role": "user", "content": self._asked(text)})
+            messages.append({"role": "user", "content": self._asked(shot)})
+            messages.append({"role": "assistant", "content": self.words[label]})
+        messages.append({"role": "user", "content": self._asked(text)})
         if self.template.instruction:  # part of the first turn: not every chat form knows a system's
-            found[0]["content"] = f"{self._worded(self.template.instruction)}\n\n{found[0]['content']}"
-        return found
+            messages[0]["content"] = f"{self._worded(self.template.instruction)}\n\n{messages[0]['content']}"
+        return messages
 
     def _asked(self, text: str) -> str:
         return f"{self._worded(self.template.item, text)}\n{self._worded(self.template.cue)}"
@@ -169,14 +169,14 @@ def draw_shots(
         random = Random(f"{seed}/{repeat}/{text}")
         candidates[example.label].append((random.random(), random.random(), place))
     chosen = []
-    for label, found in zip(labels, candidates, strict=True):
-        if len(found) < per_class:
+    for label, drawn in zip(labels, candidates, strict=True):
+        if len(drawn) < per_class:
             raise ConfigError(
                 f'prompt.shots = {per_class} needs {per_class} examples of "{label}", the training split has '
-                f"{len(found)} that are not under test; lower prompt.shots or raise data.train"
+                f"{len(drawn)} that are not under test; lower prompt.shots or raise data.train"
             )
-        chosen += sorted(found)[:per_class]
-    return [train[place] for _, _, place in sorted(chosen, key=lambda drawn: drawn[1])]
+        chosen += sorted(drawn)[:per_class]
+    return [train[place] for _, _, place in sorted(chosen, key=lambda place: place[1])]
 
 
 _AROUND = string.whitespace + string.punctuation
@@ -188,8 +188,8 @@ def parse_answer(text: str, words: Sequence[str]) -> int | None:
     Case, and spaces and punctuation around it, do not matter; anything said besides does.
     """
     lines = text.strip().splitlines()
-    said = lines[0].strip(_AROUND).casefold() if lines else ""
+    answer = lines[0].strip(_AROUND).casefold() if lines else ""
     for label, word in enumerate(words):
-        if said == word.strip(_AROUND).casefold():
+        if answer == word.strip(_AROUND).casefold():
             return label
     return None

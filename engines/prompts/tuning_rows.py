@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from engines.prompts.encoding import Encoder
+from engines.prompts.encoding import PromptTokenizer
 from engines.prompts.templates import Prompt
 
 
-class Rows(Sequence[list[int]]):
+class TuningRows(Sequence[list[int]]):
     """Prompts with their answers as token ids, `starts` saying where each answer begins."""
 
     def __init__(self, ids: list[list[int]], starts: list[int]) -> None:
@@ -30,31 +30,31 @@ class Rows(Sequence[list[int]]):
 
 
 def conversations(
-    encoder: Encoder, prompt: Prompt, texts: Sequence[str], classes: Sequence[int]
+    prompt_tokenizer: PromptTokenizer, prompt: Prompt, texts: Sequence[str], classes: Sequence[int]
 ) -> tuple[list[list[int]], list[int | None]]:
     """Token ids of each prompt with its answer and what closes it, and where the answer begins.
 
     That is None where the ids do not begin with those of the prompt alone and of the answer as it is scored: such
     a row would teach something else.
     """
-    tokenizer = encoder.tokenizer
-    asked = [encoder.render(prompt, text) for text in texts]
-    said = [prompt.words[label] for label in classes]
+    tokenizer = prompt_tokenizer.tokenizer
+    asked = [prompt_tokenizer.render(prompt, text) for text in texts]
+    words = [prompt.words[label] for label in classes]
     closing: list[int] = []
-    if encoder.chat and prompt.template.chat:
+    if prompt_tokenizer.chat and prompt.template.chat:
         whole = [
             tokenizer.apply_chat_template(
                 [*prompt.messages(text), {"role": "assistant", "content": word}], tokenize=False
             )
-            for text, word in zip(texts, said, strict=True)
+            for text, word in zip(texts, words, strict=True)
         ]
     else:
-        whole = [f"{before} {word}" for before, word in zip(asked, said, strict=True)]
+        whole = [f"{before} {word}" for before, word in zip(asked, words, strict=True)]
         closing = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    scored = encoder.answers(prompt)
+    scored = prompt_tokenizer.answers(prompt)
     rows, starts = [], []
-    before_ids = encoder.ids(prompt, asked)
-    for before, ids, label in zip(before_ids, encoder.ids(prompt, whole), classes, strict=True):
+    before_ids = prompt_tokenizer.ids(prompt, asked)
+    for before, ids, label in zip(before_ids, prompt_tokenizer.ids(prompt, whole), classes, strict=True):
         closed, expected = ids + closing, before + scored[label]
         starts.append(len(before) if closed[: len(expected)] == expected else None)
         rows.append(closed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.answers.classifier import Answer, answers, checked_repeat
 from engines.models.forward import padded
-from engines.prompts.encoding import Encoder
+from engines.prompts.encoding import PromptTokenizer
 from engines.prompts.likelihood import Batches
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Headed:
     """
 
     def __init__(self, model: Any, tokenizer: Any, device: str) -> None:
-        self.encoder = Encoder(tokenizer, chat=False)
+        self.prompt_tokenizer = PromptTokenizer(tokenizer, chat=False)
         self._model = model
         self._device = device
         self._batches = Batches(device)
@@ -41,7 +41,7 @@ class Headed:
         """(texts, classes, width): the state at the end of each pair, float32 on the CPU."""
         import torch
 
-        tokenizer = self.encoder.tokenizer
+        tokenizer = self.prompt_tokenizer.tokenizer
         pairs = [(text, _HYPOTHESIS.format(label)) for text in texts for label in labels]
         ids = tokenizer(pairs, verbose=False)["input_ids"] if pairs else []
 
@@ -72,10 +72,10 @@ class Headed:
         return torch.normal(0.0, spread_of(config), shape, generator=generator)
 
     def probabilities(self, states: "torch.Tensor", seed: str) -> list[list[float]]:
-        """A row a text, a column a class."""
+        """One row per text, one column per class."""
         logits = states.double() @ self.head(seed)[-1].double()
-        found: list[list[float]] = logits.softmax(-1).tolist()
-        return found
+        probabilities: list[list[float]] = logits.softmax(-1).tolist()
+        return probabilities
 
 
 class HeadClassifier:
@@ -96,6 +96,6 @@ class HeadClassifier:
     def classify(self, texts: Sequence[str]) -> list[Answer]:
         if not texts:
             return []
-        cut, read, total = self._headed.encoder.cut(texts, self._max_length)
+        cut, read, total = self._headed.prompt_tokenizer.cut(texts, self._max_length)
         probabilities = self._headed.probabilities(self._headed.states(cut, self.labels), self._seed)
         return answers(self.labels, probabilities, read, total)

@@ -54,7 +54,7 @@ def tokenize(
     cache: Path,
     done: Callable[[int], None] = lambda texts: None,
 ) -> TokenTable:
-    """Token ids of `texts`, cut to `max_length`, from `cache` when they were made before.
+    """Token ids of `texts`, truncated to `max_length`, from `cache` when they were made before.
 
     The key is the content: the tokenizer's files in `folder`, every text and `max_length`. A cache file that
     cannot be read is made anew. `done` is told how many texts are.
@@ -95,8 +95,8 @@ def tokenize_splits(
         report.check_stop()
         report.progress(sum(map(len, tables.values())) + texts)
 
-    for name, found in examples.items():
-        texts = [example.text for example in found]
+    for name, split in examples.items():
+        texts = [example.text for example in split]
         table = tokenize(tokenizer, folder, texts, max_length, report.folder.home.cache / "tokens", done)
         tables[name] = table
         if table.cut:
@@ -107,12 +107,12 @@ def tokenize_splits(
 def _key(folder: Path, texts: Sequence[str], max_length: int) -> str:
     from tokenizers import __version__
 
-    found = hashlib.sha256(f"{__version__} {max_length} {len(texts)}".encode())
+    key = hashlib.sha256(f"{__version__} {max_length} {len(texts)}".encode())
     for name in sorted({file.name for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)}):
-        found.update(hashlib.sha256((folder / name).read_bytes()).digest())
+        key.update(hashlib.sha256((folder / name).read_bytes()).digest())
     for text in texts:
-        found.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
-    return found.hexdigest()
+        key.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+    return key.hexdigest()
 
 
 def _read(path: Path) -> TokenTable | None:
@@ -144,14 +144,14 @@ def batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> l
     rows = list(range(len(lengths)))
     random.shuffle(rows)
     pool = POOL_BATCHES * batch_size
-    found = []
+    epoch_batches = []
     for start in range(0, len(rows), pool):
         by_length = sorted(rows[start : start + pool], key=lengths.__getitem__, reverse=True)
-        found += [by_length[n : n + batch_size] for n in range(0, len(by_length), batch_size)]
-    random.shuffle(found)
-    first = max(range(len(found)), key=lambda n: max(lengths[row] for row in found[n]), default=0)
-    found[:1], found[first : first + 1] = found[first : first + 1], found[:1]
-    return found
+        epoch_batches += [by_length[n : n + batch_size] for n in range(0, len(by_length), batch_size)]
+    random.shuffle(epoch_batches)
+    first = max(range(len(epoch_batches)), key=lambda n: max(lengths[row] for row in epoch_batches[n]), default=0)
+    epoch_batches[:1], epoch_batches[first : first + 1] = epoch_batches[first : first + 1], epoch_batches[:1]
+    return epoch_batches
 
 
 class Plan:

@@ -22,7 +22,7 @@ def write(folder: Path, step: int, fill: Callable[[Path], None]) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     for torn in folder.glob(".*.partial"):  # its writer was killed
         shutil.rmtree(torn, ignore_errors=True)
-    serial = 1 + max((serial for serial, _, _ in _found(folder)), default=0)
+    serial = 1 + max((serial for serial, _, _ in _all(folder)), default=0)
     target = folder / f"{serial:06d}-step-{step}"
 
     def with_manifest(partial: Path) -> None:
@@ -41,8 +41,8 @@ def is_complete(checkpoint: Path) -> bool:
     try:
         files = json.loads((checkpoint / MANIFEST).read_bytes())["files"]
         return all(
-            (checkpoint / name).stat().st_size == said["size_bytes"] and sha256(checkpoint / name) == said["sha256"]
-            for name, said in files.items()
+            (checkpoint / name).stat().st_size == file["size_bytes"] and sha256(checkpoint / name) == file["sha256"]
+            for name, file in files.items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -50,7 +50,7 @@ def is_complete(checkpoint: Path) -> bool:
 
 def newest_complete(folder: Path, damaged: Callable[[Path], None] = lambda checkpoint: None) -> Path | None:
     """The newest complete checkpoint, None without one; `damaged` is told of every newer one that is not."""
-    for _, _, checkpoint in sorted(_found(folder), reverse=True):
+    for _, _, checkpoint in sorted(_all(folder), reverse=True):
         if is_complete(checkpoint):
             return checkpoint
         damaged(checkpoint)
@@ -59,14 +59,14 @@ def newest_complete(folder: Path, damaged: Callable[[Path], None] = lambda check
 
 def of_step(folder: Path, step: int) -> Path | None:
     """A complete checkpoint of `step`, None without one."""
-    return next((path for _, s, path in sorted(_found(folder), reverse=True) if s == step and is_complete(path)), None)
+    return next((path for _, s, path in sorted(_all(folder), reverse=True) if s == step and is_complete(path)), None)
 
 
 def prune(folder: Path, best_step: int) -> None:
     """Remove all but the newest `KEPT` checkpoints and the newest one of `best_step`."""
-    found = sorted(_found(folder), reverse=True)
-    best = [path for _, step, path in found if step == best_step][:1]
-    for _, _, path in found[KEPT:]:
+    newest_first = sorted(_all(folder), reverse=True)
+    best = [path for _, step, path in newest_first if step == best_step][:1]
+    for _, _, path in newest_first[KEPT:]:
         if path not in best:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -76,7 +76,7 @@ def size_bytes(checkpoint: Path) -> int:
     return sum(file.stat().st_size for file in checkpoint.iterdir())
 
 
-def _found(folder: Path) -> list[tuple[int, int, Path]]:
+def _all(folder: Path) -> list[tuple[int, int, Path]]:
     """Serial, step and path of every checkpoint, complete or not."""
     if not folder.is_dir():
         return []

@@ -39,7 +39,7 @@ class Training:
         unit="steps",
         minimum=0,
     )
-    max_length: int = option(512, "Longer reviews are cut to so many tokens.", unit="tokens", minimum=4)
+    max_length: int = option(512, "Longer reviews are truncated to this many tokens.", unit="tokens", minimum=4)
     weight_decay: float = option(0.01, "Decay of the weights, biases and norms left out.", unit="per step", minimum=0)
     clip_norm: float = option(1.0, "A longer gradient is shortened to this norm.", minimum=1e-3)
     log_every: int = option(

@@ -7,7 +7,7 @@ from engines.training.course import Course
 
 
 class Steps:
-    """What is left of a training, all epochs in a row, an entry a step; the Trainer counts its steps from here."""
+    """What is left of a training, all epochs in a row, one entry per step; the Trainer counts its steps from here."""
 
     def __init__(self, left: int, entries: Callable[[], Iterator[Any]]) -> None:
         self._left = left

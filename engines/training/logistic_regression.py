@@ -43,10 +43,10 @@ class LinearHead:
 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            found = LogisticRegression(C=regression.inverse_regularisation, max_iter=1000).fit(features, list(true))
+            fitted = LogisticRegression(C=regression.inverse_regularisation, max_iter=1000).fit(features, list(true))
         if any(issubclass(w.category, ConvergenceWarning) for w in caught):
             report.note("logistic regression did not converge; lower classifier.inverse_regularisation", "warning")
-        seen, rows, constants = found.classes_, found.coef_, found.intercept_
+        seen, rows, constants = fitted.classes_, fitted.coef_, fitted.intercept_
         if len(rows) == 1:  # two classes share one row: the first class is the reference, 0
             rows, constants = numpy.vstack([0 * rows, rows]), numpy.append(0.0, constants)
         coefficients, intercepts = numpy.zeros((classes, rows.shape[1])), numpy.full(classes, -numpy.inf)

@@ -56,7 +56,10 @@ class Training(course.Training):
         27, "Steps in which the learning rate rises; it falls by a cosine then.", unit="steps", minimum=0
     )
     max_length: int = option(
-        512, "Longer reviews are cut to so many tokens, prompt and answer not counted.", unit="tokens", minimum=4
+        512,
+        "Longer reviews are truncated to this many tokens, prompt and answer not counted.",
+        unit="tokens",
+        minimum=4,
     )
     weight_decay: float = option(0.001, "Decay of the adapters' weights.", unit="per step", minimum=0)
     clip_norm: float = option(0.3, "A longer gradient is shortened to this norm.", minimum=1e-3)

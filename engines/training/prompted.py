@@ -16,10 +16,10 @@ from engines.data.splits import Splits
 from engines.errors import UserError
 from engines.models import opening
 from engines.prompts import encoding, likelihood
-from engines.prompts.encoding import Encoded, Encoder
+from engines.prompts.encoding import Encoded, PromptTokenizer
 from engines.prompts.likelihood import Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
-from engines.prompts.tuning_rows import Rows, conversations
+from engines.prompts.tuning_rows import TuningRows, conversations
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.training.lora import Config
@@ -37,11 +37,13 @@ class PromptedSplits:
         from transformers import AutoConfig
 
         self.tokenizer = opening.load_tokenizer(folder)
-        self.encoder = Encoder(self.tokenizer, encoding.chats(config.prompt.form, self.tokenizer), tuned=True)
+        self.prompt_tokenizer = PromptTokenizer(
+            self.tokenizer, encoding.chats(config.prompt.form, self.tokenizer), tuned=True
+        )
         self.prompt = Prompt(TEMPLATES[config.prompt.template], tuple(splits.labels))
         ids = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
         self.pad_id = next((int(i) for i in ids if i is not None), 0)
-        self.rows: dict[str, Rows] = {}
+        self.rows: dict[str, TuningRows] = {}
         self.tokens_read: dict[str, list[int]] = {}  # of each review
         self._report = report
         self._model_name = config.model.name
@@ -65,12 +67,12 @@ class PromptedSplits:
         for start in range(0, len(examples), _CHUNK):
             self._report.check_stop()
             part = examples[start : start + _CHUNK]
-            kept, lengths, total = self.encoder.cut([e.text for e in part], max_length)
+            kept, lengths, total = self.prompt_tokenizer.cut([e.text for e in part], max_length)
             texts += kept
             read += lengths
             truncated += sum(r < t for r, t in zip(lengths, total, strict=True))
             if split != "test":
-                new_ids, new_starts = conversations(self.encoder, self.prompt, kept, [e.label for e in part])
+                new_ids, new_starts = conversations(self.prompt_tokenizer, self.prompt, kept, [e.label for e in part])
                 ids += new_ids
                 starts += new_starts
             self._report.progress(before + len(texts))
@@ -78,7 +80,7 @@ class PromptedSplits:
             self._report.fact(ev.Truncated(split, truncated, len(examples), max_length))
         self._texts[split], self.tokens_read[split] = texts, read
         if split != "test":
-            self.rows[split] = Rows(ids, self._checked(split, ids, starts))
+            self.rows[split] = TuningRows(ids, self._checked(split, ids, starts))
 
     def _checked(self, split: str, ids: list[list[int]], starts: list[int | None]) -> list[int]:
         """Where the answers begin, in every row."""
@@ -100,12 +102,14 @@ class PromptedSplits:
     def prompts(self, split: str) -> Encoded:
         """The prompts of a split, for a model that has learned to close its answers."""
         if split not in self._encoded:
-            self._encoded[split] = self.encoder.encode(self.prompt, self._texts[split], self._report.check_stop)
+            self._encoded[split] = self.prompt_tokenizer.encode(
+                self.prompt, self._texts[split], self._report.check_stop
+            )
         return self._encoded[split]
 
     def untuned_prompts(self, split: str) -> Encoded:
         """The prompts of a split, for the model as it is before tuning."""
-        untuned = Encoder(self.tokenizer, self.encoder.chat)
+        untuned = PromptTokenizer(self.tokenizer, self.prompt_tokenizer.chat)
         return replace(self.prompts(split), answers=untuned.answers(self.prompt))
 
     def widest_prompts(self, split: str) -> Encoded:
@@ -117,7 +121,7 @@ class PromptedSplits:
     def probabilities(
         self, model: Any, prompts: Encoded, done: Callable[[int], None] = lambda texts: None
     ) -> list[list[float]]:
-        """Probabilities of the classes, a row a prompt; `done` is told how many there are. The model's mode stays."""
+        """Probabilities of the classes, one row per prompt; `done` is told how many. The model's mode stays."""
         scorer = Scorer(model, self._report.device)
         scorer.batches = self._batches
         was_training = model.training

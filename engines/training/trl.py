@@ -6,12 +6,12 @@ from typing import Any
 
 from engines.errors import ConfigError, UserError
 from engines.prompts.likelihood import narrowed
-from engines.prompts.tuning_rows import Rows
+from engines.prompts.tuning_rows import TuningRows
 from engines.reporter import Reporter
 from engines.training.lora import Config
 
 
-def sft_trainer(config: Config, model: Any, tokenizer: Any, rows: Rows, report: Reporter) -> Any:
+def sft_trainer(config: Config, model: Any, tokenizer: Any, rows: TuningRows, report: Reporter) -> Any:
     """An `SFTTrainer` that adds adapters to `model`; `engines.training.hf_trainer.drive` gives it its steps.
 
     A step is a dictionary of `batches`, each with `input_ids`, `places` and `targets`, and `answers`, the number of

@@ -68,7 +68,7 @@ def test_the_model_folder_stands_alone_without_a_pickle(home: Home) -> None:
 def test_padding_changes_no_feature(home: Home) -> None:
     from engines.models import tiny
 
-    encoder = frozen_features.Encoder(tiny.resolve("tiny:distilbert"), 64, "mean", "cpu")
+    encoder = frozen_features.FrozenEncoder(tiny.resolve("tiny:distilbert"), 64, "mean", "cpu")
     short, long = (encoder.tokenizer(text)["input_ids"] for text in ("A dull film.", "The acting is superb. " * 5))
     together = encoder.features([short, long])
     numpy.testing.assert_allclose(together[0], encoder.features([short])[0], atol=1e-5)

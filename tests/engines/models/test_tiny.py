@@ -159,12 +159,12 @@ def test_a_text_begins_with_one_bos_and_ends_with_no_token_of_its_own(name: str)
 @LANGUAGE
 def test_every_wording_begins_with_one_bos_and_is_answered_in_one_token(name: str) -> None:
     tokenizer = opening.load_tokenizer(tiny.resolve(f"tiny:{name}"))
-    encoder = encoding.Encoder(tokenizer, bool(tokenizer.chat_template))
+    prompt_tokenizer = encoding.PromptTokenizer(tokenizer, bool(tokenizer.chat_template))
     for template in TEMPLATES.values():
         prompt = Prompt(template, corpus.LABELS, (("It was dull.", 0), ("It was fine.", 1)))
-        (ids,) = encoder.ids(prompt, [encoder.render(prompt, "I liked it.")])
+        (ids,) = prompt_tokenizer.ids(prompt, [prompt_tokenizer.render(prompt, "I liked it.")])
         assert [place for place, token in enumerate(ids) if token == tokenizer.bos_token_id] == [0]
-        assert [len(answer) for answer in encoder.answers(prompt)] == [1, 1]
+        assert [len(answer) for answer in prompt_tokenizer.answers(prompt)] == [1, 1]
 
 
 def test_mistral_alone_has_a_chat_form() -> None:
@@ -178,10 +178,10 @@ def test_mistral_alone_has_a_chat_form() -> None:
 
 def accuracy(model: Any, tokenizer: Any, shots: tuple[tuple[str, int], ...], count: int) -> float:
     """On so many of the quickstart's reviews, after these examples."""
-    encoder = encoding.Encoder(tokenizer, bool(tokenizer.chat_template))
+    prompt_tokenizer = encoding.PromptTokenizer(tokenizer, bool(tokenizer.chat_template))
     reviews = corpus.generate(count, corpus.QUICKSTART_SEED)
     prompt = Prompt(TEMPLATES["classify"], corpus.LABELS, shots)
-    encoded = encoder.encode(prompt, [files.clean(review.text) for review in reviews])
+    encoded = prompt_tokenizer.encode(prompt, [files.clean(review.text) for review in reviews])
     rows = likelihood.Scorer(model, "cpu").score(encoded)
     right = [row.index(max(row)) == corpus.LABELS.index(r.label) for row, r in zip(rows, reviews, strict=True)]
     return sum(right) / len(right)

@@ -7,7 +7,7 @@ import torch
 
 from engines.errors import UserError
 from engines.prompts import likelihood
-from engines.prompts.encoding import Encoded, Encoder
+from engines.prompts.encoding import Encoded, PromptTokenizer
 from engines.prompts.likelihood import Batches, Scorer
 from engines.prompts.templates import TEMPLATES, Prompt
 from tests.support import language_models
@@ -113,7 +113,7 @@ def log_odds(rows: list[list[float]]) -> torch.Tensor:
 @pytest.mark.parametrize("name", MODELS)
 def test_scores_equal_those_of_each_full_prompt_alone(name: str, words: tuple[str, ...], tokenizer: Any) -> None:
     model = MODELS[name]()
-    prompts = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["classify"], words, SHOTS), TEXTS)
+    prompts = PromptTokenizer(tokenizer, chat=False).encode(Prompt(TEMPLATES["classify"], words, SHOTS), TEXTS)
     assert len(prompts.prefix) > likelihood.SHARED_MIN_TOKENS
     expected = log_odds(alone(model, prompts))
     assert expected.abs().max() > 0.1, "labels that all score alike would prove nothing"
@@ -132,7 +132,7 @@ def test_labels_that_begin_another_are_scored_with_their_end(
     name: str, words: tuple[str, ...], chat: bool, tuned: bool
 ) -> None:
     model, words_of = MODELS[name](), language_models.tokenizer(chat)
-    prompts = Encoder(words_of, chat, tuned).encode(Prompt(TEMPLATES["classify"], words, SHOTS), TEXTS)
+    prompts = PromptTokenizer(words_of, chat, tuned).encode(Prompt(TEMPLATES["classify"], words, SHOTS), TEXTS)
     end = "</s>" if chat or tuned else "\n\n"
     assert [words_of.decode(answer) for answer in prompts.answers] == [f" {word}{end}" for word in words]
     torch.testing.assert_close(
@@ -142,7 +142,7 @@ def test_labels_that_begin_another_are_scored_with_their_end(
 
 def test_without_an_end_the_longer_label_could_never_be_the_answer() -> None:
     model, words_of = mistral(), language_models.tokenizer(False)
-    prompts = Encoder(words_of, chat=False).encode(Prompt(TEMPLATES["classify"], ("1", "10")), TEXTS * 20)
+    prompts = PromptTokenizer(words_of, chat=False).encode(Prompt(TEMPLATES["classify"], ("1", "10")), TEXTS * 20)
     end = words_of("\n\n", add_special_tokens=False)["input_ids"]
     one, ten = (answer[: -len(end)] for answer in prompts.answers)
     assert ten[: len(one)] == one, "the tokens of one begin the other's"
@@ -159,7 +159,7 @@ def test_without_an_end_the_longer_label_could_never_be_the_answer() -> None:
 
 
 def test_labels_that_begin_no_other_have_no_end(tokenizer: Any) -> None:
-    encoded = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["classify"], ("bad", "good")), TEXTS)
+    encoded = PromptTokenizer(tokenizer, chat=False).encode(Prompt(TEMPLATES["classify"], ("bad", "good")), TEXTS)
     assert [tokenizer.decode(answer) for answer in encoded.answers] == ["bad", "good"]
 
 
@@ -169,7 +169,9 @@ def test_the_side_on_which_a_tokenizer_pads_changes_nothing(name: str, side: str
     model = MODELS[name]()
     before, tokenizer.padding_side = tokenizer.padding_side, side
     try:
-        prompts = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("not bad", "good"), SHOTS), TEXTS)
+        prompts = PromptTokenizer(tokenizer, chat=False).encode(
+            Prompt(TEMPLATES["plain"], ("not bad", "good"), SHOTS), TEXTS
+        )
     finally:
         tokenizer.padding_side = before
     found = log_odds(Scorer(model, "cpu").score(prompts))
@@ -179,7 +181,9 @@ def test_the_side_on_which_a_tokenizer_pads_changes_nothing(name: str, side: str
 @pytest.mark.parametrize("name", MODELS)
 def test_written_answers_equal_those_after_each_full_prompt_alone(name: str, tokenizer: Any) -> None:
     model = MODELS[name]()
-    prompts = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["classify"], ("bad", "good"), SHOTS), TEXTS)
+    prompts = PromptTokenizer(tokenizer, chat=False).encode(
+        Prompt(TEMPLATES["classify"], ("bad", "good"), SHOTS), TEXTS
+    )
     expected = []
     for text in prompts.rows:
         ids = prompts.prefix + text
@@ -193,7 +197,7 @@ def test_written_answers_equal_those_after_each_full_prompt_alone(name: str, tok
 
 def test_sampled_answers_depend_on_the_key_and_not_on_the_batches(tokenizer: Any) -> None:
     model = gemma()
-    prompts = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("bad", "good")), TEXTS)
+    prompts = PromptTokenizer(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("bad", "good")), TEXTS)
     keys = [f"0/0/{n}" for n in range(len(TEXTS))]
     found = Scorer(model, "cpu").write(prompts, 4, 1.0, keys)
     assert Scorer(model, "cpu", 1).write(prompts, 4, 1.0, keys) == found
@@ -219,7 +223,9 @@ def test_the_prefix_is_read_once_and_the_head_sees_one_position_and_two_rows(
         return linear(states, weight, bias)
 
     monkeypatch.setattr(torch.nn.functional, "linear", counted)
-    prompts = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("bad", "good"), SHOTS), TEXTS * 4)
+    prompts = PromptTokenizer(tokenizer, chat=False).encode(
+        Prompt(TEMPLATES["plain"], ("bad", "good"), SHOTS), TEXTS * 4
+    )
     scorer = Scorer(model, "cpu", 1)
     scorer.score(prompts)
     assert sum(read) == len(prompts.prefix) + sum(map(len, prompts.rows))
@@ -232,7 +238,9 @@ def test_out_of_memory_halves_the_batch_and_loses_no_finished_text(
     tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = mistral()
-    prompts = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("bad", "good"), SHOTS), TEXTS * 8)
+    prompts = PromptTokenizer(tokenizer, chat=False).encode(
+        Prompt(TEMPLATES["plain"], ("bad", "good"), SHOTS), TEXTS * 8
+    )
     expected = Scorer(model, "cpu").score(prompts)
     sizes: list[int] = []
     scorer, forward = Scorer(model, "cpu", 1000), model.forward
@@ -254,7 +262,7 @@ def test_out_of_memory_halves_the_batch_and_loses_no_finished_text(
 
 def test_a_text_that_does_not_fit_alone_ends_in_a_remedy(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = mistral()
-    prompts = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("bad", "good"), SHOTS), TEXTS)
+    prompts = PromptTokenizer(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("bad", "good"), SHOTS), TEXTS)
 
     def never(**_: Any) -> Any:
         raise MemoryError
@@ -269,7 +277,7 @@ def test_a_text_that_does_not_fit_alone_ends_in_a_remedy(tokenizer: Any, monkeyp
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = mistral()
-    prompts = Encoder(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("bad", "good")), TEXTS)
+    prompts = PromptTokenizer(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("bad", "good")), TEXTS)
 
     def broken(**_: Any) -> Any:
         raise RuntimeError("shapes do not fit")

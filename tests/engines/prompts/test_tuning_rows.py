@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from engines.models import opening
-from engines.prompts.encoding import Encoder
+from engines.prompts.encoding import PromptTokenizer
 from engines.prompts.templates import TEMPLATES, Prompt
-from engines.prompts.tuning_rows import Rows, conversations
+from engines.prompts.tuning_rows import TuningRows, conversations
 from tests.support import language_models
 
 WORDS = ("negative", "positive")
@@ -24,23 +24,23 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     return {chat: language_models.write(root / str(chat), "mistral", chat=chat) for chat in (False, True)}
 
 
-def rows(folder: Path, template: str, chat: bool) -> tuple[Encoder, Prompt, Rows]:
-    encoder, prompt = Encoder(opening.load_tokenizer(folder), chat), Prompt(TEMPLATES[template], WORDS)
-    cut, _, _ = encoder.cut(TEXTS, 64)
-    ids, starts = conversations(encoder, prompt, cut, CLASSES)
+def rows(folder: Path, template: str, chat: bool) -> tuple[PromptTokenizer, Prompt, TuningRows]:
+    prompt_tokenizer, prompt = PromptTokenizer(opening.load_tokenizer(folder), chat), Prompt(TEMPLATES[template], WORDS)
+    cut, _, _ = prompt_tokenizer.cut(TEXTS, 64)
+    ids, starts = conversations(prompt_tokenizer, prompt, cut, CLASSES)
     assert None not in starts
-    return encoder, prompt, Rows(ids, [s for s in starts if s is not None])
+    return prompt_tokenizer, prompt, TuningRows(ids, [s for s in starts if s is not None])
 
 
 @pytest.mark.parametrize(("template", "chat"), FORMS)
 def test_only_the_answer_and_its_end_have_a_loss_and_a_text_begins_once(
     folders: dict[bool, Path], template: str, chat: bool
 ) -> None:
-    encoder, prompt, found = rows(folders[chat], template, chat)
-    scored = encoder.encode(prompt, encoder.cut(TEXTS, 64)[0])
+    prompt_tokenizer, prompt, found = rows(folders[chat], template, chat)
+    scored = prompt_tokenizer.encode(prompt, prompt_tokenizer.cut(TEXTS, 64)[0])
     for n, label in enumerate(CLASSES):
         learned = [token for token in found.labels(n) if token != -100]
-        assert encoder.tokenizer.decode(learned) == f" {WORDS[label]}</s>"
+        assert prompt_tokenizer.tokenizer.decode(learned) == f" {WORDS[label]}</s>"
         assert len(found.labels(n)) == found.lengths[n] and found.answer_tokens[n] == len(learned)
         assert found[n].count(1) == 1 and found[n][0] == 1 and found[n].count(2) == 1
         assert found[n] == [*scored.prefix, *scored.rows[n], *scored.answers[label], 2], "what is scored is trained"
@@ -53,9 +53,9 @@ def test_rows_are_those_that_trl_makes_of_prompt_and_completion(
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    encoder, prompt, found = rows(folders[chat], template, chat)
+    prompt_tokenizer, prompt, found = rows(folders[chat], template, chat)
     pairs: list[dict[str, Any]] = []
-    for text, label in zip(encoder.cut(TEXTS, 64)[0], CLASSES, strict=True):
+    for text, label in zip(prompt_tokenizer.cut(TEXTS, 64)[0], CLASSES, strict=True):
         if chat:
             answer = [{"role": "assistant", "content": WORDS[label]}]
             pairs.append({"prompt": prompt.messages(text), "completion": answer})
@@ -72,8 +72,8 @@ def test_rows_are_those_that_trl_makes_of_prompt_and_completion(
 def test_a_row_that_would_teach_something_else_than_is_scored_is_found(
     folders: dict[bool, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder, prompt, found = rows(folders[True], "classify", True)
-    negative, positive = encoder.answers(prompt)
-    monkeypatch.setattr(encoder, "answers", lambda prompt: [positive, positive])
-    _, starts = conversations(encoder, prompt, encoder.cut(TEXTS, 64)[0], CLASSES)
+    prompt_tokenizer, prompt, found = rows(folders[True], "classify", True)
+    negative, positive = prompt_tokenizer.answers(prompt)
+    monkeypatch.setattr(prompt_tokenizer, "answers", lambda prompt: [positive, positive])
+    _, starts = conversations(prompt_tokenizer, prompt, prompt_tokenizer.cut(TEXTS, 64)[0], CLASSES)
     assert negative != positive and starts == [None, found.starts[1], None]

@@ -8,6 +8,8 @@ from engines.models.classification import NO_CLASSIFIER, read_kind
 
 READS_BOTH_WAYS = ("xlnet", "xlm", "flaubert")
 """Language models without a fixed direction."""
+NO_4_BITS = ("mamba", "mamba2", "falcon_mamba")
+"""Kinds that read weights of their linear layers directly."""
 PRECISIONS = ("auto", "float32", "bf16", "nf4")
 
 
@@ -65,6 +67,11 @@ def load_tokenizer(path: Path, trust_remote_code: bool = False) -> Any:
 def _opened(auto: Any, path: Path, precision: str, device: str, trust_remote_code: bool) -> tuple[Any, set[str]]:
     import torch
 
+    if precision == "nf4" and read_kind(path) in NO_4_BITS:
+        raise ModelError(
+            f"{path} holds a model of type {read_kind(path)}, whose layers do not compute in 4 bits; set precision to "
+            '"bf16" or "float32"'
+        )
     cuda = device.startswith("cuda")
     if precision == "auto":
         precision = "bf16" if cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from engines.answers import scoring
 from engines.data.dealing import SPLITS
 from engines.data.splits import Data, load_training_splits
-from engines.errors import ConfigError
+from engines.errors import ConfigError, UserError
 from engines.models import location
+from engines.models.classification import HEADS, Head, open_classifier, padding_tokenizer, usable_positions
 from engines.models.forward import autocast, forward
 from engines.models.location import Model
 from engines.models.sequence_classifier import SequenceClassifier
@@ -36,6 +37,12 @@ class Config:
     model: Model = group(Model)
     data: Data = group(Data)
     training: Training = group(Training)
+    head: str = option(
+        "auto",
+        "Of a model that has a classification head: auto keeps it where its classes have the names of the data's, keep "
+        "also where they have no names, new never.",
+        choices=HEADS,
+    )
     seed: int = option(0, "Seed of the new head, the order of batches and dropout.", minimum=0, maximum=2**32 - 1)
 
 
@@ -55,7 +62,7 @@ class FineTuning:
         self.splits = load_training_splits(config.data, report)
         report.phase("load")
         folder = location.locate(config.model, report)
-        self.tokenizer = load_tokenizer(folder, config.model.name)
+        self.tokenizer = padding_tokenizer(folder, config.model.name, report)
         self._pad_id = int(self.tokenizer.pad_token_id)
         self._tables = tokenize_splits(self.tokenizer, folder, self.splits, training.max_length, report)
         self._true = {
@@ -66,7 +73,7 @@ class FineTuning:
 
         report.phase("load")
         torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
-        self.model = load_model(folder, config, self.splits.labels).to(report.device)
+        self.model = load_model(folder, config, self.splits.labels, self._pad_id, report).to(report.device)
         groups = parameter_groups(self.model, training.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
         state = TrainingState(self.model, AllWeights(self.model, report.device), self.optimizer, report, config.seed)
@@ -119,51 +126,38 @@ class AllWeights:
         self._model, self._device = model, device
 
     def save(self, file: Path) -> None:
-        from safetensors.torch import save_model
+        from safetensors.torch import save_file
 
-        save_model(self._model, str(file))
+        # some models hold parameters that are views of one tensor, which safetensors takes apart
+        save_file({name: values.clone() for name, values in self._model.state_dict().items()}, file)
 
     def load(self, file: Path) -> None:
-        from safetensors.torch import load_model
+        from safetensors.torch import load_file
 
-        load_model(self._model, file, device=self._device)
-
-
-def load_tokenizer(folder: Path, name: str) -> Any:
-    """The tokenizer of the model called `name`. Raises `ConfigError` where it cannot pad."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if tokenizer.pad_token_id is None:
-        raise ConfigError(f"model.name = {name}: its tokenizer cannot pad; choose an encoder")
-    return tokenizer
+        state, loaded = self._model.state_dict(), load_file(file, device=self._device)
+        missing, unexpected = self._model.load_state_dict(loaded, strict=False)
+        held = {state[name].data_ptr() for name in loaded if name in state}
+        if unexpected or any(state[name].data_ptr() not in held for name in missing):  # shared ones are held once
+            raise UserError(f"{file} holds other weights than the model has; start a new run")
 
 
-def load_model(folder: Path, config: Config, labels: tuple[str, ...]) -> Any:
-    """The model with a new head for `labels`, drawn from the seed, in float32 on the CPU.
+def load_model(folder: Path, config: Config, labels: tuple[str, ...], pad_id: int, report: Reporter) -> Any:
+    """The model with a head for `labels`, its own or one drawn from the seed, in float32 on the CPU.
 
     Raises `ConfigError` where it has fewer positions than texts may have tokens.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
     max_length = config.training.max_length
-    positions = getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", None)
+    positions = usable_positions(AutoConfig.from_pretrained(folder))
     if positions and max_length > positions:
         raise ConfigError(
             f"training.max_length = {max_length} is more than the {positions} positions of "
             f"{config.model.name}; lower it"
         )
-    torch.manual_seed(config.seed)  # the new head is drawn from it
-    return AutoModelForSequenceClassification.from_pretrained(
-        folder,
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={label: n for n, label in enumerate(labels)},
-        problem_type="single_label_classification",  # the model may come from another kind of task
-        dtype=torch.float32,
-        ignore_mismatched_sizes=True,  # a head of other classes is replaced
-    )
+    torch.manual_seed(config.seed)  # a new head is drawn from it
+    return open_classifier(folder, config.model.name, labels, pad_id, cast(Head, config.head), report)
 
 
 def parameter_groups(model: "torch.nn.Module", weight_decay: float) -> list[dict[str, Any]]:

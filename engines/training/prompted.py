@@ -15,6 +15,7 @@ from engines.data.items import Example
 from engines.data.splits import Splits
 from engines.errors import UserError
 from engines.models import opening
+from engines.models.classification import usable_positions
 from engines.prompts import encoding, likelihood
 from engines.prompts.encoding import Encoded, PromptTokenizer
 from engines.prompts.likelihood import Batches, Scorer
@@ -48,7 +49,7 @@ class PromptedSplits:
         self._report = report
         self._model_name = config.model.name
         decoder = AutoConfig.from_pretrained(folder).get_text_config(decoder=True)
-        self._context: float = getattr(decoder, "max_position_embeddings", None) or math.inf
+        self._context: float = usable_positions(decoder) or math.inf
         self._texts: dict[str, list[str]] = {}
         self._encoded: dict[str, Encoded] = {}
         self._batches = Batches(report.device)  # remembers what fitted

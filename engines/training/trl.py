@@ -57,6 +57,10 @@ def sft_trainer(config: Config, model: Any, tokenizer: Any, rows: TuningRows, re
 
     targets = lora.targets.strip()
     plain = report.device == "cpu" or training.optimizer == "adamw"
+    dropout = lora.dropout
+    if dropout and any(values.ndim == 3 for name, values in model.named_parameters() if "expert" in name):
+        dropout = 0.0
+        report.note("adapters of experts take no dropout: lora.dropout is 0 in this run")
     try:
         trainer: Any = StepTrainer(
             model=model,
@@ -88,12 +92,17 @@ def sft_trainer(config: Config, model: Any, tokenizer: Any, rows: TuningRows, re
             peft_config=LoraConfig(
                 r=lora.rank,
                 lora_alpha=lora.alpha,
-                lora_dropout=lora.dropout,
+                lora_dropout=dropout,
                 target_modules=targets if targets == "all-linear" else [t.strip() for t in targets.split(",")],
                 task_type="CAUSAL_LM",
             ),
         )
     except ValueError as error:
+        if "Mamba" in str(error):
+            raise ConfigError(
+                f'lora.targets = "{lora.targets}": state-space layers of {config.model.name} take adapters on their '
+                "projections alone; set it to in_proj,x_proj"
+            ) from None
         if "target modules" in str(error).lower():
             raise ConfigError(
                 f'lora.targets = "{lora.targets}": {config.model.name} has no such layers; set it to "all-linear"'

@@ -1,7 +1,6 @@
 """Which engines and experiments exist. Nothing heavy is imported to answer."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import platformdirs
 from engines.errors import ConfigError, UserError
 from engines.memory.components import Machine, Need
 from engines.methods import engine, engine_names
+from engines.runs.toml_files import read_toml
 from engines.settings import flatten, nearest, resolve, settings
 
 __all__ = ["Experiment", "engine", "engine_names", "experiments", "from_document", "parse_overrides", "read"]
@@ -70,8 +70,8 @@ def read(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -
         hint = "; `labtui experiments` lists them"
         raise ConfigError(f"{name_or_path}: no such experiment or file{nearest(name_or_path, known) or hint}")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        document = read_toml(path)
+    except ValueError as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
     return from_document(document, place=str(path), name=_name(path, known), overrides=overrides)
 

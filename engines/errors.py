@@ -15,6 +15,22 @@ The command line and the console catch the root, and `OSError` where files are m
 is asked of a worker is no error: `engines.reporter.Stop` and `Restart` are not in this tree.
 """
 
+import errno
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full: make room, then do it again",
+    errno.EDQUOT: "your quota on this disk is used up: delete files or ask for more, then do it again",
+    errno.EFBIG: "files may not become that large here: raise the limit (`ulimit -f`), or use another disk",
+    errno.EROFS: "this file system is read-only: set LABTUI_HOME, or the file to write, to one that is not",
+    errno.EACCES: "this user may not do that: change the permissions (`ls -ld` shows them), or name another place",
+    errno.EPERM: "this user may not do that: change the owner or the permissions, or name another place",
+    errno.EMFILE: "too many files are open in this process: raise the limit (`ulimit -n`)",
+    errno.ENFILE: "too many files are open on this machine: close other programs",
+    errno.ESTALE: "it was replaced or removed on its network disk meanwhile: do it again, or mount the disk anew",
+    errno.EIO: "the disk reports a fault: look at the system's log, and keep the home on another disk",
+}
+"""What to do about an error of the system, by its number."""
+
 
 class UserError(ValueError):
     """Something the user can mend; the message alone says where and how, no traceback is needed."""
@@ -57,7 +73,14 @@ class ServingError(RunError):
 
 
 def sentence_of(error: UserError | OSError) -> str:
-    """What went wrong, in one sentence for people: the message, or the file and the system's reason."""
-    if isinstance(error, UserError) or not error.strerror:
+    """What went wrong, in one sentence for people: the message, or the file, the system's reason and the remedy."""
+    remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
+    return f"{reason_of(error)}; {remedy}" if remedy else reason_of(error)
+
+
+def reason_of(error: BaseException) -> str:
+    """The message of an error, of one of the system the file and the reason, without the remedy."""
+    if not isinstance(error, OSError) or not error.strerror:
         return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    place = error.filename2 or error.filename  # of a rename the name that the file was to get
+    return f"{place}: {error.strerror}" if place else error.strerror

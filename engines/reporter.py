@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import psutil
 
-from engines.errors import UserError
+from engines.errors import REMEDIES, UserError, reason_of
 from engines.runs import events as ev
 from engines.runs.attempts import seconds_in_training
 from engines.runs.folder import RunFolder
@@ -104,7 +104,7 @@ class Reporter:
         self._close_phase()
         own = isinstance(error, UserError)
         trace = "" if own else "".join(traceback.format_exception(error))
-        self._emit(ev.Failed(type(error).__name__, str(error), trace, _hint(error), **self._ending()))
+        self._emit(ev.Failed(type(error).__name__, reason_of(error), trace, _hint(error), **self._ending()))
 
     def close(self) -> None:
         self._writer.close()
@@ -265,4 +265,4 @@ def _hint(error: BaseException) -> str:
     if os.strerror(errno.ENOSPC) in str(error):  # also of libraries that raise something else than OSError
         place = os.path.dirname(getattr(error, "filename", None) or "")
         return f"the disk that holds {place or 'the home folder'} is full; make room, then resume the run"
-    return ""
+    return REMEDIES.get(error.errno or 0, "") if isinstance(error, OSError) else ""

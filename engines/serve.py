@@ -18,7 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from engines.answers.classifier import Classifier, of_repeat
-from engines.errors import AlreadyRunningError, UserError
+from engines.errors import AlreadyRunningError, UserError, sentence_of
 from engines.methods import engine
 from engines.methods.evaluate import open_classifier, source_run
 from engines.runs import processes, serving
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         folder.requests.mkdir(mode=0o700, exist_ok=True)
         processes.hold_alive(folder.lock)
     except (AlreadyRunningError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{sentence_of(error)}\n")
         return 2
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -169,8 +169,8 @@ def _is_young(line: bytes) -> bool:
 
 def _error_sentence(error: Exception) -> str:
     """One sentence for the asker; the traceback of a fault of ours goes to the log."""
-    if isinstance(error, UserError):
-        return str(error)
+    if isinstance(error, UserError) or isinstance(error, OSError) and error.strerror:
+        return sentence_of(error)
     traceback.print_exc()
     return f"{type(error).__name__}: {error}"
 

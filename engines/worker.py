@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from engines import catalog
 from engines.answers import columns
-from engines.errors import AlreadyRunningError, RunError, UserError
+from engines.errors import AlreadyRunningError, RunError, UserError, sentence_of
 from engines.inputs import asking, checks
 from engines.inputs.asking import InputsError
 from engines.memory import history
@@ -36,13 +36,13 @@ def main(argv: list[str]) -> int:
     folder = RunFolder(argv[1])
     try:
         alive_fd = processes.hold_alive(folder.lock)
+        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.chdir(folder.path)  # whatever a library writes to its working directory stays with the run
+        report = Reporter(folder)
     except (AlreadyRunningError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{sentence_of(error)}\n")
         return 2
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    os.chdir(folder.path)  # whatever a library writes to its working directory stays with the run
-    report = Reporter(folder)
     try:
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # blocked by `processes.reexec`

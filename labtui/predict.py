@@ -1,7 +1,6 @@
 """`labtui predict`: label a file of reviews with the warm worker of a finished run."""
 
 import csv
-import json
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
@@ -13,6 +12,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.serving import Client
 from labtui import format, narrate
+from labtui.sanitize import json_text
 
 CHUNK = 64  # reviews per request: large enough to batch, small enough to narrate
 TIMEOUT_S = 600.0
@@ -56,7 +56,7 @@ def predict(
                 "tokens_total": answer["tokens_total"],
             }
             if form == "jsonl":
-                output.write(json.dumps(values, ensure_ascii=False) + "\n")
+                output.write(json_text(values) + "\n")
                 continue
             if writer is None:
                 writer = csv.DictWriter(output, values, lineterminator="\n")

@@ -5,8 +5,10 @@ names, exception messages. Raw escapes reach the terminal from every Textual wid
 it enters.
 """
 
+import json
+import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,6 +30,11 @@ _UNSAFE = re.compile(
     r"|(?P<control>[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff])"
 )
 _TAB_WIDTH = 8
+_SHOWN_CHARACTERS_MAX, _SHOWN_AT_THE_END = 2000, 500  # the end of a sentence says what to do
+_STEERING_IN_JSON = re.compile(
+    # What `json.dumps` leaves as it is and a terminal may act upon: C1 codes, directions, half surrogate pairs.
+    r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def clean(text: str, *, multiline: bool = False) -> str:
@@ -59,3 +66,30 @@ def plain(text: str, style: str = "", *, multiline: bool = False) -> "Text":
     from rich.text import Text
 
     return Text(clean(text, multiline=multiline), style=style)
+
+
+def shortened(text: str) -> str:
+    """`text`; one of more than 2,000 characters without its middle, and how many characters that had."""
+    more = len(text) - _SHOWN_CHARACTERS_MAX
+    if more <= 0:
+        return text
+    head, tail = text[: _SHOWN_CHARACTERS_MAX - _SHOWN_AT_THE_END], text[-_SHOWN_AT_THE_END:]
+    return f"{head} ... ({more:,} characters left out) ... {tail}"
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """`value` as JSON in which characters that steer a terminal or turn text round are escaped; read back, it is the
+    same, but for NaN and infinities, which JSON does not have: they are null."""
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_without_nan(value), indent=indent, ensure_ascii=False)
+    return _STEERING_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,7 +1,6 @@
 """The run folder: one class owns every file name in it."""
 
 import json
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import tomli_w
 
 from engines.errors import RunError
 from engines.runs.home import Home
+from engines.runs.toml_files import read_toml
 from engines.runs.writing import write_atomic
 
 
@@ -127,8 +127,8 @@ class RunFolder:
     def read_document(self) -> dict[str, Any]:
         """The frozen config as a TOML document. Raises `OSError`, or `RunError` where it is damaged."""
         try:
-            return tomllib.loads(self.config.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            return read_toml(self.config)
+        except ValueError as error:
             raise RunError(f"{self.config}: not a TOML file: {error}; put it right, or start a new run") from None
 
     def read_adjustments(self) -> dict[str, Any]:

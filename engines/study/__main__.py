@@ -15,7 +15,7 @@ import traceback
 from types import FrameType
 from typing import Any, BinaryIO, NoReturn
 
-from engines.errors import UserError
+from engines.errors import UserError, sentence_of
 from engines.runs.home import Home
 from engines.study.reader import ResultsReader
 
@@ -61,8 +61,8 @@ def _reply(study: ResultsReader, question: dict[str, Any]) -> bytes:
             raise UserError(f'no question "{question["ask"]}"; there is {", ".join(QUESTIONS)}')
         answer = getattr(study, question["ask"])(**question["with"])
         return json.dumps({**reply, "answer": answer}, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-    except UserError as error:
-        reply["error"] = str(error)
+    except (UserError, OSError) as error:
+        reply["error"] = sentence_of(error)
     except Exception as error:
         reply["error"] = f"{question['ask']} failed: {type(error).__name__}: {error}"
         reply["traceback"] = traceback.format_exc()

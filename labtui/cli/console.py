@@ -5,7 +5,7 @@ import sys
 
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from labtui.cli.common import FAILURE, NO_TERMINAL, OK, Command, print_json, say
+from labtui.cli.common import FAILURE, NO_TERMINAL, OK, Command, print_json, say, show
 from labtui.cli.results import print_results
 from labtui.cli.runs import narrated
 
@@ -69,7 +69,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
         print_json([vars(f) for f in findings])
     else:
         for f in findings:
-            print(f"{'ok' if f.ok else '!!' if f.required else '- '} {f.name:<14} {f.text}")
+            show(f"{'ok' if f.ok else '!!' if f.required else '- '} {f.name:<14} {f.text}")
         missing = [f.name for f in findings if f.required and not f.ok]
         say(
             f"to mend before runs work: {', '.join(missing)}"

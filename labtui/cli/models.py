@@ -9,7 +9,7 @@ from engines.errors import UserError
 from engines.runs.home import Home
 from engines.runs.serving import Client
 from engines.runs.summary import FINISHED, Summary, find_run, summarize
-from labtui.cli.common import OK, Command, add_device, add_run, add_settings, print_json, say
+from labtui.cli.common import OK, Command, add_device, add_run, add_settings, print_json, say, show
 from labtui.cli.results import repeat_of
 from labtui.cli.runs import started
 
@@ -69,7 +69,7 @@ def _classify(arguments: argparse.Namespace) -> int:
         return OK
     for row in rows:
         read = f"read {format.count(row['tokens_read'])} of {format.count(row['tokens_total'])} tokens"
-        print(
+        show(
             f"{row['label']:<12} {format.score(max(row['probabilities'].values(), default=None))}  "
             f"{row['model_ms']:.1f} ms on "
             f"{row['device']}  {read}  {row['run']}{':' + str(row['repeat']) if 'repeat' in row else ''}"

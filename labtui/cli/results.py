@@ -12,7 +12,7 @@ from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import find_run
-from labtui.cli.common import OK, Command, add_run, print_json, say
+from labtui.cli.common import OK, Command, add_run, print_json, say, show, write_data
 from labtui.results.columns import sort_rows
 from labtui.results.rows import collect_rows, result_of
 
@@ -105,7 +105,7 @@ def print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
         text, dropped = tables.to_table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
     else:
         text, dropped = tables.RECORDS[form](rows), []
-    print(text.rstrip("\n"), flush=True)
+    write_data(text.rstrip("\n") + "\n")
     if dropped:
         say(f"left out for want of width: {', '.join(dropped)}; --format csv has all columns")
     return OK
@@ -122,7 +122,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         print_json(comparison)
         return OK
     for line in _comparison(comparison, [study.measure(run) for run in dict.fromkeys(row["run"] for row, _ in chosen)]):
-        print(line)
+        show(line)
     return OK
 
 
@@ -214,7 +214,7 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.output:
         say(f"wrote {exports.save(Path(arguments.output), content)}")
     else:
-        print(content.decode(), end="", flush=True)
+        write_data(content.decode())
     return OK
 
 
@@ -232,7 +232,7 @@ def _import(arguments: argparse.Namespace) -> int:
         varied=arguments.varied,
         model=arguments.model,
     )
-    print(folder.name)
+    show(folder.name)
     return OK
 
 

@@ -8,7 +8,7 @@ from engines.memory.estimate import describe_estimate
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import QUEUED, RUNNING, find_run, list_runs, summarize
-from labtui.cli.common import OK, STATE_CODES, Command, add_device, add_run, add_settings, print_json, say
+from labtui.cli.common import OK, STATE_CODES, Command, add_device, add_run, add_settings, print_json, say, show
 
 
 def add(command: Command) -> None:
@@ -60,7 +60,7 @@ def _experiments(arguments: argparse.Namespace) -> int:
         print_json(rows)
         return OK
     for row in rows:
-        print(f"{row['config']:<32} {row['engine']:<18} {row['error'] or row['title']}")
+        show(f"{row['config']:<32} {row['engine']:<18} {row['error'] or row['title']}")
     return OK
 
 
@@ -96,13 +96,13 @@ def _estimate(arguments: argparse.Namespace) -> int:
         print_json({"config": experiment.name, "device": estimate.device, **totals, "components": estimate.components})
         return OK
     for line in describe_estimate(estimate, free_bytes):
-        print(line)
+        show(line)
     return OK
 
 
 def started(folder: RunFolder, follow: bool) -> int:
     """Print the name of a run that was launched, and narrate it if wanted; the exit code."""
-    print(folder.name, flush=True)
+    show(folder.name)
     if follow:
         return narrated(folder)
     say(f"started; watch it with `labtui` or `labtui follow {folder.name}`")
@@ -139,7 +139,7 @@ def _list(arguments: argparse.Namespace) -> int:
             where = f"{s.ahead} ahead"
         tested = s.end is not None and s.end.split == "test"
         score = "" if s.accuracy is None else f"accuracy {format.score(s.accuracy)}{'' if tested else ' on validation'}"
-        print(f"{clean(s.name):<{width}}  {s.state:<8}  {where:<14}  {score}".rstrip())
+        show(f"{clean(s.name):<{width}}  {s.state:<8}  {where:<14}  {score}".rstrip())
     return OK
 
 
@@ -158,7 +158,7 @@ def _show(arguments: argparse.Namespace) -> int:
         )
         return OK
     for line in describe(summary):
-        print(line)
+        show(line)
     return OK
 
 

@@ -23,7 +23,7 @@ from engines.runs.summary import FINISHED, Summary, open_summary
 from engines.settings import flatten
 from labtui import format
 from labtui.results.rows import IMPORTED
-from labtui.sanitize import clean
+from labtui.sanitize import clean, json_text
 
 # -- the answers of a run ---------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ def items_json(table: ItemTable) -> bytes:
     """An array, one object per item."""
     names = list(table.columns)
     rows = [dict(zip(names, row, strict=True)) for row in zip(*table.columns.values(), strict=True)]
-    return (json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
+    return (json_text(rows, indent=1) + "\n").encode()
 
 
 def items_parquet(table: ItemTable) -> bytes:
@@ -217,7 +217,8 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
             "",
         ]
     lines += [
-        f"Run `{folder.name}`, engine `{_code(summary.engine)}`" + (f", model {_cell(model)}." if model else "."),
+        f"Run `{_code(folder.name)}`, engine `{_code(summary.engine)}`"
+        + (f", model {_cell(model)}." if model else "."),
         "",
         "## Scores",
         "",

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from engines.runs.summary import FINISHED
 from labtui.results.columns import Column, known_columns
 from labtui.results.rows import ResultRow, name_of
-from labtui.sanitize import clean
+from labtui.sanitize import clean, json_text
 
 # On a terminal too narrow for all; the run, its accuracy and the interval always stay.
 LEFT_OUT_FIRST = (
@@ -135,7 +134,7 @@ def as_dict(row: ResultRow) -> dict[str, Any]:
 
 def to_json(rows: Sequence[ResultRow]) -> str:
     """An array, one object per run, full precision."""
-    return json.dumps([as_dict(row) for row in rows], indent=1, ensure_ascii=False) + "\n"
+    return json_text([as_dict(row) for row in rows], indent=1) + "\n"
 
 
 def to_csv(rows: Sequence[ResultRow]) -> str:
@@ -171,7 +170,7 @@ def table_csv(rows: Sequence[ResultRow], columns: Sequence[Column]) -> str:
 
 def table_json(rows: Sequence[ResultRow], columns: Sequence[Column]) -> str:
     """An array, one object a row, the values by the columns' keys in full precision."""
-    return json.dumps([_values(row, columns) for row in rows], indent=1, ensure_ascii=False) + "\n"
+    return json_text([_values(row, columns) for row in rows], indent=1) + "\n"
 
 
 def _values(row: ResultRow, columns: Sequence[Column]) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import json
 import time
 import unicodedata
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labtui.sanitize import clean, plain
+from labtui.sanitize import clean, json_text, plain
 
 _HOSTILE = st.lists(
     st.one_of(
@@ -83,3 +84,16 @@ def test_a_megabyte_of_anything_is_clean_in_linear_time(piece: str) -> None:
     started = time.process_time()
     clean(text, multiline=True)
     assert time.process_time() - started < 3
+
+
+@given(_HOSTILE)
+def test_json_holds_nothing_that_steers_a_terminal_and_is_read_back_as_it_was(text: str) -> None:
+    written = json_text({text: [text, 1.5]})
+    assert json.loads(written) == {text: [text, 1.5]}
+    for char in written:
+        assert unicodedata.category(char) not in {"Cc", "Cs", "Zl", "Zp"}
+        assert unicodedata.bidirectional(char) not in {"LRO", "RLO", "LRE", "RLE", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def test_numbers_that_json_does_not_have_are_null() -> None:
+    assert json_text([{"a": float("nan")}, (float("-inf"), 1)]) == '[{"a": null}, [null, 1]]'

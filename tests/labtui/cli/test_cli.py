@@ -3,11 +3,9 @@ import sys
 
 import pytest
 
-from engines.runs.folder import RunFolder
-from engines.runs.home import Home
 from engines.runs.summary import FINISHED
 from labtui.cli import main
-from labtui.cli.common import FAILURE, STATE_CODES, USAGE
+from labtui.cli.common import STATE_CODES, USAGE
 from tests.labtui.cli.conftest import Captured
 
 
@@ -26,17 +24,6 @@ def test_wrong_usage_is_one_sentence_and_exit_2(argv: list[str], sentence: str, 
     assert main(argv) == USAGE
     out, err = capsys.readouterr()
     assert out == "" and sentence in err and len(err.splitlines()) == 1
-
-
-def test_a_file_that_the_system_refuses_is_one_sentence_and_exit_1(
-    home: Home, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(home: Home) -> list[RunFolder]:
-        raise PermissionError(13, "Permission denied", str(home.runs))
-
-    monkeypatch.setattr("labtui.cli.runs.list_runs", refuse)
-    assert main(["list"]) == FAILURE
-    assert capsys.readouterr().err == f"labtui: {home.runs}: Permission denied\n"
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

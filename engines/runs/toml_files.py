@@ -1,0 +1,16 @@
+"""TOML files, which anybody may have written, read at one door."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The document in a TOML file. Raises `OSError`, or `ValueError` with the reason why it is none.
+
+    The parser itself raises other errors too: on a number of thousands of digits, on thousands of nested arrays.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

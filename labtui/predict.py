@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from engines.data import files
 from engines.runs import events as ev
@@ -32,7 +32,7 @@ class Narrator:
 
 
 def predict(
-    home: Home, run: RunFolder, file: Path, text: str, form: str, output: TextIO, say: Callable[[str], None]
+    home: Home, run: RunFolder, file: Path, text: str, form: str, output: IO[str], say: Callable[[str], None]
 ) -> int:
     """Write one labelled row per review of `file` to `output`, in the order of the file; the count of reviews.
 

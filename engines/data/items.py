@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -73,7 +72,7 @@ def write_items(folder: RunFolder, examples: Sequence[Example], labels: Sequence
     try:
         os.link(shared, folder.items)
     except OSError:
-        shutil.copyfile(shared, folder.items)
+        write_atomic(folder.items, content)
 
 
 def index_items(file: Any) -> ItemTexts:

@@ -1,23 +1,44 @@
 """Files and folders that appear whole or not at all."""
 
+import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
+
+PRIVATE, SHARED = 0o600, 0o666
+"""Modes of files: of a home, for its user alone; in places that a user names, as the umask says."""
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     """Write a small file whole or not at all: temporary name, fsync, rename."""
+    with open_atomic(path, mode) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def open_atomic(path: Path, mode: int = PRIVATE, text: bool = False) -> Iterator[IO[Any]]:
+    """A file to write, of bytes or as UTF-8 text with its line ends as they are, that appears as `path` when the block
+    has ended; nothing is left behind when it raises. An `OSError` names `path`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, mode)
+
     try:
-        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(data)
+        how = {"mode": "w", "encoding": "utf-8", "newline": ""} if text else {"mode": "wb"}
+        with open(temporary, **how, opener=opener) as file:  # type: ignore[call-overload]
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)  # on a full disk it takes what little space is left
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)  # on a full disk it takes what little space is left
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)
         raise
 
 

@@ -129,8 +129,11 @@ def _write(path: Path, table: TokenTable) -> None:
     from safetensors.numpy import save_file
 
     temporary = path.with_suffix(f".{os.getpid()}")
-    save_file({"ids": table.ids, "ends": table.ends, "full_lengths": table.full_lengths}, temporary)
-    os.replace(temporary, path)
+    try:
+        save_file({"ids": table.ids, "ends": table.ends, "full_lengths": table.full_lengths}, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # where the disk was full
 
 
 def batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:

@@ -9,6 +9,7 @@ from engines.errors import UserError
 from engines.runs.home import Home
 from engines.runs.serving import Client
 from engines.runs.summary import FINISHED, Summary, find_run, summarize
+from engines.runs.writing import SHARED, open_atomic
 from labtui.cli.common import OK, Command, add_device, add_run, add_settings, print_json, say, show
 from labtui.cli.results import repeat_of
 from labtui.cli.runs import started
@@ -92,7 +93,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     home = Home()
     summary = _finished_run(home, arguments.run)
     if arguments.output:
-        with open(exports.check_free(Path(arguments.output)), "w", encoding="utf-8", newline="") as output:
+        with open_atomic(exports.check_free(Path(arguments.output)), SHARED, text=True) as output:
             count = predict(home, summary.folder, Path(arguments.file), arguments.text, arguments.format, output, say)
     else:
         count = predict(home, summary.folder, Path(arguments.file), arguments.text, arguments.format, sys.stdout, say)

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.models import cards
 from engines.runs import events as ev
+from engines.runs import writing
 from engines.runs.folder import RunFolder
 from engines.runs.summary import FINISHED, Summary, open_summary
 from engines.settings import flatten
@@ -292,11 +292,8 @@ def check_free(path: Path) -> Path:
 def save(path: Path, content: bytes, overwrite: bool = False) -> Path:
     """Write a file whole or not at all; the absolute path. `UserError` where it exists or cannot be written."""
     path = path.expanduser().absolute() if overwrite and path.is_file() else check_free(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        writing.write_atomic(path, content, writing.SHARED)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"{path} cannot be written ({error.strerror or error}); name another place") from None
     return path

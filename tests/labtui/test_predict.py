@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engines.errors import ServingError
 from engines.runs.home import Home
 from engines.runs.serving import Client, Reply
 from labtui import predict
@@ -83,3 +84,23 @@ def test_the_command_writes_no_file_over_another(
     assert before.count("\n") == COUNT + 1
     assert main(command) == USAGE and "exists; name another file" in capsys.readouterr().err
     assert output.read_text() == before
+
+
+def test_a_worker_that_gives_up_leaves_no_half_written_file(
+    home: Home, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, output = make_run(home, finished()), tmp_path / "out" / "labelled.csv"
+    output.parent.mkdir()
+
+    class GivesUp(Asked):
+        def classify(self, texts: list[str], timeout_s: float = 0, idle_s: float = 0, repeat: int = 0) -> Reply:
+            if len(texts) < CHUNK:
+                raise ServingError("the classify worker died")
+            return super().classify(texts)
+
+    monkeypatch.setattr(predict, "Client", GivesUp)
+    assert main(["predict", run.name, str(reviews), "--output", str(output)]) == USAGE
+    assert list(output.parent.iterdir()) == []
+    monkeypatch.setattr(predict, "Client", Asked)
+    assert main(["predict", run.name, str(reviews), "--output", str(output)]) == OK
+    assert [path.name for path in output.parent.iterdir()] == ["labelled.csv"]

@@ -320,8 +320,8 @@ def encode(part: Part, place: Place) -> dict[str, Any]:
             raise RuntimeError(f"finetune_loop ran on the {'GPU' if on_gpu else 'CPU'}, which is not what is measured")
         ours.append(count / end.training_seconds)
         peaks.append(end.host_memory_peak_bytes if place.small else end.memory_peak_bytes)
-        steps = [r for r in ev.read_all(summary.folder.events) if isinstance(r.event, ev.Step)]
-        paces = sorted(r.event.tokens_per_s for r in steps)  # type: ignore[union-attr]
+        steps = [r.event for r in ev.read_all(summary.folder.events) if isinstance(r.event, ev.Step)]
+        paces = sorted(step.tokens_per_s for step in steps if step.tokens_per_s is not None)
         flops.append(6 * shape(place, part).linear_parameters * paces[len(paces) // 2])
         study.append(count / plain_seconds(str(model), data, count, length, "512" if length == 512 else "LONGEST"))
     estimate = estimate_peak(asked, device=place.device)
@@ -332,7 +332,7 @@ def encode(part: Part, place: Place) -> dict[str, Any]:
         "ratio": harness.ratios(ours, study),
         "items_per_s": max(ours),
         "flops_per_s": max(flops),  # of the median report, the warm-up left out
-        "memory": {"whole": against(max(peaks), estimate, estimate.peak_phase)},
+        "memory": {"whole": against(max(peak or 0 for peak in peaks), estimate, estimate.peak_phase)},
     }
 
 
@@ -398,7 +398,7 @@ def run(place: Place, chosen: list[Part], minutes: float, found: dict[str, Any],
     for part in chosen:
         left = 60 * minutes - (time.monotonic() - began)
         if left < part.needs_s and not place.small:
-            result = {"skipped": f"{left:.0f} s were left, it needs some {part.needs_s:.0f}"}
+            result: dict[str, Any] = {"skipped": f"{left:.0f} s were left, it needs some {part.needs_s:.0f}"}
             if "flops_per_s" in found["parts"].get(part.name, {}):
                 continue  # figures of an earlier command stand
         else:

@@ -1,6 +1,7 @@
 """The GPU benchmark in small: the same parts on the CPU, and what it does when it is short of memory or time."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from benchmarks.drawn import write_model
 from benchmarks.gpu import PARTS, Part, Place
 from engines.reporter import Restart
 from engines.runs import events as ev
+from engines.training.adapter_tuning import AdapterTuning
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkey
         "ladder", "tune", "mistral", {"precision": "float32", "training.batch_size": 8, "training.accumulation": 1}
     )
     write_model(place.model(part), "mistral", small=True)
-    train = gpu.AdapterTuning.train
+    train = AdapterTuning.train
 
     def full(task: Any) -> None:
         if task.config.training.batch_size > 2:
@@ -87,8 +89,8 @@ def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkey
         assert argv[1:3] == ["-m", "benchmarks.gpu"]
         raise Anew
 
-    monkeypatch.setattr(gpu.AdapterTuning, "train", full)
-    monkeypatch.setattr(gpu.os, "execv", execv)
+    monkeypatch.setattr(AdapterTuning, "train", full)
+    monkeypatch.setattr(os, "execv", execv)
     for _ in range(2):
         with pytest.raises(Anew):
             gpu.tune(part, place)

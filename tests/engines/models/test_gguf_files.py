@@ -53,7 +53,8 @@ def write(path: Path, quantised: bool) -> Any:
     writer.add_feed_forward_length(96)
     writer.add_head_count(2)
     writer.add_head_count_kv(1)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    positions: Any = config.rope_parameters
+    writer.add_rope_freq_base(positions["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_tokenizer_model("gpt2")
     vocabulary = sorted(words.get_vocab(), key=words.get_vocab().__getitem__)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -24,5 +25,5 @@ def run(config: Config, report: Reporter) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return step(task, numbers, split)
 
-    AdapterTuning.step = full  # type: ignore[method-assign]
-    qlora.run(config, report)
+    with mock.patch.object(AdapterTuning, "step", full):
+        qlora.run(config, report)

@@ -50,14 +50,15 @@ TOKENS_PER_WORD = 1.2
 
 
 def write_model(folder: Path, name: str, small: bool) -> None:
-    """Config and tokenizer of a model of the study in a folder, and an empty file in place of its weights."""
+    """Config and tokenizer of a model of the study in a folder, and a file without tensors in place of its weights."""
     shutil.copytree(tiny.resolve(f"tiny:{name}"), folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
     config = read_config(MODELS[name]) | (SMALL[name] if small else {})
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    header = b'{"__metadata__":{}}'
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
 
 
-class SizedText:
+class RandomWeight:
     """A weight that is drawn when it is asked for, where it is asked for."""
 
     def __init__(self, shape: Any, dtype: Any, device: str) -> None:
@@ -80,7 +81,7 @@ def drawn_weights(device: str) -> Iterator[None]:
         config = AutoConfig.from_pretrained(path)
         with torch.device("meta"):
             shapes = AutoModelForCausalLM.from_config(config)
-        weights = {name: SizedText(weight.shape, dtype, device) for name, weight in shapes.named_parameters()}
+        weights = {name: RandomWeight(weight.shape, dtype, device) for name, weight in shapes.named_parameters()}
         more = {"device_map": {"": device}, **more}
         found = type(shapes).from_pretrained(None, config=config, state_dict=weights, dtype=dtype, **more)
         harness.reset_peak(device)

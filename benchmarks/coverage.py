@@ -59,7 +59,8 @@ def macro_population(
     wrong = (1 - of_class)[:, None]
     table = np.hstack([0.98 * wrong * errors / errors.sum(axis=1, keepdims=True), 0.02 * wrong])
     np.fill_diagonal(table, of_class)
-    return table * shares[:, None]
+    joint: NDArray[np.floating] = table * shares[:, None]
+    return joint
 
 
 def true_macro(shares: NDArray[np.floating]) -> dict[str, float]:
@@ -278,7 +279,7 @@ def paired_cell(items: int, disagreement: float, difference: float, data_sets: i
     quantile = two_sided(1 - ALPHA)
     intervals: dict[str, Callable[..., tuple[float, float]]] = {
         "tango": lambda _both, a, b, _neither: tango_interval(a, b, items, quantile),
-        "newcombe": lambda *table: newcombe_interval(*table, quantile),
+        "newcombe": lambda both, a, b, neither: newcombe_interval(both, a, b, neither, quantile),
     }
     for name, interval in intervals.items():
         ends = np.array([interval(*table) for table in cells.tolist()])
@@ -418,7 +419,8 @@ def _place(kinds: list[tuple[float, ...]]) -> Callable[[Row], int]:
 def _normal_cdf(values: NDArray[np.floating]) -> NDArray[np.floating]:
     from scipy.special import ndtr
 
-    return ndtr(values)
+    shares: NDArray[np.floating] = ndtr(values)
+    return shares
 
 
 if __name__ == "__main__":

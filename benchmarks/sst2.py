@@ -84,7 +84,7 @@ def score(home: Home, engine_name: str, name: str, settings: dict[str, Any]) -> 
     report.close()
     end = summarize(folder).end
     assert end is not None
-    accuracies = end.scores.repeats or [end.scores.accuracy]
+    accuracies = end.scores.repeats or [end.scores.accuracy or 0.0]
     harness.say(f"{name}: accuracy {', '.join(f'{a:.3f}' for a in accuracies)}")
     return {
         "accuracy": end.scores.accuracy,

@@ -1,4 +1,5 @@
 import contextlib
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,6 @@ import pytest
 
 from engines import catalog
 from engines.errors import ConfigError, UserError
-from engines.inputs import asking
 from engines.runs import events as ev
 from engines.runs import processes
 from engines.runs.folder import RunFolder
@@ -110,7 +110,7 @@ def test_a_run_whose_classes_the_model_does_not_know_is_not_scored(
 def test_a_look_that_fails_by_itself_does_not_keep_a_run_from_starting(
     home: Home, launched: list[tuple[RunFolder, list[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     folder = actions.launch(home, catalog.read("quickstart/bag-of-words"))
     assert launched == [(folder, ["cpu"])]
 

@@ -2,6 +2,9 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 20.0, what: str = "") -> None:
@@ -11,3 +14,9 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 20.0, what: s
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s:g} s: {what or condition}")
         time.sleep(0.02)
+
+
+def known(value: T | None) -> T:
+    """The value of a field that may be None, and is not here."""
+    assert value is not None
+    return value

@@ -46,7 +46,7 @@ def tango_by_likelihood(a_only: int, b_only: int, items: int, quantile: float) -
     [(6, 16, 161, (-0.1240, -0.0054)), (1, 7, 21, (-0.517, -0.026))],
     ids=["Cavo 2012", "Bentur 2009"],
 )
-def test_tango_interval_is_as_published(a_only: int, b_only: int, items: int, interval: tuple) -> None:
+def test_tango_interval_is_as_published(a_only: int, b_only: int, items: int, interval: tuple[float, float]) -> None:
     """Fagerland, Lydersen and Laake, "Statistical Analysis of Contingency Tables", CRC Press 2017, chapter 8."""
     digits = 6e-5 if items == 161 else 6e-4
     assert tango_interval(a_only, b_only, items, NORMAL) == pytest.approx(interval, abs=digits)

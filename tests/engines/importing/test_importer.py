@@ -18,6 +18,7 @@ from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
+from tests.support import known
 
 STUDY = Path(__file__).parents[4] / "shared" / "data" / "gemma_zero_shot_runs.csv"
 Imported = Callable[..., RunFolder]
@@ -77,7 +78,7 @@ def test_the_studys_three_executions_have_the_reference_accuracies(home: Home, h
         (1, "head", "run2"),
         (2, "head", "run3"),
     ]
-    assert [round(r.scores.macro_precision, 4) for r in repeats] == [0.4819, 0.6232, 0.7105]
+    assert [round(known(r.scores.macro_precision), 4) for r in repeats] == [0.4819, 0.6232, 0.7105]
     found = columns.read(folder)
     assert found.rows == (("", 0), ("", 1), ("", 2)) and found.imported_without_texts
     digest = hashlib.sha256(STUDY.read_bytes()).hexdigest()

@@ -15,6 +15,7 @@ from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from tests.support import known
 
 CONFIG = bag_of_words.Config(data=Data(source="quickstart", train=400, validation=100, test=200))
 
@@ -35,7 +36,7 @@ def test_it_learns_and_the_loaded_model_answers_as_the_trained_one(home: Home) -
     folder, events = run(home, CONFIG)
     validation, test = [e for e in events if isinstance(e, ev.Evaluated)]
     assert (validation.split, validation.items, test.split, test.items) == ("validation", 100, "test", 200)
-    assert test.scores.accuracy > 0.65
+    assert known(test.scores.accuracy) > 0.65
     assert [e.name for e in events if isinstance(e, ev.Phase)][-4:] == ["features", "train", "validate", "test"]
 
     lines = [json.loads(line) for line in folder.predictions.read_text().splitlines()]

@@ -13,6 +13,7 @@ from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from tests.support import known
 
 CONFIG = frozen_features.Config(
     data=Data(source="quickstart", train=300, validation=60, test=100), model=Model(name="tiny:distilbert")
@@ -36,7 +37,7 @@ def test_it_learns_and_the_loaded_model_answers_as_the_trained_one(home: Home, p
     folder, events = run(home, replace(CONFIG, features=features))
     validation, test = [e for e in events if isinstance(e, ev.Evaluated)]
     assert (validation.split, validation.items, test.split, test.items) == ("validation", 60, "test", 100)
-    assert test.scores.accuracy > 0.6
+    assert known(test.scores.accuracy) > 0.6
     assert [e.name for e in events if isinstance(e, ev.Phase)][-5:] == [
         "tokenize",
         "features",

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,12 @@ def test_a_finished_run_is_read_once_and_a_new_one_is_seen(
     assert len(follower.scored()) == 1
     read: list[str] = []
     original = result_of
-    monkeypatch.setattr(rows, "result_of", lambda folder: read.append(folder.name) or original(folder))
+
+    def noted(folder: RunFolder) -> Any:
+        read.append(folder.name)
+        return original(folder)
+
+    monkeypatch.setattr(rows, "result_of", noted)
     assert len(follower.scored()) == 1 and read == []
     new = finished("b", [[1, 0, 0], [0, 1, 0]])
     assert len(follower.scored()) == 2 and read == [new.name]

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
@@ -125,7 +126,7 @@ async def test_a_failure_is_a_sentence_on_the_screen(home: Home) -> None:
     host = AnalysedHost(home)
     host.analyst = Lost()
     async with host.run_test(size=(80, 24)) as pilot:
-        screen = await opened(host, pilot, [{"run": "x", "variant": "", "repeat": 0}] * 2, ["a", "b"])
+        screen = await opened(host, pilot, [{"run": "x", "variant": Variant.OWN, "repeat": 0}] * 2, ["a", "b"])
         assert "runs/x has no predictions; score it again" in text_of(screen)
         await pilot.press("i", "down", "q")
         assert host.screen is not screen
@@ -169,7 +170,7 @@ def test_repeats_of_one_run_are_not_said_to_be_two_models(home: Home) -> None:
     study = AnalysedHost(home).analyst
     name = answered(home, TRUTH, wrong_on(*range(0, N, 2)), wrong_on(*range(1, N, 2))).name
     other = row(run(home, 1))
-    mine: list[Row] = [{"run": name, "variant": "", "repeat": at} for at in (0, 1)]
+    mine: list[Row] = [{"run": name, "variant": Variant.OWN, "repeat": at} for at in (0, 1)]
     measured = [study.measure(each["run"]) for each in (mine[0], other)]
     found = study.compare(mine, ["repeat 1", "repeat 2"])
     (said,) = beyond_the_test(found, found["pairs"][0], measured)

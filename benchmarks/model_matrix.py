@@ -55,7 +55,7 @@ SHAPE: dict[str, Any] = {
     "max_position_embeddings": 512,
 }
 ENCODER = ("num_key_value_heads", "head_dim")
-MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+MOE: dict[str, Any] = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 
 
 def _decoder(name: str, prefix: str, drop: tuple[str, ...] = (), **more: Any) -> Kind:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from engines.data.items import Example, write_items
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.scores import Scores
 from labtui.cli import _parser
 from labtui.cli.common import FAULT
 from tests.labtui.fabric import append, finished
@@ -61,9 +63,15 @@ def hostile_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ho
         answers = [Prediction(e.hash, LABELS[e.label], LABELS[e.row // 4], [0.5, 0.5], text=HOSTILE) for e in examples]
         predictions.write(folder, answers)
         note = ev.Note(HOSTILE, "warning")
-        repeats = [ev.Repeat(0, HOSTILE, HOSTILE, {"accuracy": 0.5}, LABELS, [[2, 2, 0], [2, 2, 0]])]
-        scores = {"accuracy": 0.5, "recall": dict.fromkeys(LABELS, 0.5)}
-        more = {"items": 8, "labels": LABELS, "confusion": [[2, 2, 0], [2, 2, 0]], "model": HOSTILE, "scores": scores}
+        repeats = [ev.Repeat(0, HOSTILE, HOSTILE, Scores(accuracy=0.5), LABELS, [[2, 2, 0], [2, 2, 0]])]
+        scores = Scores(accuracy=0.5, recall=dict.fromkeys(LABELS, 0.5))
+        more: dict[str, Any] = {
+            "items": 8,
+            "labels": LABELS,
+            "confusion": [[2, 2, 0], [2, 2, 0]],
+            "model": HOSTILE,
+            "scores": scores,
+        }
         append(folder, ev.Started(HOSTILE, "", {HOSTILE: HOSTILE}, 0), note, *repeats, finished(**more))
     failed = RunFolder.create(home, {"engine": HOSTILE, "title": HOSTILE, "family": "", "experiment": "failed"})
     append(failed, ev.Failed(HOSTILE, f"{HOSTILE}\n{HOSTILE}", f"Traceback {HOSTILE}\n{HOSTILE}", HOSTILE))

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FILES_AT_MOST = {"An engine": 2, "A chart of a recorded value": 1, "A data format": 1, "A source of models": 1}
+FILES_AT_MOST = {
+    "An engine": 2,
+    "A metric": 1,
+    "A chart of a recorded value": 1,
+    "A data format": 1,
+    "A source of models": 1,
+}
 WALKS = dict(re.findall(r"^## ([^:\n]+).*\n((?:(?!## ).*\n)*)", (ROOT / "docs" / "extending.md").read_text(), re.M))
 
 
@@ -79,6 +85,16 @@ def test_a_new_engine_runs_is_in_the_results_and_is_covered_by_the_test_of_every
     assert row["model"] == "most frequent class" and row["items"] == 50 and 0.3 < row["accuracy"] < 0.7
     tests = ["-q", "-p", "no:cacheprovider", "tests/engines/methods/test_every_engine.py", "-k", "majority"]
     assert "2 passed" in copy.run(*tests, module="pytest")
+
+
+def test_a_new_metric_is_scored_shown_and_exported(copy: Copy) -> None:
+    copy.follow("A metric")
+    copy.run("run", "quickstart/bag-of-words", "--set=data.train=60", "--set=data.test=50", "--follow")
+    (row,) = json.loads(copy.run("results", "--format", "json", "--sort", "youden"))
+    assert row["youden"] == pytest.approx(sum(row["recall"].values()) - 1) and row["youden"] != 0
+    outputs = [copy.run("results", "--format", form) for form in ("table", "csv", "md", "latex")]
+    assert all("youden" in output.lower() for output in outputs)
+    assert "Youden's index" in copy.run("export", row["run"], "--format", "card")
 
 
 CHART = """

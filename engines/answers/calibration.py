@@ -6,6 +6,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+Bins = list[tuple[float, float, int, float, float]]
+"""Of a reliability diagram: (low, high, items, mean confidence, accuracy), without the empty ones."""
+
 
 def brier_score(probabilities: "ArrayLike", true: "ArrayLike") -> float | None:
     """How far the probabilities lie from the truth: 0 is certain and right, 1 certain and wrong.
@@ -27,9 +30,7 @@ def brier_score(probabilities: "ArrayLike", true: "ArrayLike") -> float | None:
     return float(np.mean(squared - 2 * of_true + 1) / 2)
 
 
-def calibration(
-    probabilities: "ArrayLike", true: "ArrayLike", bins: int = 15
-) -> tuple[float | None, list[tuple[float, float, int, float, float]]]:
+def calibration(probabilities: "ArrayLike", true: "ArrayLike", bins: int = 15) -> tuple[float | None, Bins]:
     """The expected calibration error and the bins of the reliability diagram.
 
     `probabilities` is (items, classes), `true` the class numbers (items,). The confidence of an answer is its largest

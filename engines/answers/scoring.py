@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from engines.answers import predictions
+from engines.answers.metrics import Answered, scored_by_runs, share
 from engines.reporter import Reporter
-from engines.runs.scores import Scores
+from engines.runs.scores import Scores, of_json
 
 if TYPE_CHECKING:
     from engines.data.items import Example
@@ -32,31 +33,17 @@ def confusion_matrix(true: Sequence[int], predicted: Sequence[int | None], class
 
 
 def scores(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Scores:
-    """Scores as fractions from a confusion matrix with an invalid column.
-
-    `accuracy` counts an invalid answer as wrong, `accuracy_answered` leaves it out; `recall`, `precision` and
-    `f1` hold a value a label, the `macro_` scores their plain means; `invalid` is a count. A share of nothing
-    is 0, as scikit-learn's `zero_division=0`.
-    """
-    classes = range(len(labels))
-    items = sum(map(sum, confusion))
-    correct = sum(confusion[c][c] for c in classes)
-    invalid = sum(row[-1] for row in confusion)
-    true = [sum(confusion[c]) for c in classes]
-    predicted = [sum(row[c] for row in confusion) for c in classes]
-    recall = [_share(confusion[c][c], true[c]) for c in classes]
-    precision = [_share(confusion[c][c], predicted[c]) for c in classes]
-    f1 = [_share(2 * confusion[c][c], true[c] + predicted[c]) for c in classes]
-    return Scores(
-        accuracy=_share(correct, items),
-        accuracy_answered=_share(correct, items - invalid),
-        macro_precision=_share(sum(precision), len(labels)),
-        macro_recall=_share(sum(recall), len(labels)),
-        macro_f1=_share(sum(f1), len(labels)),
-        recall=dict(zip(labels, recall, strict=True)),
-        precision=dict(zip(labels, precision, strict=True)),
-        f1=dict(zip(labels, f1, strict=True)),
-        invalid=invalid,
+    """The declared metrics of a confusion matrix with an invalid column, and what stands beside them in `Scores`."""
+    answered = Answered(confusion)
+    return of_json(
+        {metric.name: value for metric in scored_by_runs() if (value := metric.value(answered)) is not None}
+        | {
+            "accuracy_answered": share(answered.correct, answered.items - answered.invalid),
+            "recall": dict(zip(labels, answered.recall, strict=True)),
+            "precision": dict(zip(labels, answered.precision, strict=True)),
+            "f1": dict(zip(labels, answered.f1, strict=True)),
+            "invalid": answered.invalid,
+        }
     )
 
 
@@ -79,10 +66,6 @@ def _mean(values: Sequence[Any]) -> Any:
         return {key: _mean([value.get(key) for value in values]) for key in first}
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return statistics.fmean(numbers) if len(numbers) == len(values) else first
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
 
 
 def report_validation(

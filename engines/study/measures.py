@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from engines.answers import scoring
-from engines.answers.calibration import brier_score, calibration
+from engines.answers import metrics
 from engines.answers.columns import Answers
-from engines.answers.intervals import macro_intervals, wilson_interval
+from engines.answers.intervals import wilson_interval
+from engines.answers.metrics import ACCURACY, Answered, Metric
 from engines.study.values import ItemAnswer, Measures, Row, Share, finite, share
 
 if TYPE_CHECKING:
@@ -25,43 +25,38 @@ def measure_answers(
     column = np.where(predicted < 0, classes, predicted).astype(np.int64)
     cells = np.bincount(answers.true * (classes + 1) + column, minlength=classes * (classes + 1))
     confusion: list[list[int]] = cells.reshape(classes, classes + 1).tolist()
-    scores = scoring.scores(confusion, labels)
-    items, correct = len(predicted), sum(confusion[c][c] for c in range(classes))
-    intervals = macro_intervals(confusion)
-    brier = error = None
-    bins: list[tuple[float, float, int, float, float]] = []
-    if probabilities is not None and np.isfinite(probabilities).any():
-        brier = brier_score(probabilities, answers.true)
-        error, bins = calibration(probabilities, answers.true)
-
-    def macro(name: str) -> Share:
-        return share(scores.value(name) or 0.0, intervals[name])
-
+    answered = Answered(confusion, answers.true, probabilities)
+    figures = {metric.name: figure for metric in metrics.METRICS if (figure := _figure(metric, answered)) is not None}
     return {
         "row": row,
         "value": value,
-        "items": items,
-        "correct": correct,
-        "invalid": sum(line[-1] for line in confusion),
-        "accuracy": share(scores.accuracy or 0.0, wilson_interval(correct, items)),
-        "accuracy_answered": scores.accuracy_answered if any(sum(line[:-1]) for line in confusion) else None,
+        "items": answered.items,
+        "correct": answered.correct,
+        "invalid": answered.invalid,
+        "accuracy": figures.pop(ACCURACY.name),
+        "accuracy_answered": answered.correct / given if (given := answered.items - answered.invalid) else None,
         "recall": {
-            label: share(scores.recall[label], wilson_interval(line[c], sum(line)))
+            label: share(answered.recall[c], wilson_interval(line[c], sum(line)))
             for c, (label, line) in enumerate(zip(labels, confusion, strict=True))
             if sum(line)
         },
-        "precision": scores.precision,
-        "macro_precision": macro("macro_precision"),
-        "macro_recall": macro("macro_recall"),
-        "macro_f1": macro("macro_f1"),
-        "brier": brier,
-        "calibration_error": error,
+        "precision": dict(zip(labels, answered.precision, strict=True)),
+        "figures": figures,
         "reliability": [
             {"low": low, "high": high, "items": count, "confidence": confidence, "accuracy": accuracy}
-            for low, high, count, confidence, accuracy in bins
+            for low, high, count, confidence, accuracy in answered.calibration[1]
         ],
         "confusion": confusion,
     }
+
+
+def _figure(metric: Metric, answered: Answered) -> Share | None:
+    """A metric with its interval; None where it does not apply."""
+    value = metric.value(answered)
+    if value is None:
+        return None
+    low, high = metric.interval(answered) if metric.interval else (None, None)
+    return {"value": value, "low": low, "high": high}
 
 
 def are_right(predicted: "NDArray[Any]", labels: Sequence[str], answers: Answers) -> "NDArray[Any]":

@@ -47,11 +47,7 @@ class Measures(TypedDict):
     accuracy_answered: float | None  # without the invalid ones
     recall: dict[str, Share]  # by class with items; Wilson
     precision: dict[str, float]
-    macro_precision: Share  # these three: bootstrap over the items
-    macro_recall: Share
-    macro_f1: Share
-    brier: float | None  # these two need probabilities
-    calibration_error: float | None
+    figures: dict[str, Share]  # of the other metrics (`engines.answers.metrics`) that apply, by name
     reliability: list[Bin]
     confusion: list[list[int]]  # a row a true label; a column a predicted one, then invalid
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engines.answers.metrics import ACCURACY, Metric, beside_accuracy
 from engines.errors import UserError
 from engines.settings import nearest
 from labtui import format
@@ -54,6 +55,14 @@ def percent(fraction: float | None) -> str:
     return format.MISSING if fraction is None else f"{100 * fraction:.1f} %"
 
 
+def _items_per_s(row: ResultRow) -> str:
+    return format.rate(row.items_per_s, "").removesuffix(" /s")
+
+
+def _training(row: ResultRow) -> str:
+    return format.duration(row.training_seconds)
+
+
 def _score(name: str) -> Callable[[ResultRow], str]:
     return lambda row: format.score(getattr(row, name))
 
@@ -65,48 +74,6 @@ def _value(name: str) -> Callable[[ResultRow], Any]:
 RUN = Column("run", "run", name_of, name_of, right=False)
 
 
-COLUMNS: tuple[Column, ...] = (
-    RUN,
-    Column("accuracy", "accuracy", _value("accuracy"), _score("accuracy")),
-    Column(
-        "interval",
-        "95 %",
-        lambda r: r.interval and r.interval[0],
-        lambda r: format.interval(*(r.interval or (None, None))),
-        least=11,
-    ),
-    Column("n", "n", _value("n"), lambda r: format.count(r.n)),
-    Column("sd", "sd", _value("sd"), sd_text, least=5),
-    Column(
-        "varied",
-        "varied",
-        lambda r: r.varied or r.untrained_head and format.UNTRAINED or None,
-        varied_text,
-        right=False,
-    ),
-    Column("items", "items", _value("items"), lambda r: format.count(r.items) if r.items else format.MISSING),
-    Column("macro_f1", "F1", _value("macro_f1"), _score("macro_f1")),
-    Column("range", "min–max", lambda r: min(r.accuracies, default=None), range_text, least=11),
-    Column("macro_precision", "prec.", _value("macro_precision"), _score("macro_precision")),
-    Column("macro_recall", "recall", _value("macro_recall"), _score("macro_recall")),
-    Column("invalid", "invalid", _value("invalid_share"), lambda r: percent(r.invalid_share)),
-    Column("kappa", "kappa", _value("kappa"), _score("kappa"), least=6),
-    Column("all_agree", "all agree", _value("all_agree"), lambda r: percent(r.all_agree)),
-    Column("brier", "Brier", _value("brier"), _score("brier"), least=5),
-    Column("calibration_error", "ECE", _value("calibration_error"), _score("calibration_error"), least=5),
-    Column(
-        "items_per_s", "items/s", _value("items_per_s"), lambda r: format.rate(r.items_per_s, "").removesuffix(" /s")
-    ),
-    Column("training_seconds", "training", _value("training_seconds"), lambda r: format.duration(r.training_seconds)),
-    Column("memory_peak_bytes", "peak GiB", _value("memory_peak_bytes"), _peak, least=21),
-    Column("engine", "engine", _value("engine"), lambda r: r.engine or format.MISSING, right=False),
-    Column("model", "model", _value("model"), lambda r: r.model or format.MISSING, right=False),
-)
-
-
-AFTER_RECALL = 9  # the recall of each class stands after so many of them
-
-
 def _recall(label: str) -> Column:
     return Column(
         f"recall.{label}",
@@ -116,11 +83,78 @@ def _recall(label: str) -> Column:
     )
 
 
+def _metric(metric: Metric) -> Column:
+    name = metric.name
+    least = 5 if metric.needs_probabilities else 0
+    return Column(
+        name, metric.heading, lambda row: row.figure(name), lambda row: format.score(row.figure(name)), least=least
+    )
+
+
 def columns_for(rows: Iterable[ResultRow]) -> list[Column]:
-    """`COLUMNS` with one more for the recall of each class of the rows, the commonest classes first."""
+    """All columns, among them one for each metric and one for the recall of each class of the rows, the commonest
+    classes first."""
+    metrics = beside_accuracy()
     classes = Counter(label for row in rows for label in row.recall)
-    recall = [_recall(label) for label, _ in classes.most_common(CLASS_COLUMNS)]
-    return [*COLUMNS[:AFTER_RECALL], *recall, *COLUMNS[AFTER_RECALL:]]
+    return [
+        RUN,
+        _metric(ACCURACY),
+        Column(
+            "interval",
+            "95 %",
+            lambda r: r.interval and r.interval[0],
+            lambda r: format.interval(*(r.interval or (None, None))),
+            least=11,
+        ),
+        Column("n", "n", _value("n"), lambda r: format.count(r.n)),
+        Column("sd", "sd", _value("sd"), sd_text, least=5),
+        Column(
+            "varied",
+            "varied",
+            lambda r: r.varied or r.untrained_head and format.UNTRAINED or None,
+            varied_text,
+            right=False,
+        ),
+        Column("items", "items", _value("items"), lambda r: format.count(r.items) if r.items else format.MISSING),
+        *(_metric(metric) for metric in metrics if metric.prominent),
+        Column("range", "min–max", lambda r: min(r.accuracies, default=None), range_text, least=11),
+        *(_recall(label) for label, _ in classes.most_common(CLASS_COLUMNS)),
+        *(_metric(metric) for metric in metrics if not metric.prominent and not metric.needs_probabilities),
+        Column("invalid", "invalid", _value("invalid_share"), lambda r: percent(r.invalid_share)),
+        Column("kappa", "kappa", _value("kappa"), _score("kappa"), least=6),
+        Column("all_agree", "all agree", _value("all_agree"), lambda r: percent(r.all_agree)),
+        *(_metric(metric) for metric in metrics if not metric.prominent and metric.needs_probabilities),
+        Column("items_per_s", "items/s", _value("items_per_s"), _items_per_s),
+        Column("training_seconds", "training", _value("training_seconds"), _training),
+        Column("memory_peak_bytes", "peak GiB", _value("memory_peak_bytes"), _peak, least=21),
+        Column("engine", "engine", _value("engine"), lambda r: r.engine or format.MISSING, right=False),
+        Column("model", "model", _value("model"), lambda r: r.model or format.MISSING, right=False),
+    ]
+
+
+def left_out_first() -> list[str]:
+    """The columns that a terminal too narrow for all does without, in that order; the run, its accuracy and the
+    interval always stay."""
+    metrics = list(reversed(beside_accuracy()))
+    return [
+        "all_agree",
+        "kappa",
+        *(metric.name for metric in metrics if not metric.prominent and metric.needs_probabilities),
+        "invalid",
+        *(metric.name for metric in metrics if not metric.prominent and not metric.needs_probabilities),
+        "engine",
+        "memory_peak_bytes",
+        "range",
+        "items_per_s",
+        "recall",
+        "training_seconds",
+        "model",
+        *(metric.name for metric in metrics if metric.prominent),
+        "items",
+        "varied",
+        "sd",
+        "n",
+    ]
 
 
 def known_columns(rows: Sequence[ResultRow]) -> list[Column]:

@@ -12,6 +12,7 @@ from typing import Any
 from engines.answers import predictions
 from engines.answers.columns import WITHOUT_TEXT
 from engines.answers.intervals import wilson_interval
+from engines.answers.metrics import ACCURACY, scored_by_runs
 from engines.answers.predictions import Prediction
 from engines.answers.variant import Variant
 from engines.errors import UserError
@@ -153,18 +154,13 @@ def model_card(folder: RunFolder) -> str:
             dataset_name=clean(shown_source) or "test items",
             dataset_split="test",
             dataset_args=arguments,
-            metric_type=metric,
-            metric_name=words,
+            metric_type=metric.hub_name or metric.name,
+            metric_name=metric.words[0].upper() + metric.words[1:],
             metric_value=float(value),
-            metric_args={"average": "macro"} if key.startswith("macro_") else None,
+            metric_args={"average": "macro"} if metric.name.startswith("macro_") else None,
         )
-        for key, metric, words in (
-            ("accuracy", "accuracy", "Accuracy"),
-            ("macro_f1", "f1", "Macro F1"),
-            ("macro_precision", "precision", "Macro precision"),
-            ("macro_recall", "recall", "Macro recall"),
-        )
-        if (value := end.scores.value(key)) is not None
+        for metric in scored_by_runs()
+        if (value := end.scores.value(metric.name)) is not None
     ]
     base = str(document.get("model", {}).get("name", ""))
     data = ModelCardData(
@@ -236,14 +232,9 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
     low, high = wilson_interval(right, items)
     interval = f"{low:.4f} to {high:.4f} (Wilson)" if len(several) < 2 else "see the repeats"
     rows = [
-        (words, f"{value:.4f}", interval if key == "accuracy" else "")
-        for key, words in (
-            ("accuracy", "accuracy"),
-            ("macro_precision", "macro precision"),
-            ("macro_recall", "macro recall"),
-            ("macro_f1", "macro F1"),
-        )
-        if (value := scores.value(key)) is not None
+        (metric.words_with_unit, f"{value:.4f}", interval if metric is ACCURACY else "")
+        for metric in scored_by_runs()
+        if (value := scores.value(metric.name)) is not None
     ]
     rows += [(f"recall of {clean(label)}", f"{value:.4f}", "") for label, value in scores.recall.items()]
     if scores.before is not None and scores.before.accuracy is not None:

@@ -174,7 +174,8 @@ def with_measures(row: ResultRow, found: RunMeasures) -> ResultRow:
     if not own:
         return row
     if len(own) == 1:
-        row = replace(row, **_measured(own[0]))
+        measured = _measured(own[0])
+        row = replace(row, **measured | {"figures": measured["figures"] | row.figures})
     else:
         labels = found["labels"]
         repeats = [
@@ -183,7 +184,7 @@ def with_measures(row: ResultRow, found: RunMeasures) -> ResultRow:
                 m["row"]["repeat"],
                 m["value"],
                 varied=found["varied"],
-                **figures_of(_scores(m), m["items"], labels, m["confusion"]) | _measured(m),
+                **figures_of(Scores(m["accuracy"]["value"]), m["items"], labels, m["confusion"]) | _measured(m),
             )
             for m in own
         ]
@@ -198,27 +199,15 @@ def with_measures(row: ResultRow, found: RunMeasures) -> ResultRow:
     return replace(row, estimate_bytes=found["estimate_bytes"], warnings=(*row.warnings, *warnings))
 
 
-def _scores(measures: Measures) -> Scores:
-    return Scores(
-        accuracy=measures["accuracy"]["value"],
-        macro_precision=measures["macro_precision"]["value"],
-        macro_recall=measures["macro_recall"]["value"],
-        macro_f1=measures["macro_f1"]["value"],
-    )
-
-
 def _measured(measures: Measures) -> dict[str, Any]:
     """The fields of one execution that come from its answers."""
-    intervals = {}
-    for name in ("macro_precision", "macro_recall", "macro_f1"):
-        found = measures[name]
-        if found["low"] is not None and found["high"] is not None:
-            intervals[name] = (found["low"], found["high"])
+    figures = measures["figures"]
     return {
         "measured": True,
-        "macro_intervals": intervals,
-        "brier": measures["brier"],
-        "calibration_error": measures["calibration_error"],
+        "figures": {name: figure["value"] for name, figure in figures.items()},
+        "intervals": {
+            name: (figure["low"], figure["high"]) for name, figure in figures.items() if figure["low"] is not None
+        },
     }
 
 

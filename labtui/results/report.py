@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from importlib.metadata import version
 
+from engines.answers.metrics import beside_accuracy
 from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.models import cards
@@ -379,12 +380,8 @@ class _Page:
                     "Confusion: true classes in rows",
                 )
                 if m["reliability"]:
-                    brier = f"Brier score {m['brier']:.4f}, " if m["brier"] is not None else ""
-                    error = m["calibration_error"]
-                    expected = f"expected calibration error {error:.4f}" if error is not None else ""
-                    figures += _figure(
-                        self._plots.reliability(name, m["reliability"]), f"Reliability; {brier}{expected}"
-                    )
+                    told = ", ".join(_of_probabilities(m))
+                    figures += _figure(self._plots.reliability(name, m["reliability"]), f"Reliability; {told}")
                 found.append(f"<div><h3>{_text(name + which)}</h3><div class=plots>{figures}</div></div>")
         return f"<div class=each>{''.join(found)}</div>"
 
@@ -447,6 +444,15 @@ class _Page:
 def _text(text: str) -> str:
     """Foreign text in the page: cleaned and escaped."""
     return escape(clean(text))
+
+
+def _of_probabilities(measures: Measures) -> list[str]:
+    """The metrics that the reliability diagram is about, in words."""
+    return [
+        f"{metric.words_with_unit} {measures['figures'][metric.name]['value']:.4f}"
+        for metric in beside_accuracy()
+        if metric.needs_probabilities and metric.name in measures["figures"]
+    ]
 
 
 def _heads(names: Iterable[str], left: int) -> str:

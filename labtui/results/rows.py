@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engines.answers.intervals import wilson_interval
+from engines.answers.metrics import ACCURACY, beside_accuracy
 from engines.answers.variant import Variant
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -40,9 +41,7 @@ class ResultRow:
     items: int  # of each execution
     interval: tuple[float, float] | None  # 95 %: Wilson's of one execution; of several from `measured`, over the items
     recall: dict[str, float]  # by class, in the order of `labels`: the accuracy on the items of that class
-    macro_precision: float | None = None
-    macro_recall: float | None = None
-    macro_f1: float | None = None
+    figures: dict[str, float] = field(default_factory=dict)  # of the other metrics, as far as known, by name
     invalid: int | None = None  # items whose answer was no label, over all executions; counted as wrong
     training_seconds: float | None = None
     seconds: float | None = None
@@ -67,15 +66,17 @@ class ResultRow:
     untrained_head: bool = False
     # Known when the answers themselves have been read (`labtui.results.groups`).
     measured: bool = False
-    macro_intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, by field name
-    brier: float | None = None
-    calibration_error: float | None = None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, of `figures`
     kappa: float | None = None  # Fleiss, over the executions
     all_agree: float | None = None
     flips: int | None = None
     same_items: bool = True  # whether all executions answered the same items
     estimate_bytes: int | None = None
     warnings: tuple[tuple[str, str], ...] = ()  # (key of the column that it touches, sentence)
+
+    def figure(self, metric: str) -> float | None:
+        """The value of a metric by its name; None where it is not known."""
+        return self.accuracy if metric == ACCURACY.name else self.figures.get(metric)
 
     @property
     def key(self) -> str:
@@ -217,7 +218,7 @@ def averaged(row: ResultRow, children: tuple[ResultRow, ...]) -> ResultRow:
     """`row` over its children: means of their figures, the sum of their confusion matrices, no interval yet."""
 
     def mean(name: str) -> float | None:
-        values = [value for child in children if (value := getattr(child, name)) is not None]
+        values = [value for child in children if (value := child.figure(name)) is not None]
         return statistics.fmean(values) if len(values) == len(children) and values else None
 
     shapes = {(child.labels, len(child.confusion)) for child in children}
@@ -226,14 +227,10 @@ def averaged(row: ResultRow, children: tuple[ResultRow, ...]) -> ResultRow:
     items = {child.items for child in children}
     return replace(
         row,
-        accuracy=mean("accuracy"),
-        macro_precision=mean("macro_precision"),
-        macro_recall=mean("macro_recall"),
-        macro_f1=mean("macro_f1"),
-        brier=mean("brier"),
-        calibration_error=mean("calibration_error"),
+        accuracy=mean(ACCURACY.name),
+        figures={metric.name: value for metric in beside_accuracy() if (value := mean(metric.name)) is not None},
         interval=None,
-        macro_intervals={},
+        intervals={},
         items=items.pop() if len(items) == 1 else 0,
         recall={
             c: statistics.fmean(child.recall[c] for child in children)
@@ -264,9 +261,7 @@ def figures_of(scores: Scores, items: int, labels: Sequence[str], confusion: Seq
             for i, (label, row) in enumerate(zip(labels, confusion, strict=False))
             if sum(row)
         },
-        "macro_precision": scores.macro_precision,
-        "macro_recall": scores.macro_recall,
-        "macro_f1": scores.macro_f1,
+        "figures": {m.name: value for m in beside_accuracy() if (value := scores.value(m.name)) is not None},
         "invalid": sum(row[len(labels)] for row in confusion if len(row) > len(labels)),
         "labels": tuple(map(clean, labels)),
         "confusion": tuple(map(tuple, confusion)),

@@ -6,33 +6,12 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from engines.answers.metrics import ACCURACY, scored_by_runs
 from engines.runs.summary import FINISHED
-from labtui.results.columns import Column, known_columns
+from labtui.results.columns import Column, known_columns, left_out_first
 from labtui.results.rows import ResultRow, name_of
 from labtui.sanitize import clean, json_text
 
-# On a terminal too narrow for all; the run, its accuracy and the interval always stay.
-LEFT_OUT_FIRST = (
-    "all_agree",
-    "kappa",
-    "calibration_error",
-    "brier",
-    "invalid",
-    "macro_recall",
-    "macro_precision",
-    "engine",
-    "memory_peak_bytes",
-    "range",
-    "items_per_s",
-    "recall",
-    "training_seconds",
-    "model",
-    "macro_f1",
-    "items",
-    "varied",
-    "sd",
-    "n",
-)
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -77,7 +56,7 @@ def to_table(rows: Sequence[ResultRow], width: int | None = None) -> tuple[str, 
     shown = known_columns(rows)
     widths = {c.key: max(len(c.header), *(len(c.text(row)) for row in rows)) for c in shown}
     dropped = []
-    for key in LEFT_OUT_FIRST if width else ():
+    for key in left_out_first() if width else ():
         if sum(widths[c.key] + 2 for c in shown) - 2 <= (width or 0):
             break
         dropped += [c.header for c in shown if c.key.partition(".")[0] == key]
@@ -112,9 +91,7 @@ def as_dict(row: ResultRow) -> dict[str, Any]:
         "items": row.items,
         "invalid": row.invalid,
         "recall": row.recall,
-        "macro_precision": row.macro_precision,
-        "macro_recall": row.macro_recall,
-        "macro_f1": row.macro_f1,
+        **{m.name: row.figure(m.name) for m in scored_by_runs() if m.name != ACCURACY.name},
         "repeats": row.n,
         "accuracies": list(row.accuracies),
         "accuracy_sd": row.sd,

@@ -45,11 +45,11 @@ def measures(of: Row, confusion: list[list[int]], value: str = "") -> Measures:
         "accuracy_answered": None,
         "recall": {},
         "precision": {},
-        "macro_precision": macro("macro_precision"),
-        "macro_recall": macro("macro_recall"),
-        "macro_f1": macro("macro_f1"),
-        "brier": 0.125,
-        "calibration_error": 0.0625,
+        "figures": {
+            **{name: macro(name) for name in ("macro_precision", "macro_recall", "macro_f1")},
+            "brier": {"value": 0.125, "low": None, "high": None},
+            "calibration_error": {"value": 0.0625, "low": None, "high": None},
+        },
         "reliability": [],
         "confusion": confusion,
     }

@@ -100,7 +100,7 @@ def macro_text(
     text.stylize("dim")
     for measure, name, colour in zip(measures, names, colours, strict=True):
         text.append("\n").append(fit(name, name_width, ascii_only), colour)
-        for share in (measure["macro_precision"], measure["macro_recall"], measure["macro_f1"]):
+        for share in (measure["figures"][f"macro_{score}"] for score in ("precision", "recall", "f1")):
             text.append("  ").append(format.score(share["value"]), "bold")
             between = format.interval(share["low"], share["high"], ascii_only=ascii_only).replace("0.", ".")
             text.append((f" {between}" if column > 9 else "").ljust(column - 5))

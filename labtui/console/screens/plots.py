@@ -104,9 +104,10 @@ def sureness(measures: Measures) -> str:
         if abs(gap) < 1
         else (f"too sure by {gap:.1f} points" if gap > 0 else f"not sure enough by {-gap:.1f} points")
     )
+    error, brier = (measures["figures"][name]["value"] for name in ("calibration_error", "brier"))
     return (
         f"{100 * sure:.1f} % sure on average, right {100 * right:.1f} %: {verdict}. Calibration error "
-        f"{format.score(measures['calibration_error'])}, Brier score {format.score(measures['brier'])}."
+        f"{format.score(error)}, Brier score {format.score(brier)}."
     )
 
 
@@ -157,8 +158,8 @@ class RunList(RowList):
         if entry.measures is None:
             return "not known" if entry.reason else ""
         if self._view == RELIABILITY:
-            error = entry.measures["calibration_error"]
-            return f"off by {format.score(error)}" if error is not None else "no probabilities"
+            error = entry.measures["figures"].get("calibration_error")
+            return f"off by {format.score(error['value'])}" if error is not None else "no probabilities"
         if self._view == CURVES:
             if not entry.validation:
                 return "no validation"

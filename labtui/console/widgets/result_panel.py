@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from engines.answers.metrics import beside_accuracy
 from labtui import format
 from labtui.console.widgets.figures import dot_strip, fit
 from labtui.results.columns import percent
@@ -128,30 +129,22 @@ def facts_text(row: ResultRow, axis: tuple[float, float], ascii_only: bool = Fal
         text.append(f"{WARN_MARK} {format.UNTRAINED}: it answers at random, whatever it was asked\n", WARN)
     if row.n > 1:
         _spread(text, row, axis, ascii_only)
-    scores = [
-        (name, getattr(row, field), row.macro_intervals.get(field))
-        for name, field in (("prec.", "macro_precision"), ("recall", "macro_recall"), ("F1", "macro_f1"))
-    ]
-    if any(value is not None for _, value, _ in scores):
-        for at, (name, value, interval) in enumerate(scores):
-            text.append(("macro " if wide or not at else "  ") + (name.ljust(7) if wide else f"{name} "), "dim")
-            text.append(format.score(value))
-            text.append(f" {format.interval(*interval)}" if interval else "", "dim")
-            if wide and at == 0:
-                text.append(
-                    f"   mean of the {row.n}"
-                    if row.n > 1
-                    else "   95 % by bootstrap over the items"
-                    if interval
-                    else "",
-                    "dim",
-                )
-            text.append("\n" if wide or at == len(scores) - 1 else "")
-    pieces = []
-    if row.brier is not None:
-        pieces.append(f"Brier score {format.score(row.brier)}")
-    if row.calibration_error is not None:
-        pieces.append(f"calibration error {format.score(row.calibration_error)}")
+    metrics = [metric for metric in beside_accuracy() if metric.name in row.figures]
+    scored = [metric for metric in metrics if not metric.needs_probabilities]
+    for at, metric in enumerate(scored):
+        macro = "macro " if metric.name.startswith("macro_") else ""
+        interval = row.intervals.get(metric.name)
+        if wide:
+            text.append(f"{macro}{metric.heading}".ljust(13), "dim")
+        else:
+            text.append(f"{'  ' if at else macro}{metric.heading} ", "dim")
+        text.append(format.score(row.figures[metric.name]))
+        text.append(f" {format.interval(*interval)}" if interval else "", "dim")
+        if wide and at == 0:
+            bootstrap = "   95 % by bootstrap over the items" if interval else ""
+            text.append(f"   mean of the {row.n}" if row.n > 1 else bootstrap, "dim")
+        text.append("\n" if wide or metric is scored[-1] else "")
+    pieces = [f"{m.words_with_unit} {format.score(row.figures[m.name])}" for m in metrics if m.needs_probabilities]
     if pieces:
         text.append("   ".join(pieces) + "\n")
     if not row.measured and not row.published and "interval" not in {column for column, _ in row.warnings}:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -65,14 +64,9 @@ def hostile_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ho
         note = ev.Note(HOSTILE, "warning")
         repeats = [ev.Repeat(0, HOSTILE, HOSTILE, Scores(accuracy=0.5), LABELS, [[2, 2, 0], [2, 2, 0]])]
         scores = Scores(accuracy=0.5, recall=dict.fromkeys(LABELS, 0.5))
-        more: dict[str, Any] = {
-            "items": 8,
-            "labels": LABELS,
-            "confusion": [[2, 2, 0], [2, 2, 0]],
-            "model": HOSTILE,
-            "scores": scores,
-        }
-        append(folder, ev.Started(HOSTILE, "", {HOSTILE: HOSTILE}, 0), note, *repeats, finished(**more))
+        matrix = [[2, 2, 0], [2, 2, 0]]
+        end = finished(items=8, labels=LABELS, confusion=matrix, model=HOSTILE, scores=scores)
+        append(folder, ev.Started(HOSTILE, "", {HOSTILE: HOSTILE}, 0), note, *repeats, end)
     failed = RunFolder.create(home, {"engine": HOSTILE, "title": HOSTILE, "family": "", "experiment": "failed"})
     append(failed, ev.Failed(HOSTILE, f"{HOSTILE}\n{HOSTILE}", f"Traceback {HOSTILE}\n{HOSTILE}", HOSTILE))
     configs = tmp_path / f"configs{IN_A_NAME}"

@@ -163,8 +163,12 @@ def test_what_the_answers_say_is_filled_in(home: Home, finished: Finished) -> No
     found = run_measures(run.name, [GOOD], before=POOR, warnings=told, tuning=tuning)
     tuned, before = gather(rows, {run.name: found})
     assert not rows[0].measured and tuned.measured and before.measured
-    assert (tuned.brier, tuned.calibration_error, tuned.estimate_bytes) == (0.125, 0.0625, 3 * 2**30)
-    assert tuned.macro_intervals["macro_f1"] == pytest.approx((0.89, 0.91))
+    assert (tuned.figure("brier"), tuned.figure("calibration_error"), tuned.estimate_bytes) == (
+        0.125,
+        0.0625,
+        3 * 2**30,
+    )
+    assert tuned.intervals["macro_f1"] == pytest.approx((0.89, 0.91))
     assert tuned.interval == rows[0].interval and before.accuracy == 0.6
     assert dict(tuned.warnings) == {
         "training_seconds": "it rose",
@@ -179,8 +183,8 @@ def test_repeats_get_the_interval_of_their_mean_and_their_agreement(home: Home, 
     run = finished("a", GOOD, repeats=[GOOD, FAIR])
     (top,) = gather(collect_rows(home), {run.name: run_measures(run.name, [GOOD, FAIR], varied="exemplars")})
     assert (top.interval, top.kappa, top.all_agree, top.flips) == ((0.71, 0.79), 0.25, 0.5, 50)
-    assert (top.brier, top.macro_intervals, top.measured) == (0.125, {}, True)
-    assert all(child.macro_intervals and child.interval != top.interval for child in top.children)
+    assert (top.figure("brier"), top.intervals, top.measured) == (0.125, {}, True)
+    assert all(child.intervals and child.interval != top.interval for child in top.children)
 
 
 def test_the_agreement_of_runs_is_asked_once_for_each_set_of_runs(home: Home, finished: Finished) -> None:

@@ -23,7 +23,7 @@ def test_a_finished_run_gives_accuracy_interval_and_recall_of_each_class(home: H
     assert (row.accuracy, row.items, row.invalid) == (0.8, 100, 5)
     assert row.interval == pytest.approx(wilson_interval(80, 100))
     assert row.recall == {"negative": 0.8, "positive": 0.8}
-    assert row.macro_f1 is not None and row.training_seconds is not None and row.items_per_s is not None
+    assert row.figure("macro_f1") is not None and row.training_seconds is not None and row.items_per_s is not None
     assert row.memory_peak_bytes and row.memory_on_host
 
 

@@ -29,11 +29,7 @@ def measures(repeat: int, confusion: list[list[int]], value: str) -> Measures:
             for n, (name, row) in enumerate(zip(("negative", "positive"), confusion, strict=True))
         },
         "precision": {"negative": 0.75, "positive": 0.5},
-        "macro_precision": {"value": 0.6, "low": None, "high": None},
-        "macro_recall": {"value": 0.6, "low": None, "high": None},
-        "macro_f1": {"value": 0.6, "low": None, "high": None},
-        "brier": None,
-        "calibration_error": None,
+        "figures": {},
         "reliability": [],
         "confusion": confusion,
     }

@@ -67,9 +67,9 @@ def answers(
 
 def classify_reported(classifier: Classifier, texts: Sequence[str], report: Reporter) -> list[Answer]:
     """Classify many texts in the current phase, reporting progress and minding stops."""
-    found: list[Answer] = []
+    answered: list[Answer] = []
     for start in range(0, len(texts), _CHUNK):
         report.check_stop()
-        found += classifier.classify(texts[start : start + _CHUNK])
-        report.progress(len(found))
-    return found
+        answered += classifier.classify(texts[start : start + _CHUNK])
+        report.progress(len(answered))
+    return answered

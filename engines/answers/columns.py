@@ -133,10 +133,10 @@ def _answers(head: dict[str, Any], columns: Mapping[str, Any]) -> Answers:
 
 def _stamp(folder: RunFolder) -> list[int]:
     try:
-        found = folder.predictions.stat()
+        status = folder.predictions.stat()
     except OSError:
         raise UserError(f"{folder.name} has no answers: {folder.predictions.name} is missing; run it again") from None
-    return [FORMAT, found.st_size, found.st_mtime_ns]
+    return [FORMAT, status.st_size, status.st_mtime_ns]
 
 
 @dataclass

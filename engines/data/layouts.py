@@ -141,21 +141,21 @@ def saved_dataset(tree: Tree, content: Open, notes: Notes) -> Table | None:
     for folder in sorted(
         {m.path.parent for m in arrows}, key=lambda folder: (_part_place(part_of(folder.name)), folder)
     ):
-        found = {m.path.name: m for m in arrows if m.path.parent == folder}
-        for name in _data_files(states[folder], found):
-            tables.append((folder.name, str(found[name].path), read_content(content(found[name]))))
+        by_name = {m.path.name: m for m in arrows if m.path.parent == folder}
+        for name in _data_files(states[folder], by_name):
+            tables.append((folder.name, str(by_name[name].path), read_content(content(by_name[name]))))
     several = len({part for part, _, _ in tables}) > 1
     named = [(part_of(part) or part if several else "", file, table) for part, file, table in tables]
     return _joined(tree, named, notes)
 
 
-def _data_files(state: Member, found: dict[str, Member]) -> list[str]:
+def _data_files(state: Member, by_name: dict[str, Member]) -> list[str]:
     """The Arrow files in the order in which `state.json` names them."""
     try:
         named = [str(entry["filename"]) for entry in json.loads(state.read())["_data_files"]]
     except (ValueError, KeyError, TypeError, RecursionError):
         named = []
-    return named if named and set(named) <= found.keys() else sorted(found)
+    return named if named and set(named) <= by_name.keys() else sorted(by_name)
 
 
 # -- texts and labels line by line --------------------------------------------------------------------------

@@ -76,8 +76,8 @@ def of_folder(folder: Path) -> Tree:
 
 def _walk(folder: Path | str, prefix: str) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
     try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{folder} cannot be read ({error.strerror}); check its permissions") from None
     for entry in entries:
@@ -167,13 +167,13 @@ def _first_bytes(content: bytes, most_bytes: int = -1) -> bytes:
 
 def _tree(path: Path, members: list[Member]) -> Tree:
     """Sorted, and without a folder that all members stand in: archives mostly hold one."""
-    found = sorted(members, key=lambda member: member.path.parts)
-    while found and all(len(m.path.parts) > 1 for m in found) and len({m.path.parts[0] for m in found}) == 1:
-        top = found[0].path.parts[0]
+    ordered = sorted(members, key=lambda member: member.path.parts)
+    while ordered and all(len(m.path.parts) > 1 for m in ordered) and len({m.path.parts[0] for m in ordered}) == 1:
+        top = ordered[0].path.parts[0]
         if part_of(top):
             break
-        found = [replace(m, path=PurePosixPath(*m.path.parts[1:])) for m in found]
-    return Tree(path.name, tuple(found))
+        ordered = [replace(m, path=PurePosixPath(*m.path.parts[1:])) for m in ordered]
+    return Tree(path.name, tuple(ordered))
 
 
 def _is_wanted(name: str) -> bool:

@@ -37,12 +37,12 @@ def batches(rows: list[_Row], batch_size: int, random: Random) -> Iterator[list[
     """One pass over `rows`, which is shuffled, in batches of rows whose first entries are of like length."""
     pool_size = _POOL_BATCHES * batch_size
     random.shuffle(rows)
-    found = []
+    batches = []
     for start in range(0, len(rows), pool_size):
         pool = sorted(rows[start : start + pool_size], key=lambda row: len(row[0]))
-        found += [pool[place : place + batch_size] for place in range(0, len(pool), batch_size)]
-    random.shuffle(found)
-    yield from found
+        batches += [pool[place : place + batch_size] for place in range(0, len(pool), batch_size)]
+    random.shuffle(batches)
+    yield from batches
 
 
 def mean(values: Sequence[float]) -> float:

@@ -34,8 +34,8 @@ class Scores(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def value(self, name: str) -> float | None:
         """The score of that name, whether or not it has a field here; None where it is not known or no number."""
-        found = getattr(self, name) if name in _FIELDS else self.extra.get(name)
-        return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+        value = getattr(self, name) if name in _FIELDS else self.extra.get(name)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     def as_json(self) -> dict[str, Any]:
         """One flat object with what was scored; `extra` stands among the others."""

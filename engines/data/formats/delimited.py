@@ -56,7 +56,7 @@ def _separator(text: str, content: Content) -> str:
     lines = [line for line in text.split("\n", LOOKED_AT)[:LOOKED_AT] if line.strip()]
     usual = BY_SUFFIX.get(content.suffix, "")
     counts = {separator: [line.count(separator) for line in lines] for separator in SEPARATORS}
-    present = [separator for separator, found in counts.items() if found and found[0]]
+    present = [separator for separator, per_line in counts.items() if per_line and per_line[0]]
     agreeing = {separator: Counter(counts[separator]).most_common(1)[0] for separator in present}
     steady = [s for s, (count, times) in agreeing.items() if count and times > 0.9 * len(lines)]
     if usual in present and not ("\t" in steady and len(set(counts["\t"])) == 1):  # texts hold commas, seldom tabs

@@ -16,7 +16,8 @@ from engines.models import sources
 
 SHIPPED = Path(__file__).with_name("hub_configs")
 _ENCODERS = ("distilbert", "bert", "roberta")
-_DECODERS = ("llama", "mistral", "gemma", "qwen2", "qwen3")
+_DECODERS = ("llama", "mistral", "gemma", "gemma2", "gemma3_text", "qwen2", "qwen3")
+_FOUR_NORMS = ("gemma2", "gemma3_text")  # before and after attention and the feed-forward layer
 _DISTILBERT_NAMES = {
     "hidden_size": "dim",
     "intermediate_size": "hidden_dim",
@@ -126,7 +127,8 @@ class Architecture:
         """Of the model without a head; for BERT and RoBERTa with the pooler, as they are published."""
         biases = sum(outputs for name, (_, outputs) in self.linears.items() if name in self.bias)
         norm = self.width if self.is_decoder else 2 * self.width
-        block = biases + 2 * norm + (2 * self.head_dim if self.head_norms else 0)
+        norms = 4 if self.family in _FOUR_NORMS else 2
+        block = biases + norms * norm + (2 * self.head_dim if self.head_norms else 0)
         total = self.linear_parameters + self.layers * block + norm + self.vocabulary * self.width
         if self.is_decoder:
             return total
@@ -189,9 +191,9 @@ def architecture(config: Mapping[str, Any], name: str) -> Architecture:
         vocabulary=number("vocab_size"),
         context=config.get("max_position_embeddings"),
         window=config.get("sliding_window") if config.get("use_sliding_window", True) else None,
-        tied=bool(config.get("tie_word_embeddings", family == "gemma" or not is_decoder)),
+        tied=bool(config.get("tie_word_embeddings", family.startswith("gemma") or not is_decoder)),
         bias=frozenset(bias),
-        head_norms=family == "qwen3",
+        head_norms=family in ("qwen3", "gemma3_text"),
         token_types=config.get("type_vocab_size", 2),
         dropout=0.0 if is_decoder else number("hidden_dropout_prob", 0.1),
         attention_dropout=number("attention_dropout" if is_decoder else "attention_probs_dropout_prob", 0.0),

@@ -32,6 +32,9 @@ def shipped(name: str) -> Architecture:
         (MISTRAL, 7_241_732_096),
         (GEMMA, 2_506_172_416),
         ("google/gemma-2b-it", 2_506_172_416),
+        ("google/gemma-3-270m", 268_098_176),
+        ("Qwen/Qwen3-0.6B", 596_049_920),
+        ("FacebookAI/roberta-large", 355_359_744),
     ],
 )
 def test_parameters_of_the_shipped_configs_are_the_published_ones(name: str, published: int) -> None:

@@ -11,6 +11,7 @@ import platformdirs
 from engines.errors import ConfigError, UserError
 from engines.memory.components import Machine, Need
 from engines.methods import engine, engine_names
+from engines.runs.credentials import refuse_secrets
 from engines.runs.toml_files import read_toml
 from engines.settings import flatten, nearest, resolve, settings
 
@@ -89,6 +90,10 @@ def from_document(
     for key, value in head.items():
         if not isinstance(value, str):
             raise ConfigError(f"{place}: {key} = {value!r} is not text")
+    try:
+        refuse_secrets(head)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
     if not head["engine"]:
         raise ConfigError(f'{place}: engine is missing; add engine = "NAME", one of {", ".join(engine_names())}')
     try:

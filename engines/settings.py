@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engines.errors import ConfigError
+from engines.runs.credentials import refuse_secrets
 
 
 def option(
@@ -75,7 +76,8 @@ class Setting:
         return self.check(value)
 
     def check(self, value: Any) -> Any:
-        """Return `value` in this setting's type, or raise `ConfigError`."""
+        """Return `value` in this setting's type, or raise `ConfigError`, also where it holds a token or a password."""
+        refuse_secrets({self.name: value})
         if float in self.types and int not in self.types and type(value) is int:
             value = float(value)
         if type(value) not in self.types:

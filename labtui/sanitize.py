@@ -10,6 +10,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from engines.runs.credentials import redacted
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -38,14 +40,14 @@ _STEERING_IN_JSON = re.compile(
 
 
 def clean(text: str, *, multiline: bool = False) -> str:
-    """Return `text` with nothing in it that could steer a terminal or hide what it says.
+    """Return `text` with nothing in it that could steer a terminal or hide what it says, and no access token.
 
     Escape sequences and invisible or direction-changing characters disappear; a stray control code or lone surrogate
     becomes U+FFFD, so that its place can be seen. With `multiline`, every kind of line end becomes a newline and tabs
     are expanded to columns of 8; without, both become one space. Cleaning twice changes nothing more.
     """
     if text.isascii() and text.isprintable():
-        return text
+        return redacted(text)
 
     def replacement(match: re.Match[str]) -> str:
         kind = match.lastgroup
@@ -58,7 +60,7 @@ def clean(text: str, *, multiline: bool = False) -> str:
     # Removing a hidden character can join two piles of combining marks: go on until nothing changes.
     while (cleaned := _UNSAFE.sub(replacement, text)) != text:
         text = cleaned
-    return text.expandtabs(_TAB_WIDTH) if multiline else text
+    return redacted(text.expandtabs(_TAB_WIDTH) if multiline else text)
 
 
 def plain(text: str, style: str = "", *, multiline: bool = False) -> "Text":

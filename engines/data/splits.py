@@ -13,7 +13,7 @@ from engines.data.files import Source
 from engines.data.items import Example, base_hash, examples_of, write_items
 from engines.data.labels import first_rows, unified_name, whole_number
 from engines.data.near_copies import SIMILARITY, NearPair, groups, near_copies
-from engines.data.tables import Reading
+from engines.data.tables import NO_URLS, Reading, is_url
 from engines.errors import ConfigError, DataError
 from engines.reporter import Listener, Reporter
 from engines.runs import events as ev
@@ -68,6 +68,8 @@ class Data:
 
     def check(self) -> None:
         """Raise `ConfigError` where settings do not fit together; reads nothing."""
+        if is_url(self.source):
+            raise ConfigError(f'data.source = "{self.source}": {NO_URLS}')
         for split in SPLITS:
             size = getattr(self, split)
             if isinstance(size, float) and size > 1:

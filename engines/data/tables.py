@@ -5,6 +5,7 @@ means is no matter of this module; the formats stand in `engines.data.formats`, 
 """
 
 import gzip
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -216,8 +217,18 @@ def _read_file(path: Path, most_bytes: int) -> bytes:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from None
 
 
+NO_URLS = "URLs are not read; download it first, then name the file"
+
+
+def is_url(name: str) -> bool:
+    """Whether a source is named by a URL, also one that went through `Path`, which takes a slash away."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name) is not None
+
+
 def missing(path: Path, setting: str) -> str:
     """That a file is not there, with the nearest name beside it."""
+    if is_url(str(path)):
+        return f"{path}: {NO_URLS}"
     folder = path.parent
     if not folder.is_dir():
         return f"{path}: no such file, the folder {folder} does not exist; check {setting}"

@@ -8,6 +8,7 @@ from typing import Any
 import tomli_w
 
 from engines.errors import RunError
+from engines.runs.credentials import refuse_secrets
 from engines.runs.home import Home
 from engines.runs.toml_files import read_toml
 from engines.runs.writing import write_atomic
@@ -34,7 +35,8 @@ class RunFolder:
 
     @classmethod
     def create(cls, home: Home, document: dict[str, Any]) -> "RunFolder":
-        """Make a new run folder with its resolved config frozen in it."""
+        """Make a new run folder with its resolved config frozen in it. Raises `ConfigError` on a secret in that."""
+        refuse_secrets(document)
         while True:
             path = home.runs / home.new_run_name(document["experiment"])
             try:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol, TextIO
 
+from engines.runs.credentials import redacted
 from engines.runs.summary import FAILED, FINISHED, LOST, STOPPED
 from labtui.sanitize import clean, json_text, shortened
 
@@ -62,8 +63,8 @@ def write_data(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON on standard output."""
-    write_data(json_text(value, indent=1) + "\n")
+    """A value as JSON on standard output, without access tokens: messages of libraries may hold one."""
+    write_data(redacted(json_text(value, indent=1)) + "\n")
 
 
 class _CleanStream:

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from engines.errors import UserError, sentence_of
+from engines.runs.credentials import redacted
 from engines.runs.home import Home
 from labtui.cli.common import FAILURE, FAULT, INTERRUPTED, OK, USAGE, say
 
@@ -58,7 +59,7 @@ def _kept(error: BaseException) -> str:
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
+                file.write(redacted(text))
             return f"the traceback is in {path}"
         except OSError:
             continue

@@ -19,6 +19,7 @@ from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
+from engines.runs.credentials import redacted
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.console.analyst import Analyst
@@ -178,7 +179,7 @@ class LabApp(Background, App[None]):
 
     def _write_down(self, trace: str) -> None:
         with contextlib.suppress(OSError), open(self.home.path / "console.log", "a", encoding="utf-8") as log:
-            log.write(time.strftime("%Y-%m-%d %H:%M:%S\n") + trace)
+            log.write(time.strftime("%Y-%m-%d %H:%M:%S\n") + redacted(trace))
 
     def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
         if failure.exc_value is not None:

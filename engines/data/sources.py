@@ -6,13 +6,12 @@ from typing import Any
 
 from engines.data import corpus, files
 from engines.data.files import Source
+from engines.data.settings import QUICKSTART, QUICKSTART_REVIEWS
 from engines.data.tables import Reading, Table
 from engines.errors import DataError
 from engines.reporter import Listener
 from engines.settings import nearest
 
-QUICKSTART = "quickstart"
-QUICKSTART_REVIEWS = 4000
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
 
 

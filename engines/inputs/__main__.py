@@ -7,11 +7,15 @@ The answer on the standard output is `{"answer"}`, or `{"error"}`, a sentence fo
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from engines import catalog
+from engines.data.splits import Data
 from engines.errors import UserError, sentence_of
-from engines.inputs import checks
+from engines.inputs import checks, description
+from engines.inputs.values import Description
+from engines.models.location import Model
 from engines.runs.home import Home
 
 
@@ -20,7 +24,12 @@ def _check(document: dict[str, Any], home: str, whole: bool) -> None:
     checks.check(experiment, Home(home), whole=whole)
 
 
-QUESTIONS = {"check": _check}
+def _describe(data: dict[str, Any], home: str, model: str, revision: str, max_length: int) -> Description:
+    asked = Model(model, revision) if model else None
+    return description.describe(Data(**data), Home(home).cache, asked, max_length)
+
+
+QUESTIONS: dict[str, Callable[..., Any]] = {"check": _check, "describe": _describe}
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from engines import hub
 from engines.catalog import Experiment, engine
 from engines.data import sources, trees
+from engines.data.settings import QUICKSTART
 from engines.data.splits import Data, check_sample, deal, label_reviews, read_source
 from engines.data.tables import WHOLE_BYTES, NoSampleError
 from engines.errors import ModelError
@@ -47,7 +48,7 @@ class Collector:
 def needs_rest(experiment: Experiment) -> bool:
     """Whether a look at launch sees a part of the data only. Opens no file."""
     data = getattr(experiment.config, "data", None)
-    if not isinstance(data, Data) or data.source == sources.QUICKSTART or sources.is_on_hub(data.source):
+    if not isinstance(data, Data) or data.source == QUICKSTART or sources.is_on_hub(data.source):
         return False
     path = Path(data.source).expanduser()
     small = path.is_file() and path.stat().st_size <= WHOLE_BYTES and not path.name.lower().endswith(trees.ARCHIVES)

@@ -18,6 +18,7 @@ from engines import hub
 from engines.answers import predictions, scoring
 from engines.answers.classifier import checked_repeat
 from engines.data.items import Example, write_items
+from engines.data.labels import whole_number
 from engines.data.splits import Data, Splits, load_splits
 from engines.errors import ConfigError
 from engines.memory import components, formulas
@@ -143,6 +144,12 @@ def run(config: Config, report: Reporter) -> None:
         raise ConfigError("data.test = 0 leaves nothing to test on; raise it")
     splits = load_splits(config.data, report)
     write_items(report.folder, splits.test, splits.labels)
+    if config.prompt.method != "untrained_head" and all(whole_number(label) is not None for label in splits.labels):
+        report.note(
+            f"the model is asked to answer with one of {', '.join(splits.labels)}, and not told what they mean; "
+            "data.labels gives the classes names, in their order",
+            "warning",
+        )
     path = location.locate(config.model, report)
     if config.trust_remote_code and "/" in config.model.name and not Path(config.model.name).expanduser().exists():
         hub.fetch(config.model.name, "model", (*hub.MODEL_FILES, "*.py"), report, config.model.revision)

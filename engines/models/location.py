@@ -7,7 +7,7 @@ from pathlib import Path
 from engines import hub
 from engines.errors import ModelError
 from engines.models import gguf_files, sources
-from engines.reporter import Reporter
+from engines.reporter import Listener, Reporter
 from engines.settings import nearest, option
 
 HEADER_BYTES_MAX = 100 << 20
@@ -35,6 +35,20 @@ def locate(model: Model, report: Reporter) -> Path:
     elif gguf_files.is_gguf(model.name):
         path = gguf_files.dequantised(path, report)
     return _checked(path, model.name)
+
+
+def locate_tokenizer(model: Model, report: Listener) -> Path:
+    """The folder with the model's tokenizer; of a model on the hub nothing else is downloaded.
+
+    Raises `ModelError` (or `HubError`) in one sentence.
+    """
+    path = _local_path(model)
+    if path is None:
+        path = hub.fetch(model.name, "model", ("*config.json", "*.txt", *TOKENIZER_FILES), report, model.revision)
+    elif gguf_files.is_gguf(model.name):
+        raise ModelError(f"model.name = {model.name}: the tokenizer of a .gguf file is read by a run alone")
+    _check_tokenizer(path, model.name)
+    return path
 
 
 def check_local(model: Model) -> bool:
@@ -107,6 +121,11 @@ def _checked(folder: Path, name: str) -> Path:
         )
     for file in weights:
         _check_header(file, name)
+    _check_tokenizer(folder, name)
+    return folder
+
+
+def _check_tokenizer(folder: Path, name: str) -> None:
     if not any(any(folder.glob(pattern)) for pattern in TOKENIZER_FILES):
         raise ModelError(
             f"model.name = {name} holds no tokenizer (none of {', '.join(TOKENIZER_FILES)}), and would read nothing; "
@@ -114,7 +133,6 @@ def _checked(folder: Path, name: str) -> Path:
         )
     if (folder / "vocab.json").exists() and not any((folder / f).exists() for f in ("merges.txt", "tokenizer.json")):
         raise ModelError(f"model.name = {name} lacks merges.txt, a part of its tokenizer; copy it into the folder")
-    return folder
 
 
 def _missing_shards(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ import contextlib
 import io
 import sys
 
-from labtui.cli import console, models, results, runs
+from labtui.cli import console, data, models, results, runs
 from labtui.cli.common import EXIT_CODES, FAILURE, Action, Parser, clean_terminals
 from labtui.cli.faults import exit_code
 
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     console.add_quickstart(command)
+    data.add(command)
     runs.add(command)
     results.add(command)
     models.add(command)

@@ -24,19 +24,16 @@ from engines.runs.folder import RunFolder
 from engines.runs.summary import Summary
 from engines.runs.writing import write_atomic
 from engines.settings import flatten, nest, settings
-from engines.study.statistics import smallest_detectable_difference
 from engines.study.values import Disagreement
 from labtui import actions
 from labtui.console.screens.base import ConsoleScreen
 from labtui.console.screens.form import LEGEND, Choice, Field, SettingsForm, TextInput, written
 from labtui.console.widgets.bars import KeyBar
 from labtui.devices import Device, DeviceSampler
-from labtui.format import bytes_text, count
+from labtui.format import bytes_text
+from labtui.inputs import power_text
 from labtui.sanitize import clean
 
-DISAGREEMENT = 0.10  # share of the items that one of two models gets right, where no earlier runs say
-POWER = 0.80
-ALPHA = 0.05
 CONFIG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
 
@@ -57,23 +54,6 @@ def estimate_text(estimate: Estimate, free_bytes: int | None) -> str:
     if estimate.corrected_by:
         text += f"; corrected by {estimate.corrected_by} earlier runs"
     return f"{text}; {estimate.pace.text}" if estimate.pace else text
-
-
-def power_text(items: int, seen: Disagreement | None) -> str:
-    """The smallest difference that so many test items can show, and what that rests on; `seen` is of earlier runs."""
-    share, source = DISAGREEMENT, "assumed"
-    if seen and seen["share"]:
-        share, pairs = seen["share"], f"{count(seen['pairs'])} pair{'s' if seen['pairs'] > 1 else ''}"
-        source = f"seen between {pairs} of earlier runs above chance and not told apart"
-    smallest = smallest_detectable_difference(items, share, POWER, ALPHA)
-    given = f"{100 * POWER:.0f} % power, alpha {ALPHA:g}"
-    tested = f"{count(items)} test item{'s' if items > 1 else ''}"
-    if smallest >= 1:
-        return f"{tested}: no difference can be seen ({given})"
-    unseen = f"differences under {100 * smallest:.1f} points cannot be seen reliably"
-    if smallest > share:  # then so is the disagreement: one model is right wherever the two differ
-        return f"{tested}: {unseen} ({given}, one model never worse)"
-    return f"{tested}: {unseen} ({given}, {100 * share:.3g} % disagreement {source})"
 
 
 def save_config(name: str, experiment: Experiment) -> None:

@@ -76,6 +76,10 @@ def lines(folder: RunFolder) -> list[dict[str, Any]]:
     return [json.loads(line) for line in folder.predictions.read_text().splitlines()]
 
 
+def warnings(events: list[ev.Event]) -> str:
+    return "\n".join(e.text for e in events if isinstance(e, ev.Note) and e.level == "warning")
+
+
 def repeats(events: list[ev.Event]) -> list[ev.Repeat]:
     return [e for e in events if isinstance(e, ev.Repeat)]
 
@@ -243,3 +247,15 @@ def test_what_cannot_run_ends_before_the_model_is_loaded(home: Home, gemma: Path
             run(home, broken)
     with pytest.raises(ConfigError, match="no chat form"):
         run(home, config(gemma, form="chat"))
+
+
+@pytest.mark.parametrize(("labels", "warns"), [("", True), ("bad,fine,good", False)])
+def test_classes_that_are_numbers_are_a_warning_that_names_the_remedy(
+    home: Home, gemma: Path, tmp_path: Path, labels: str, warns: bool
+) -> None:
+    rows = "".join(f"a stay of {n} nights in room {n * 7},{n % 3}\n" for n in range(30))
+    (tmp_path / "stars.csv").write_text(f"text,label\n{rows}")
+    data = Data(source=str(tmp_path / "stars.csv"), labels=labels, train=0, validation=0, test=6)
+    _, events = run(home, replace(config(gemma), data=data))
+    sentence = "asked to answer with one of 0, 1, 2, and not told what they mean; data.labels gives the classes names"
+    assert (sentence in warnings(events)) is warns

@@ -18,7 +18,7 @@ from engines.runs.home import Home
 from engines.study.values import Disagreement
 from labtui import actions, cli
 from labtui.console.screens.form import Choice
-from labtui.console.screens.launch import LaunchScreen, NameScreen, command_text, power_text
+from labtui.console.screens.launch import LaunchScreen, NameScreen, command_text
 from labtui.devices import Device, DeviceSampler
 from tests.labtui.console.screens.conftest import Host, until
 
@@ -339,35 +339,6 @@ SEEN = (
     "(80 % power, alpha 0.05, 12 % disagreement seen "
     "between 3 pairs of earlier runs above chance and not told apart)"
 )
-
-
-@pytest.mark.parametrize(
-    ("items", "seen", "text"),
-    [
-        (2500, None, ASSUMED),
-        (2500, {"share": None, "pairs": 0}, ASSUMED),
-        (2500, {"share": 0.0, "pairs": 1}, ASSUMED),  # runs that never differ say nothing of other models
-        (2500, {"share": 0.12, "pairs": 3}, SEEN),
-        (
-            10_000,
-            {"share": 0.0625, "pairs": 1},
-            "10,000 test items: differences under 0.7 points cannot be seen "
-            "reliably (80 % power, alpha 0.05, 6.25 % disagreement seen between 1 pair of earlier runs above chance "
-            "and not told apart)",
-        ),
-        (
-            50,
-            None,
-            "50 test items: differences under 15.0 points cannot be seen reliably "
-            "(80 % power, alpha 0.05, one model never worse)",
-        ),
-        (1, None, "1 test item: no difference can be seen (80 % power, alpha 0.05)"),
-    ],
-)
-def test_what_test_items_can_show_is_said_with_its_assumptions(
-    items: int, seen: Disagreement | None, text: str
-) -> None:
-    assert power_text(items, seen) == text
 
 
 async def test_the_assumption_stands_until_earlier_runs_are_read_in_the_background(

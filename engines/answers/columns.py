@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engines.answers import predictions
 from engines.answers.variant import Variant
 from engines.errors import UserError
@@ -27,7 +29,16 @@ FORMAT = 1
 """Of `predictions.npz`; columns of another format are built anew."""
 WITHOUT_TEXT = "file:"
 """How the hash of an item begins whose text is not known: only items of the same file can be the same."""
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, NotImplementedError, zipfile.BadZipFile)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    msgspec.DecodeError,
+)
 
 
 @dataclass(frozen=True)
@@ -80,10 +91,19 @@ class Answers:
         return any(hashed.startswith(WITHOUT_TEXT.encode()) for hashed in self.hashes.tolist())
 
 
+class _Head(msgspec.Struct, frozen=True):
+    """What `predictions.npz` says of its columns, as JSON in one of them."""
+
+    source: list[int]  # `_stamp` of the lines they were built from
+    labels: list[str]
+    test_set: str
+    rows: list[tuple[Variant, int]]
+
+
 class _Stored(dict[str, Any]):
     """The columns of an open `predictions.npz`, each read at first use; the file stays the one that was opened."""
 
-    def __init__(self, folder: RunFolder, file: Mapping[str, Any], head: dict[str, Any]) -> None:
+    def __init__(self, folder: RunFolder, file: Mapping[str, Any], head: _Head) -> None:
         super().__init__()
         self._folder, self._file, self._head = folder, file, head
 
@@ -92,7 +112,7 @@ class _Stored(dict[str, Any]):
             self[name] = self._file[name]
         except _UNREADABLE:  # torn after it was written
             head, columns = _build(self._folder)
-            if head["source"] != self._head["source"]:
+            if head.source != self._head.source:
                 raise UserError(f"{self._folder.name}: its answers changed while they were read; ask again") from None
             self.update(columns)
         return self[name]
@@ -108,8 +128,8 @@ def read(folder: RunFolder) -> Answers:
     stamp = _stamp(folder)
     with suppress(*_UNREADABLE):
         file = np.load(folder.predictions_columns, allow_pickle=False)
-        head = json.loads(file["head"].tobytes())
-        if head["source"] == stamp:
+        head = msgspec.json.decode(file["head"].tobytes(), type=_Head)
+        if head.source == stamp:
             return _answers(head, _Stored(folder, file, head))
     return write(folder)
 
@@ -120,15 +140,14 @@ def write(folder: RunFolder) -> Answers:
 
     head, columns = _build(folder)
     packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **columns)
+    np.savez(packed, allow_pickle=False, head=np.frombuffer(msgspec.json.encode(head), np.uint8), **columns)
     with suppress(OSError):
         write_atomic(folder.predictions_columns, packed.getvalue())
     return _answers(head, columns)
 
 
-def _answers(head: dict[str, Any], columns: Mapping[str, Any]) -> Answers:
-    rows = tuple((Variant(variant), int(repeat)) for variant, repeat in head["rows"])
-    return Answers(tuple(head["labels"]), head["test_set"], rows, columns)
+def _answers(head: _Head, columns: Mapping[str, Any]) -> Answers:
+    return Answers(tuple(head.labels), head.test_set, tuple(head.rows), columns)
 
 
 def _stamp(folder: RunFolder) -> list[int]:
@@ -150,7 +169,7 @@ class _Series:
     texts: dict[int, bytes] = field(default_factory=dict)  # by item
 
 
-def _build(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
+def _build(folder: RunFolder) -> tuple[_Head, dict[str, Any]]:
     """Head and columns; goes through the lines once and keeps none, for there can be millions."""
     import numpy as np
 
@@ -208,7 +227,7 @@ def _build(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any]]:
     named = [json.dumps(label) for label in labels]
     pairs = sorted(f"{hashed} {named[t]}\n" for hashed, t in zip(items, true, strict=True))
     test_set = hashlib.sha256("".join(pairs).encode()).hexdigest()
-    return {"source": stamp, "labels": labels, "test_set": test_set, "rows": rows}, columns
+    return _Head(stamp, labels, test_set, rows), columns
 
 
 def _labels(folder: RunFolder) -> list[str]:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engines.data.files import Source
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_atomic
@@ -30,6 +32,26 @@ class Example:
 def base_hash(example: Example) -> str:
     """The hash of an item's text, whichever copy it is."""
     return example.hash.partition("#")[0]
+
+
+class StoredItem(msgspec.Struct, frozen=True, gc=False):
+    """A line of `items.jsonl`."""
+
+    hash: str
+    label: str = ""  # its name
+    row: int | None = None  # as in `Example`; None where it is not known
+    text: str = ""  # empty where it is not known
+
+
+_decode = msgspec.json.Decoder(StoredItem).decode
+
+
+def decode_item(line: bytes) -> StoredItem:
+    """The item of one line of `items.jsonl`; raises `ValueError` where it is none."""
+    try:
+        return _decode(line)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
 
 
 @dataclass
@@ -81,24 +103,23 @@ def index_items(file: Any) -> ItemTexts:
 
     hashes, starts, words, numbers, offset = [], [], [], [], 0
     for line in file:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):  # a torn line
-            item = json.loads(line)
-            count, number = len(item["text"].split()), item.get("row")
-            hashes.append(item["hash"].encode())
+        with suppress(ValueError):  # a torn line
+            item = decode_item(line)
+            hashes.append(item.hash.encode())
             starts.append(offset)
-            words.append(count)
-            numbers.append(-1 if number is None else number)
+            words.append(len(item.text.split()))
+            numbers.append(-1 if item.row is None else item.row)
         offset += len(line)
     return ItemTexts(np.array(hashes, np.bytes_), starts, np.array(words, np.int32), np.array(numbers, np.int64))
 
 
-def read_items(folder: RunFolder, starts: Sequence[int | None]) -> list[dict[str, Any]]:
-    """The lines of `items.jsonl` that start there; empty for None."""
-    items: list[dict[str, Any]] = [{} for _ in starts]
+def read_items(folder: RunFolder, starts: Sequence[int | None]) -> list[StoredItem | None]:
+    """The lines of `items.jsonl` that start there; None for None."""
+    items: list[StoredItem | None] = [None for _ in starts]
     if any(start is not None for start in starts):
         with open(folder.items, "rb") as file:
             for place, start in enumerate(starts):
                 if start is not None:
                     file.seek(start)
-                    items[place] = json.loads(file.readline())
+                    items[place] = decode_item(file.readline())
     return items

@@ -147,11 +147,7 @@ def _candidates(shingles: "NDArray[Any]", ends: "NDArray[Any]") -> "NDArray[Any]
             for at, member in enumerate(members[:-1].tolist()):
                 codes.update((member * count + members[at + 1 : at + 1 + PAIRS_A_BUCKET]).tolist())
     shared = np.array(sorted(codes), np.int64)
-    pairs = (
-        np.stack([shared // count, shared % count], axis=1)
-        if len(shared)
-        else np.empty((0, 2), np.int64)
-    )
+    pairs = np.stack([shared // count, shared % count], axis=1) if len(shared) else np.empty((0, 2), np.int64)
     keep = [
         (signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1) >= SIMILARITY - ESTIMATE_SLACK
         for part in np.array_split(pairs, max(1, len(pairs) // 100_000))

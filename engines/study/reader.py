@@ -196,7 +196,7 @@ class ResultsReader:
                     "number": int(numbers[n]) if numbers[n] >= 0 else None,
                     "label": answers.labels[answers.true[n]],
                     "words": int(words[n]),
-                    "start": " ".join(line.get("text", "")[: 4 * START_CHARACTERS].split())[:START_CHARACTERS],
+                    "start": " ".join((line.text if line else "")[: 4 * START_CHARACTERS].split())[:START_CHARACTERS],
                     "answers": [answer_of(*each, int(other[at])) for each, other in zip(found, others, strict=True)],
                 }
             )
@@ -215,7 +215,8 @@ class ResultsReader:
         place = int(_places(texts.hashes, answers.hashes[there[:1]])[0])
         line = read_items(folder, [texts.starts[place] if place >= 0 else None])[0]
         label = answers.labels[answers.true[there[0]]]
-        return {"hash": hash, "number": line.get("row"), "label": label, "text": line.get("text", "")}
+        number, text = (line.row, line.text) if line else (None, "")
+        return {"hash": hash, "number": number, "label": label, "text": text}
 
     def disagreement(self, source: str, engine: str) -> Disagreement:
         """How often finished runs on `source` (its `data.source`) and the same items differ in being right, for one

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from engines.answers.intervals import wilson_interval
 from engines.answers.metrics import ACCURACY, scored_by_runs
 from engines.answers.predictions import Prediction
 from engines.answers.variant import Variant
+from engines.data.items import StoredItem, decode_item
 from engines.errors import UserError
 from engines.models import cards
 from engines.runs import events as ev
@@ -54,10 +54,10 @@ def item_table(folder: RunFolder, texts: bool = True) -> ItemTable:
     hashes = [h for h in items if h in first] if items else list(first)
     found = ItemTable({"hash": hashes})
     if items:
-        found.columns["row"] = [items[h]["row"] for h in hashes]
+        found.columns["row"] = [items[h].row for h in hashes]
         found.integers.add("row")
         if texts and not any(h.startswith(WITHOUT_TEXT) for h in hashes):
-            found.columns["text"] = [items[h]["text"] for h in hashes]
+            found.columns["text"] = [items[h].text for h in hashes]
     found.columns["label"] = [first[h].label for h in hashes]
     several = len({repeat for _, repeat in sets}) > 1
     for (variant, repeat), answers in sorted(sets.items()):
@@ -113,11 +113,11 @@ def items_parquet(table: ItemTable) -> bytes:
 ITEMS: dict[str, Callable[[ItemTable], bytes]] = {"csv": items_csv, "parquet": items_parquet, "json": items_json}
 
 
-def _read_items(folder: RunFolder) -> dict[str, dict[str, Any]]:
+def _read_items(folder: RunFolder) -> dict[str, StoredItem]:
     """The lines of `items.jsonl` by hash; empty where there is none."""
     try:
-        with open(folder.items, encoding="utf-8") as file:
-            return {item["hash"]: item for item in map(json.loads, file)}
+        with open(folder.items, "rb") as file:
+            return {item.hash: item for item in map(decode_item, file)}
     except FileNotFoundError:
         return {}
     except ValueError as error:

@@ -90,6 +90,16 @@ def test_probabilities_that_are_not_finite_leave_valid_json(home: Home, finished
     assert found[1]["predicted"] is None and found[1]["probability_positive"] is None
 
 
+def test_a_damaged_line_of_the_items_is_told_with_its_file(foreign_run: Callable[..., RunFolder]) -> None:
+    folder = foreign_run("text,label,prediction\ngood,1,1\nbad,0,1\n")
+    for damage in (b'{"hash": 3}\n', b'{"hash": "to'):
+        content = folder.items.read_bytes()
+        folder.items.unlink()  # it shares its content with other runs on the same items
+        folder.items.write_bytes(content + damage)
+        with pytest.raises(UserError, match=r"items.jsonl is damaged \(.+\); copy it again"):
+            exports.item_table(folder)
+
+
 def test_without_texts_there_is_no_column_of_them(foreign_run: Callable[..., RunFolder]) -> None:
     columns = exports.item_table(foreign_run("label,prediction\n1,1\n0,1\n")).columns
     assert list(columns) == ["hash", "row", "label", "predicted"] and columns["hash"][0].startswith("file:")

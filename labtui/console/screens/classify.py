@@ -53,6 +53,11 @@ class ReviewArea(TextArea):
             super().__init__()
             self.step = step
 
+    def render_line(self, y: int) -> Strip:
+        if not self.content_size.width:  # the base class fails to wrap its placeholder then
+            return Strip.blank(self.size.width, self.rich_style)
+        return super().render_line(y)
+
     def on_paste(self, event: events.Paste) -> None:
         event.text = clean(event.text, multiline=True)  # the handler of the base class is called after this one
 

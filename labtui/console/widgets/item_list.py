@@ -228,9 +228,10 @@ class ItemList(Painted, can_focus=True):
         """Move the cursor by heights of the list."""
         self.action_move(pages * max(1, self._height - 1))
 
-    def on_click(self, event: events.Click) -> None:
-        if event.y:
-            self.action_move(min(self._top + event.y - 1, self.total - 1) - self.index)
+    def line_clicked(self, y: int) -> None:
+        index = self._top + y - 1  # below the heads
+        if y and index < self.total:
+            self.action_move(index - self.index)
 
     def on_mouse_scroll_down(self) -> None:
         self.action_move(3)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import ClassVar
 
 from rich.style import Style
+from textual import events
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -49,6 +50,14 @@ class Painted(Widget):
     def forget(self) -> None:
         """Let the next `paint` paint everything."""
         self._shown = []
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.get_content_offset(self)  # `event.y` counts the border too
+        if place is not None:
+            self.line_clicked(place.y)
+
+    def line_clicked(self, y: int) -> None:
+        """The mouse was clicked on line `y` of those that `paint` shows."""
 
     def render_line(self, y: int) -> Strip:
         if not self._styles:

@@ -155,8 +155,8 @@ class RowList(Painted, can_focus=True):
         if self._key is not None:
             self.post_message(self.Chosen(self, self._key))
 
-    def on_click(self, event: events.Click) -> None:
-        index = self._top + event.y
+    def line_clicked(self, y: int) -> None:
+        index = self._top + y
         if index >= len(self._rows) or self._rows[index].key is None:
             return
         if self._rows[index].key == self._key:

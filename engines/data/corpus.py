@@ -11,6 +11,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from engines.data.corpus_words import (
+    ADJECTIVES,
+    ADVERBS,
+    AGREES,
+    ANYTHING,
+    ASPECTS,
+    CIRCUMSTANCES,
+    CLOSING_LINES,
+    DAYS,
+    EVENTS,
+    FEELINGS,
+    FILM_NOUNS,
+    JOBS,
+    NAMES,
+    NEGATORS,
+    NOUNS,
+    OTHERS,
+    PLACES,
+    PLAIN,
+    PLOTS,
+    STRAYS,
+    THINGS,
+    TITLES,
+    VERBS,
+    WHOLES,
+    Aspect,
+)
+
 QUICKSTART_SEED = 20
 """Seed of the reviews that the quickstart study trains and tests on."""
 PRETRAINING_SEED = 1973
@@ -30,366 +58,6 @@ class Review:
     label: str
 
 
-@dataclass(frozen=True)
-class _Aspect:
-    noun: str
-    group: str
-    plural: bool = False
-
-
-_ASPECTS = (
-    *(_Aspect(noun, "people") for noun in ("acting", "lead performance", "cast", "casting", "leading man")),
-    *(_Aspect(noun, "people", True) for noun in ("supporting players", "two leads", "performances")),
-    *(
-        _Aspect(noun, "writing")
-        for noun in (
-            "script",
-            "dialogue",
-            "plot",
-            "story",
-            "ending",
-            "opening act",
-            "humour",
-            "final twist",
-            "romance",
-            "premise",
-            "middle section",
-        )
-    ),
-    *(_Aspect(noun, "writing", True) for noun in ("jokes", "subplots", "flashbacks", "characters")),
-    *(
-        _Aspect(noun, "craft")
-        for noun in (
-            "camera work",
-            "music",
-            "score",
-            "editing",
-            "lighting",
-            "sound design",
-            "direction",
-            "set design",
-            "photography",
-            "make-up",
-        )
-    ),
-    *(
-        _Aspect(noun, "craft", True)
-        for noun in ("costumes", "sets", "special effects", "action scenes", "songs", "chases")
-    ),
-)
-
-
-def _listed(words: str) -> tuple[str, ...]:
-    return tuple(words.split())
-
-
-_ANYTHING = {
-    True: _listed(
-        "superb excellent wonderful brilliant impressive delightful terrific splendid memorable remarkable "
-        "strong outstanding lovely fine engaging enjoyable satisfying fantastic great good marvellous "
-        "amazing incredible perfect awesome nice"
-    ),
-    False: _listed(
-        "dull boring terrible awful poor weak dreadful disappointing forgettable lifeless tiresome feeble "
-        "mediocre dismal irritating bland bad lame laughable atrocious uninspired "
-        "horrible stupid annoying ridiculous ordinary"
-    ),
-}
-_ADJECTIVES = {
-    "people": {
-        True: _listed("convincing charming natural sincere magnetic nuanced warm believable graceful likeable"),
-        False: _listed("wooden stiff unconvincing hammy awkward flat charmless listless shrill amateurish"),
-    },
-    "writing": {
-        True: _listed("clever sharp inventive fresh gripping moving thoughtful subtle funny intelligent poignant"),
-        False: _listed("predictable clumsy stale tedious thin muddled contrived silly shallow confused lazy"),
-    },
-    "craft": {
-        True: _listed("gorgeous elegant striking polished stunning stylish beautiful imaginative exquisite crisp"),
-        False: _listed("ugly cheap sloppy drab jarring murky crude grating shoddy garish"),
-    },
-    "film": {
-        True: _listed(
-            "rewarding absorbing gripping moving entertaining touching fascinating funny thrilling clever intelligent"
-        ),
-        False: _listed("dreary tedious hollow pointless empty clumsy predictable muddled silly shallow endless"),
-    },
-}
-_ADVERBS = _listed("truly thoroughly remarkably decidedly simply genuinely quite really surprisingly plainly")
-_NEGATORS = (
-    "not the least bit",
-    "anything but",
-    "far from",
-    "never for a moment",
-    "not remotely",
-    "by no means",
-    "not in any way",
-    "nowhere near",
-    "hardly",
-    "not at all",
-    "never",
-    "not exactly what I would call",
-)
-
-_NOUNS = {
-    True: ("triumph", "delight", "gem", "treat", "success", "pleasure", "masterpiece", "joy", "winner"),
-    False: ("failure", "disappointment", "mess", "bore", "disaster", "misfire", "chore", "letdown", "waste of time"),
-}
-_VERBS = {  # base, third person, past
-    True: (
-        ("work", "works", "worked"),
-        ("succeed", "succeeds", "succeeded"),
-        ("deliver", "delivers", "delivered"),
-        ("shine", "shines", "shone"),
-        ("come together", "comes together", "came together"),
-        ("pay off", "pays off", "paid off"),
-        ("hit the mark", "hits the mark", "hit the mark"),
-    ),
-    False: (
-        ("fail", "fails", "failed"),
-        ("fall apart", "falls apart", "fell apart"),
-        ("drag", "drags", "dragged"),
-        ("fall flat", "falls flat", "fell flat"),
-        ("collapse", "collapses", "collapsed"),
-        ("lose its way", "loses its way", "lost its way"),
-        ("disappoint", "disappoints", "disappointed"),
-    ),
-}
-_FEELINGS = {  # base, past
-    True: (("like", "liked"), ("love", "loved"), ("enjoy", "enjoyed"), ("admire", "admired")),
-    False: (("dislike", "disliked"), ("hate", "hated"), ("despise", "despised")),
-}
-_WHOLES = (
-    "the film as a whole",
-    "the film",
-    "the movie",
-    "the picture as a whole",
-    "the whole thing",
-    "this film",
-    "the movie as a whole",
-    "the result",
-    "the finished film",
-)
-_FILM_NOUNS = ("film", "movie", "picture", "comedy", "drama", "thriller", "mystery", "western")
-
-_CLOSING_LINES = {
-    True: (
-        "I would happily sit through it again.",
-        "Do not miss it.",
-        "You would be wrong to skip it.",
-        "I do not regret a minute of it.",
-        "I cannot think of a good reason to miss it.",
-        "I left the cinema glad that I had come.",
-        "Nobody should stay away from this one.",
-        "I can recommend it to anyone.",
-        "It was worth the money and the time.",
-        "I would not hesitate to buy a second ticket.",
-        "Those two hours were not wasted.",
-        "I have already told my friends to go and see it.",
-        "I was sorry when it was over.",
-        "It is one of the best films I have seen.",
-    ),
-    False: (
-        "I would not sit through it again.",
-        "Do not bother.",
-        "You would be wrong to expect anything.",
-        "I regret every minute of it.",
-        "I cannot think of a good reason to see it.",
-        "I left the cinema sorry that I had come.",
-        "Nobody should pay to see this one.",
-        "I cannot recommend it to anyone.",
-        "It was not worth the money or the time.",
-        "I would hesitate to take it as a gift.",
-        "Those two hours were wasted.",
-        "I have already told my friends to stay at home.",
-        "I was glad when it was over.",
-        "It is one of the worst films I have seen.",
-    ),
-}
-"""The sentences by which some reviews end, by polarity: whether to go and see the film."""
-
-_NAMES = (
-    "Ada",
-    "Boris",
-    "Clara",
-    "Dmitri",
-    "Elena",
-    "Felix",
-    "Greta",
-    "Hugo",
-    "Ines",
-    "Jonas",
-    "Katya",
-    "Leon",
-    "Mara",
-    "Nils",
-    "Olga",
-    "Pavel",
-    "Rosa",
-    "Stefan",
-    "Tilda",
-    "Viktor",
-    "Wanda",
-    "Yusuf",
-    "Agnes",
-    "Bruno",
-)
-_JOBS = (
-    "teacher",
-    "detective",
-    "sailor",
-    "baker",
-    "pianist",
-    "surgeon",
-    "clerk",
-    "farmer",
-    "thief",
-    "reporter",
-    "widow",
-    "boxer",
-    "painter",
-    "soldier",
-    "lawyer",
-    "student",
-    "gardener",
-    "pilot",
-    "waiter",
-    "librarian",
-)
-_PLACES = (
-    "a fishing village",
-    "a border town",
-    "a mining valley",
-    "the capital",
-    "a coastal town",
-    "a mountain hotel",
-    "a quiet suburb",
-    "a harbour city",
-    "a boarding school",
-    "a northern port",
-    "an old theatre",
-    "a desert camp",
-)
-_THINGS = (
-    "a letter",
-    "a stolen painting",
-    "an old photograph",
-    "a locked suitcase",
-    "a missing child",
-    "a map",
-    "a debt",
-    "a forged will",
-    "a wedding ring",
-    "a radio signal",
-    "a family secret",
-    "a lost dog",
-)
-_EVENTS = (
-    "moves to {place}",
-    "finds {thing} in the attic",
-    "loses a brother in the war",
-    "falls in love with a {job}",
-    "is hired to find {thing}",
-    "takes a job in {place}",
-    "hides {thing} from the police",
-    "runs away to {place}",
-    "meets a {job} named {name}",
-    "inherits {thing} from an uncle",
-    "must return to {place}",
-    "is mistaken for a {job}",
-    "crosses the country by bus",
-    "opens a small shop in {place}",
-    "shares a room with a {job}",
-    "misses the last boat home",
-    "writes to {name} every week",
-)
-_TITLES = (
-    ("Glass", "Paper", "Winter", "Copper", "Silent", "Northern", "Hollow", "Amber", "Second", "Salt", "Crooked"),
-    ("Harbour", "Orchard", "Lantern", "Station", "Bridge", "Garden", "Window", "Letters", "Summer", "Parade"),
-)
-_OTHERS = (
-    "My sister",
-    "My brother",
-    "My neighbour",
-    "A friend",
-    "My wife",
-    "My husband",
-    "One critic",
-    "A colleague",
-    "The local paper",
-    "My father",
-    "My flatmate",
-    "The woman next to me",
-    "My daughter",
-    "The radio",
-)
-_AGREES = {
-    True: (
-        ", and I can only agree",
-        ", and for once I agree",
-        ", which is exactly right",
-        ", and rightly so",
-        ", and I say the same",
-        ". I think so too",
-        ". That is the plain truth",
-    ),
-    False: (
-        ", and I could not disagree more",
-        ", which is simply wrong",
-        ", but I saw nothing of the sort",
-        ", and I have no idea why",
-        ", and I say the opposite",
-        ". I do not think so at all",
-        ". That could not be further from the truth",
-    ),
-}
-_CIRCUMSTANCES = (
-    "I saw it on a rainy {day} with {other}.",
-    "It runs for {minutes} minutes.",
-    "It was shot in {place}.",
-    "The director is best known for a series about a {job}.",
-    "{name} and {name2} play the leads.",
-    "The credits list more than {minutes} people.",
-    "There are subtitles throughout.",
-    "We went to the late show on {day}.",
-    "It is set in {place} some {minutes} years ago.",
-    "I had read the book years before.",
-    "It came out in the same week as {title}.",
-    "The studio had planned it as a series.",
-    "I watched it at home on {day}.",
-)
-_STRAYS = (
-    "The cinema itself was {plain} that evening.",
-    "The trailer looked {adj}.",
-    "The book had been {adj}.",
-    "The same director once made {title}, a {adv} {adj} {film}.",
-    "The short before the main feature was {adj}.",
-    "{name} plays {a_adj} {job} who {event}.",
-    "The hero is {a_adj} {job} who {event}.",
-    "We follow {a_adj} {job} who {event}.",
-    "At school {name} was always {adj}, or so we are told.",
-    "The seats were {plain} and the hall was full.",
-    "{title}, which many people found {adj}, had the same writer.",
-)
-_PLOTS = (
-    "{name}, a {job}, {event}.",
-    "Then {name} {event}.",
-    "A {job} called {name} {event} and {event2}.",
-    "The story begins when {name} {event}.",
-    "Meanwhile a {job} {event}.",
-    "After that {name} {event}.",
-    "In the last third {name} {event} while a {job} {event2}.",
-    "It is about a {job} who {event}.",
-    "Halfway through, a {job} {event}.",
-    "Years later {name} {event}.",
-)
-_PLAIN = {
-    True: ("lovely", "fine", "good", "great", "excellent", "wonderful"),
-    False: ("awful", "terrible", "poor", "bad", "dreadful", "dismal"),
-}
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
 def generate(count: int, seed: int) -> list[Review]:
     """Reviews 0 to `count` - 1 of `seed`; review i is the same whatever `count` is.
 
@@ -404,7 +72,7 @@ def _review(index: int, seed: int) -> Review:
     rng = Random(f"{seed}/{index}")
     rng.random()
     words = min(rng.randint(12, 100), rng.randint(25, 100))
-    closing_line = rng.choice(_CLOSING_LINES[positive]) if rng.random() < 0.25 else ""
+    closing_line = rng.choice(CLOSING_LINES[positive]) if rng.random() < 0.25 else ""
     return Review(_Writer(rng).review(positive, words, closing_line), LABELS[positive])
 
 
@@ -428,10 +96,10 @@ class _Writer:
         self.past = rng.random() < 0.5
         self.mixed = rng.random() < _MIXED
         self.negates = 0.45 if self.mixed else 0.12
-        self.aspects = rng.sample(_ASPECTS, len(_ASPECTS))
-        self.plots = rng.sample(_PLOTS, len(_PLOTS))
-        self.circumstances = rng.sample(_CIRCUMSTANCES, len(_CIRCUMSTANCES))
-        self.strays = rng.sample(_STRAYS, len(_STRAYS))
+        self.aspects = rng.sample(ASPECTS, len(ASPECTS))
+        self.plots = rng.sample(PLOTS, len(PLOTS))
+        self.circumstances = rng.sample(CIRCUMSTANCES, len(CIRCUMSTANCES))
+        self.strays = rng.sample(STRAYS, len(STRAYS))
 
     def review(self, positive: bool, words: int, closing_line: str) -> str:
         """About `words` words around one verdict, which `closing_line`, if any, follows."""
@@ -533,9 +201,9 @@ class _Writer:
 
     def turn(self, positive: bool) -> str:
         """What was expected or seemed so, and what it was."""
-        film = self.rng.choice(_FILM_NOUNS)
+        film = self.rng.choice(FILM_NOUNS)
         was, became = self.adjective("film", not positive), self.adjective("film", positive)
-        denied = f"{self.rng.choice(_NEGATORS)} {was}"
+        denied = f"{self.rng.choice(NEGATORS)} {was}"
         return self.rng.choice(
             (
                 f"I expected {_a(was)} {film} and got {_a(became)} one",
@@ -560,13 +228,13 @@ class _Writer:
         theirs = positive == agrees
         said = self.rng.choice(("called it", "found it", "thought it was", "described it as"))
         says_adjective = self.rng.random() < 0.7
-        what = self.adjective("film", theirs) if says_adjective else _a(self.rng.choice(_NOUNS[theirs]))
-        return f"{self.rng.choice(_OTHERS)} {said} {what}{self.rng.choice(_AGREES[agrees])}"
+        what = self.adjective("film", theirs) if says_adjective else _a(self.rng.choice(NOUNS[theirs]))
+        return f"{self.rng.choice(OTHERS)} {said} {what}{self.rng.choice(AGREES[agrees])}"
 
     def comparison(self, positive: bool) -> str:
         """This film against another, of which the opposite is said."""
         ours, theirs = self.adjective("film", positive), self.adjective("film", not positive)
-        title, film = self.title(), self.rng.choice(_FILM_NOUNS)
+        title, film = self.title(), self.rng.choice(FILM_NOUNS)
         return self.rng.choice(
             (
                 f"where {title} was {theirs}, this {film} is {ours}",
@@ -582,26 +250,26 @@ class _Writer:
     def overall(self, positive: bool) -> str:
         """A clause about the film as a whole."""
         rng = self.rng
-        whole = rng.choice(_WHOLES)
+        whole = rng.choice(WHOLES)
         be = "was" if self.past else "is"
         if rng.random() > self.negates:
             return rng.choice(
                 (
                     f"{whole} {be} {self.adverb()}{self.adjective('film', positive)}",
                     f"{whole} {be} {self.adverb()}{self.adjective('film', positive)}",
-                    f"{whole} {be} {_a(rng.choice(_NOUNS[positive]))}",
-                    f"{whole} {rng.choice(_VERBS[positive])[1 + self.past]}",
-                    f"I {rng.choice(_FEELINGS[positive])[self.past]} {whole}",
+                    f"{whole} {be} {_a(rng.choice(NOUNS[positive]))}",
+                    f"{whole} {rng.choice(VERBS[positive])[1 + self.past]}",
+                    f"I {rng.choice(FEELINGS[positive])[self.past]} {whole}",
                 )
             )
         opposite = self.adjective("film", not positive)
-        base, third, past = rng.choice(_VERBS[not positive])
+        base, third, past = rng.choice(VERBS[not positive])
         return rng.choice(
             (
                 f"{whole} {be} {self.negated('film', positive)}",
                 f"{whole} {be} {self.negated('film', positive)}",
                 f"{whole} {be} {rng.choice(('no', 'hardly a', 'certainly not a', 'not a'))} "
-                + rng.choice(_NOUNS[not positive]),
+                + rng.choice(NOUNS[not positive]),
                 f"{whole} never {past if self.past else third}",
                 f"{whole} {'did' if self.past else 'does'} not {base}",
                 f"nobody could call {whole} {opposite}",
@@ -635,7 +303,7 @@ class _Writer:
                 f"the {aspect.noun} struck me as {adjective}",
                 f"there {'was' if self.past else 'is'} something {adjective} about the {aspect.noun}",
                 f"even the {aspect.noun} {be} {adjective}",
-                f"I {self.rng.choice(_FEELINGS[positive][:2])[self.past]} the {aspect.noun}",
+                f"I {self.rng.choice(FEELINGS[positive][:2])[self.past]} the {aspect.noun}",
                 f"the {aspect.noun}, to my mind, {be} {adjective}",
                 f"the {aspect.noun} {be} often {adjective}",
             )
@@ -643,38 +311,38 @@ class _Writer:
 
     def does_not_like(self, what: str, positive: bool) -> str:
         """Liking denied; not to hate a thing says little, so praise is that nobody could."""
-        base = self.rng.choice(_FEELINGS[not positive][:3])[0]
+        base = self.rng.choice(FEELINGS[not positive][:3])[0]
         if positive or self.rng.random() < 0.3:
             return f"nobody could {base} {what}"
         return f"I {'did' if self.past else 'do'} not {base} {what}"
 
     def negated(self, group: str, positive: bool) -> str:
         """A phrase of the given polarity made of an adjective of the other one."""
-        return f"{self.rng.choice(_NEGATORS)} {self.adjective(group, not positive)}"
+        return f"{self.rng.choice(NEGATORS)} {self.adjective(group, not positive)}"
 
     def adjective(self, group: str, positive: bool) -> str:
-        return self.rng.choice(_ANYTHING[positive] + _ADJECTIVES[group][positive])
+        return self.rng.choice(ANYTHING[positive] + ADJECTIVES[group][positive])
 
     def adverb(self) -> str:
-        return f"{self.rng.choice(_ADVERBS)} " if self.rng.random() < 0.4 else ""
+        return f"{self.rng.choice(ADVERBS)} " if self.rng.random() < 0.4 else ""
 
-    def take_aspect(self) -> _Aspect:
+    def take_aspect(self) -> Aspect:
         """The next aspect that this review has not yet spoken of."""
         return self.aspects.pop()
 
     def title(self) -> str:
-        first, second = _TITLES
+        first, second = TITLES
         return f"The {self.rng.choice(first)} {self.rng.choice(second)}"
 
     def filled(self, template: str, positive: bool) -> str:
         """`template` with people, places and, where it asks for one, an adjective of the given polarity."""
         rng = self.rng
-        name, name2, name3 = rng.sample(_NAMES, 3)
-        job, job2 = rng.sample(_JOBS, 2)
-        place = rng.choice(_PLACES)
+        name, name2, name3 = rng.sample(NAMES, 3)
+        job, job2 = rng.sample(JOBS, 2)
+        place = rng.choice(PLACES)
         event, event2 = (
-            event.format(place=rng.choice(_PLACES), thing=rng.choice(_THINGS), job=job2, name=name3)
-            for event in rng.sample(_EVENTS, 2)
+            event.format(place=rng.choice(PLACES), thing=rng.choice(THINGS), job=job2, name=name3)
+            for event in rng.sample(EVENTS, 2)
         )
         adjective = self.adjective("film", positive)
         return template.format(
@@ -686,13 +354,13 @@ class _Writer:
             event2=event2,
             adj=adjective,
             a_adj=_a(adjective),
-            plain=rng.choice(_PLAIN[positive]),
-            adv=rng.choice(_ADVERBS),
-            film=rng.choice(_FILM_NOUNS),
+            plain=rng.choice(PLAIN[positive]),
+            adv=rng.choice(ADVERBS),
+            film=rng.choice(FILM_NOUNS),
             title=self.title(),
-            day=rng.choice(_DAYS),
+            day=rng.choice(DAYS),
             minutes=rng.randint(70, 180),
-            other=rng.choice(_OTHERS[:4]).replace("My", "my").replace("A ", "a "),
+            other=rng.choice(OTHERS[:4]).replace("My", "my").replace("A ", "a "),
         )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from engines.data import layouts, trees
-from engines.data.tables import SUFFIXES, TOLD_BY_CONTENT, Reading, Table
+from engines.data.table import TOLD_BY_CONTENT, Reading, Table
+from engines.data.tables import SUFFIXES
 from engines.errors import DataError
 from engines.reporter import Notes
 from engines.runs import events as ev

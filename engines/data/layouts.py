@@ -13,17 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engines.data import trees
+from engines.data.table import SAMPLE_ROWS, TOLD_BY_CONTENT, WHOLE_BYTES, Content, Header, Reading, Table
 from engines.data.tables import (
     SAMPLE_BYTES,
-    SAMPLE_ROWS,
     SUFFIXES,
-    TOLD_BY_CONTENT,
-    WHOLE_BYTES,
-    Content,
-    Header,
     NoSampleError,
-    Reading,
-    Table,
     head_of,
     missing,
     read_content,

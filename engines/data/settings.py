@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from engines.data.dealing import SPLITS
 from engines.data.labels import unified_name
-from engines.data.tables import NO_URLS, Reading, is_url
+from engines.data.table import Reading
+from engines.data.tables import NO_URLS, is_url
 from engines.errors import ConfigError
 from engines.settings import option
 

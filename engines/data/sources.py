@@ -7,7 +7,7 @@ from typing import Any
 from engines.data import corpus, files
 from engines.data.files import Source
 from engines.data.settings import QUICKSTART, QUICKSTART_REVIEWS
-from engines.data.tables import Reading, Table
+from engines.data.table import Reading, Table
 from engines.errors import DataError
 from engines.reporter import Listener
 from engines.settings import nearest

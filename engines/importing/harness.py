@@ -11,7 +11,7 @@ from engines.answers import scoring
 from engines.data import files
 from engines.data.files import Source
 from engines.data.labels import whole_number
-from engines.data.tables import Table
+from engines.data.table import Table
 from engines.errors import DataError
 from engines.importing.columns import (
     ImportedAnswers,

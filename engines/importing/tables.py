@@ -14,7 +14,7 @@ from typing import Any
 from engines.data import files
 from engines.data.files import Source
 from engines.data.labels import unified_name
-from engines.data.tables import Table
+from engines.data.table import Table
 from engines.errors import DataError
 from engines.importing.columns import (
     ImportedAnswers,

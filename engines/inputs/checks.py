@@ -13,7 +13,8 @@ from engines.catalog import Experiment, engine
 from engines.data import sources, trees
 from engines.data.settings import QUICKSTART
 from engines.data.splits import Data, check_sample, deal, label_reviews, read_source
-from engines.data.tables import WHOLE_BYTES, NoSampleError
+from engines.data.table import WHOLE_BYTES
+from engines.data.tables import NoSampleError
 from engines.errors import ModelError
 from engines.models import location
 from engines.models.location import Model

@@ -12,8 +12,8 @@ from engines.data.splits import Data, load_training_splits
 from engines.errors import ConfigError
 from engines.memory.components import Machine, Need, encoder_scoring, texts, unknown_family
 from engines.models import location
-from engines.models.classification import NO_CLASSIFIER, read_kind, usable_positions
 from engines.models.forward import BATCH_TOKENS, forward, tokenized
+from engines.models.kinds import NO_CLASSIFIER, read_kind, usable_positions
 from engines.models.location import Model
 from engines.models.opening import load_tokenizer
 from engines.reporter import Reporter

@@ -4,7 +4,6 @@ A head that the model brings along is kept only where its classes are those of t
 answers to the classes it was trained on, in the order in which it was.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engines.data.labels import unified_name
 from engines.errors import ModelError
+from engines.models.kinds import NO_CLASSIFIER, read_kind
+from engines.models.opening import load_tokenizer
 from engines.reporter import Notes
 
 if TYPE_CHECKING:
@@ -19,23 +20,6 @@ if TYPE_CHECKING:
 
 Head = Literal["auto", "keep", "new"]
 HEADS: tuple[str, ...] = ("auto", "keep", "new")
-OFFSET_POSITIONS = (
-    "camembert",
-    "data2vec-text",
-    "esm",
-    "ibert",
-    "longformer",
-    "luke",
-    "mpnet",
-    "roberta",
-    "roberta-prelayernorm",
-    "xlm-roberta",
-    "xlm-roberta-xl",
-    "xmod",
-)
-"""Kinds that number positions from behind the padding's: of 514 positions 512 hold tokens."""
-NO_CLASSIFIER = ("t5", "mt5", "umt5", "longt5")
-"""Kinds whose sequence classifier reads the decoder's end-of-text token: as encoders they give features alone."""
 
 
 @dataclass(frozen=True)
@@ -46,33 +30,11 @@ class OpenedHead:
     sentence: str  # for the log
 
 
-def read_kind(path: Path) -> str:
-    """The model type that a folder's config names; "" where there is none."""
-    try:
-        return str(json.loads((path / "config.json").read_bytes()).get("model_type", ""))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return ""
-
-
-def usable_positions(config: Any) -> int | None:
-    """The most tokens that a model reads, special ones included; None where its positions have no end."""
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    positions = getattr(text, "max_position_embeddings", None)
-    if not isinstance(positions, int) or positions <= 0 or text.model_type in NO_CLASSIFIER:
-        return None
-    if text.model_type in OFFSET_POSITIONS:
-        padding = getattr(text, "pad_token_id", None)
-        return positions - (padding if isinstance(padding, int) else 1) - 1
-    return positions
-
-
 def padding_tokenizer(path: Path, name: str, notes: Notes, trust_remote_code: bool = False) -> Any:
     """The tokenizer of a folder, able to pad: with its end-of-text token where it has no token for padding.
 
     Raises `ModelError` where it has neither.
     """
-    from engines.models.opening import load_tokenizer
-
     tokenizer = load_tokenizer(path, trust_remote_code)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import ModelError, UserError
-from engines.models.classification import NO_CLASSIFIER, read_kind
+from engines.models.kinds import NO_CLASSIFIER, read_kind
 
 READS_BOTH_WAYS = ("xlnet", "xlm", "flaubert")
 """Language models without a fixed direction."""

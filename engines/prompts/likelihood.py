@@ -14,7 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import UserError
-from engines.models.classification import usable_positions
+from engines.models.kinds import usable_positions
 from engines.prompts.encoding import Encoded
 
 if TYPE_CHECKING:

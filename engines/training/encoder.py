@@ -13,8 +13,9 @@ from engines.data.dealing import SPLITS
 from engines.data.splits import Data, load_training_splits
 from engines.errors import ConfigError, UserError
 from engines.models import location
-from engines.models.classification import HEADS, Head, open_classifier, padding_tokenizer, usable_positions
+from engines.models.classification import HEADS, Head, open_classifier, padding_tokenizer
 from engines.models.forward import autocast, forward
+from engines.models.kinds import usable_positions
 from engines.models.location import Model
 from engines.models.sequence_classifier import SequenceClassifier
 from engines.reporter import Reporter

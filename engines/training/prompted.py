@@ -15,7 +15,7 @@ from engines.data.items import Example
 from engines.data.splits import Splits
 from engines.errors import UserError
 from engines.models import opening
-from engines.models.classification import usable_positions
+from engines.models.kinds import usable_positions
 from engines.prompts import encoding, likelihood
 from engines.prompts.encoding import Encoded, PromptTokenizer
 from engines.prompts.likelihood import Batches, Scorer

@@ -9,7 +9,7 @@ import pkgutil
 from functools import cache
 from typing import Protocol, cast
 
-from engines.data.tables import HEAD_BYTES, Content, Table
+from engines.data.table import HEAD_BYTES, Content, Table
 
 LAST = "delimited"
 

@@ -4,7 +4,7 @@ import io
 import json
 from typing import Any
 
-from engines.data.tables import Content, Table
+from engines.data.table import Content, Table
 from engines.errors import DataError
 
 FILE, STREAM = b"ARROW1", b"\xff\xff\xff\xff"

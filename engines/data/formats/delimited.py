@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 
-from engines.data.tables import Content, Table
+from engines.data.table import Content, Table
 from engines.errors import DataError
 from engines.reporter import Notes
 

@@ -3,7 +3,7 @@
 import io
 import zipfile
 
-from engines.data.tables import Content, Table
+from engines.data.table import Content, Table
 from engines.errors import DataError
 
 

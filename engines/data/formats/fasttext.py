@@ -2,7 +2,7 @@
 
 import re
 
-from engines.data.tables import Content, Table
+from engines.data.table import Content, Table
 from engines.errors import DataError
 
 MARK = "__label__"

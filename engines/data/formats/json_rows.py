@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from engines.data.tables import Content, Table
+from engines.data.table import Content, Table
 from engines.errors import DataError
 from engines.settings import nearest
 

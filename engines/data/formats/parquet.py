@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from engines.data.tables import Content, Table
+from engines.data.table import Content, Table
 from engines.errors import DataError
 
 MAGIC = b"PAR1"

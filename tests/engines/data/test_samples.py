@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from engines.data import files, layouts, tables
+from engines.data import files, layouts, table, tables
 from engines.data.files import Source
-from engines.data.tables import NoSampleError, Reading
+from engines.data.table import Reading
+from engines.data.tables import NoSampleError
 from engines.errors import DataError
 from tests.engines.data.test_layouts import Kept
 
@@ -22,7 +23,7 @@ ROWS = [(f'The "soup",\nserved as order {n}, was warm.', "neg" if n < 300 else "
 
 @pytest.fixture(autouse=True)
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (tables, layouts):
+    for module in (table, tables, layouts):
         for name, size in {"WHOLE_BYTES": 2000, "SAMPLE_BYTES": 2000, "SAMPLE_ROWS": 40}.items():
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, size)

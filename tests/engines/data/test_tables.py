@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from engines.data import files
-from engines.data.tables import Table, read_table
+from engines.data.table import Table
+from engines.data.tables import read_table
 from engines.errors import DataError
 from engines.importing import importer
 from engines.runs import events as ev

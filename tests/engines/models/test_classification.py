@@ -8,7 +8,8 @@ import torch
 
 from engines.errors import ModelError
 from engines.models import tiny
-from engines.models.classification import open_classifier, padding_tokenizer, usable_positions
+from engines.models.classification import open_classifier, padding_tokenizer
+from engines.models.kinds import usable_positions
 from engines.runs import events as ev
 
 SHAPE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}

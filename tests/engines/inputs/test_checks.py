@@ -9,7 +9,8 @@ import pytest
 
 from engines import catalog
 from engines.catalog import Experiment
-from engines.data import splits, table, tables
+from engines.data import splits, tables
+from engines.data import table as table_module
 from engines.errors import DataError, HubError, ModelError, UserError
 from engines.inputs import asking, checks
 from engines.models import tiny
@@ -35,7 +36,7 @@ def experiment(name: str = "bag-of-words", **settings: Any) -> Experiment:
 
 @pytest.fixture
 def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(table_module, "WHOLE_BYTES", 1000)
     monkeypatch.setattr(tables, "WHOLE_BYTES", 1000)
     monkeypatch.setattr(tables, "SAMPLE_BYTES", 1000)
 

@@ -27,6 +27,7 @@ from engines.settings import flatten, nest, settings
 from engines.study.values import Disagreement
 from labtui import actions
 from labtui.console.screens.base import ConsoleScreen
+from labtui.console.screens.data import DataScreen
 from labtui.console.screens.form import LEGEND, Choice, Field, SettingsForm, TextInput, written
 from labtui.console.widgets.bars import KeyBar
 from labtui.devices import Device, DeviceSampler
@@ -80,6 +81,12 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
             "start",
             "Start",
             tooltip="Start the run; it waits its turn by itself (enter in a field does the same)",
+        ),
+        Binding(
+            "ctrl+t",
+            "show_data",
+            "Data",
+            tooltip="What is in the data: classes, lengths, copies, and the splits as they would be dealt",
         ),
         Binding("escape", "back", "Back", tooltip="Back without starting anything"),
     ]
@@ -355,6 +362,17 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
         problem.update(sentence)
         problem.add_class("-shown")
         self._problem = ""
+
+    def action_show_data(self) -> None:
+        """Show what is in the data that the form names."""
+        if self._experiment is None or self.refuses():
+            return
+        config = self.resolved().config
+        data = getattr(config, "data", None)
+        if data is None:
+            self.console.complain("this experiment reads no data")
+        else:
+            self.app.push_screen(DataScreen(data, asdict(config)))
 
     def action_back(self) -> None:
         if not self._starting:

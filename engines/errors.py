@@ -6,6 +6,7 @@
     ├── ModelError               a model
     │   └── ArchitectureError    a kind of model that is not known
     ├── HubError                 the hub, or the way there
+    ├── HomeError                the home folder
     └── RunError                 a run
         ├── RunNotFoundError     no run, or several, of that name
         ├── AlreadyRunningError  a worker is at it
@@ -54,6 +55,10 @@ class ArchitectureError(ModelError):
 
 class HubError(UserError):
     """The hub does not give what is asked for. The message names the page to visit or the setting to change."""
+
+
+class HomeError(UserError):
+    """A home folder in which this user should not write. The message says who may, and the command that mends it."""
 
 
 class RunError(UserError):

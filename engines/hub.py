@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from engines.errors import HubError
 from engines.reporter import Listener
+from engines.runs.writing import users_umask
 
 if TYPE_CHECKING:
     from huggingface_hub.file_download import DryRunFileInfo
@@ -225,11 +226,12 @@ def _in_thread(work: Callable[[], T], report: Listener, meanwhile: Callable[[], 
             failure.append(error)
 
     thread = threading.Thread(target=run, name="download", daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(_LOOK_EVERY_S)
-        report.check_stop()
-        meanwhile()
+    with users_umask():  # the hub's cache may be one that several people share
+        thread.start()
+        while thread.is_alive():
+            thread.join(_LOOK_EVERY_S)
+            report.check_stop()
+            meanwhile()
     if failure:
         raise failure[0]
     return result[0]

@@ -23,7 +23,7 @@ from engines.methods import engine
 from engines.methods.evaluate import open_classifier, source_run
 from engines.runs import processes, serving
 from engines.runs.folder import RunFolder
-from engines.runs.writing import write_atomic
+from engines.runs.writing import make_private, write_atomic
 
 ANSWERS_MAX_BYTES = 1 << 20
 ANSWERS_KEPT_S = 60.0  # an asker reads its answer within milliseconds; nobody waits longer
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     began = time.time()
     idle_s = float(argv[2]) if len(argv) == 3 else serving.IDLE_S
     try:
-        folder.requests.mkdir(mode=0o700, exist_ok=True)
+        make_private(folder.requests)
         processes.hold_alive(folder.lock)
     except (AlreadyRunningError, OSError) as error:
         sys.stderr.write(f"{sentence_of(error)}\n")

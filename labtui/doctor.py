@@ -3,8 +3,10 @@
 import importlib.metadata
 import json
 import os
+import shlex
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -15,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engines.errors import HomeError
 from engines.runs import locks
-from engines.runs.home import Home
+from engines.runs.home import Home, knows_modes
 from labtui import format
 from labtui.devices import DeviceSampler
 
@@ -122,6 +125,19 @@ def _hub() -> Iterator[Finding]:
     yield Finding("hub token", token, "found" if token else "none; gated models (Gemma, Mistral) need HF_TOKEN")
 
 
+def _access(home: Home) -> Finding:
+    """Who may write in the home."""
+    try:
+        home.check_writable()
+    except HomeError as error:
+        return Finding("access", False, str(error), required=True)
+    if not knows_modes(home.path):
+        return Finding("access", False, "this disk keeps no permissions: who reaches it can read and change your runs")
+    mode = stat.S_IMODE(home.path.stat().st_mode)
+    readable = "" if mode & 0o077 == 0 else f"; others may look in, `chmod 700 {shlex.quote(str(home.path))}` shuts it"
+    return Finding("access", True, f"mode {mode:03o}{readable}", required=True)
+
+
 def _home(home: Home) -> Iterator[Finding]:
     try:
         with tempfile.NamedTemporaryFile(dir=home.cache) as probe:
@@ -133,6 +149,7 @@ def _home(home: Home) -> Iterator[Finding]:
             str(home.path) if locked else f"{home.path}: file locks do not work here; set LABTUI_HOME to a local disk"
         )
         yield Finding("home", locked, text, required=True)
+        yield _access(home)
         free = shutil.disk_usage(home.path).free
         yield Finding("disk", free >= FREE_BYTES_WANTED, f"{format.bytes_text(free)} free for runs")
     except OSError as error:

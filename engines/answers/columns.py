@@ -17,7 +17,7 @@ import msgspec
 
 from engines.answers import predictions
 from engines.answers.variant import Variant
-from engines.errors import UserError
+from engines.errors import HomeError, UserError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_atomic
@@ -141,7 +141,8 @@ def write(folder: RunFolder) -> Answers:
     head, columns = _build(folder)
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, head=np.frombuffer(msgspec.json.encode(head), np.uint8), **columns)
-    with suppress(OSError):
+    with suppress(OSError, HomeError):
+        folder.home.check_writable()
         write_atomic(folder.predictions_columns, packed.getvalue())
     return _answers(head, columns)
 

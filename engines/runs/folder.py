@@ -11,7 +11,7 @@ from engines.errors import RunError
 from engines.runs.credentials import refuse_secrets
 from engines.runs.home import Home
 from engines.runs.toml_files import read_toml
-from engines.runs.writing import write_atomic
+from engines.runs.writing import make_private, write_atomic
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,22 @@ class RunFolder:
 
     @classmethod
     def create(cls, home: Home, document: dict[str, Any]) -> "RunFolder":
-        """Make a new run folder with its resolved config frozen in it. Raises `ConfigError` on a secret in that."""
+        """Make a new run folder with its resolved config frozen in it.
+
+        Raises `ConfigError` on a secret in that, `HomeError` where this user should not write.
+        """
         refuse_secrets(document)
+        home.check_writable()
         while True:
             path = home.runs / home.new_run_name(document["experiment"])
             try:
                 path.mkdir(mode=0o700)
+                path.chmod(0o700)  # whatever the umask
                 break
             except FileExistsError:
                 continue
         folder = cls(path)
-        folder.requests.mkdir(mode=0o700)
+        make_private(folder.requests)
         write_atomic(folder.config, tomli_w.dumps(document).encode())
         return folder
 
@@ -162,8 +167,9 @@ class RunFolder:
 
     def request(self, what: str) -> None:
         """Ask the worker for something ("stop") by leaving a file; asking twice is asking once."""
-        self.requests.mkdir(mode=0o700, exist_ok=True)
-        (self.requests / what).touch()
+        self.home.check_writable()
+        make_private(self.requests)
+        (self.requests / what).touch(mode=0o600)
 
     def requested(self, what: str) -> bool:
         return (self.requests / what).exists()

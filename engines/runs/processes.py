@@ -16,6 +16,7 @@ from typing import NoReturn
 from engines.errors import AlreadyRunningError
 from engines.runs import locks, queue
 from engines.runs.folder import Launch, RunFolder
+from engines.runs.writing import PRIVATE, UMASK
 
 MARK = "LABTUI_WORKER"  # in the environment of a worker and all its descendants: the folder it works in
 LOCK_FD = "LABTUI_LOCK_FD"  # the inherited descriptor of alive.lock
@@ -43,8 +44,9 @@ def launch(folder: RunFolder, devices: list[str]) -> None:
     """Start the run's worker, detached; it waits its turn on one of `devices` by itself.
 
     The worker inherits the held `alive.lock`, so that the run counts as alive from this moment without a gap.
-    Raises `AlreadyRunningError` when a worker lives.
+    Raises `AlreadyRunningError` when a worker lives, `HomeError` where this user should not write.
     """
+    folder.home.check_writable()
     fd = locks.try_lock(folder.lock)
     if fd is None:
         raise AlreadyRunningError(f"{folder.name} is running already; `labtui stop {folder.name}` ends it")
@@ -60,10 +62,14 @@ def launch(folder: RunFolder, devices: list[str]) -> None:
 
 
 def spawn(argv: list[str], folder: Path, log: Path, lock_fd: int) -> None:
-    """Start a detached process that holds `lock_fd` and writes to `log`; it outlives its parent and terminal."""
+    """Start a detached process that holds `lock_fd` and writes to `log`; it outlives its parent and terminal.
+
+    What it makes is for its user alone, but for what it makes under `users_umask`.
+    """
     environment = {**os.environ, MARK: str(folder), LOCK_FD: str(lock_fd), "PYTHONUNBUFFERED": "1"}
+    environment[UMASK] = f"{_umask():o}"
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow a shared machine down tenfold
-    with open(log, "ab") as output:
+    with open(log, "ab", opener=lambda name, flags: os.open(name, flags, PRIVATE)) as output:
         process = subprocess.Popen(
             argv,
             cwd=_ROOT,
@@ -73,8 +79,18 @@ def spawn(argv: list[str], folder: Path, log: Path, lock_fd: int) -> None:
             stderr=output,
             start_new_session=True,
             pass_fds=[lock_fd],
+            umask=0o077,
         )
     threading.Thread(target=process.wait, name="reaper", daemon=True).start()
+
+
+def _umask() -> int:
+    """Of this process, without setting it, which would touch what other threads make meanwhile."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    return 0o077
 
 
 def reexec(argv: list[str], alive_fd: int, kept_fds: Sequence[int] = ()) -> NoReturn:

@@ -19,7 +19,7 @@ from engines.errors import ServingError
 from engines.runs import locks, processes
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.writing import write_atomic
+from engines.runs.writing import make_private, write_atomic
 
 POLL_S = 0.01
 IDLE_S = 600.0
@@ -112,14 +112,15 @@ class Client:
 
     def start(self, idle_s: float = IDLE_S) -> None:
         """Start the worker unless one lives; it loads the model and ends after `idle_s` seconds without a request."""
-        self.folder.path.mkdir(mode=0o700, exist_ok=True)
-        self.folder.requests.mkdir(mode=0o700, exist_ok=True)
+        self.run.home.check_writable()
+        make_private(self.folder.path)
+        make_private(self.folder.requests)
         fd = locks.try_lock(self.folder.lock)
         if fd is None:
             return
         try:
             self.folder.write_status(Status(LOADING, idle_timeout_s=idle_s))
-            self.folder.log.write_bytes(b"")
+            write_atomic(self.folder.log, b"")
             argv = [sys.executable, "-m", "engines.serve", str(self.folder.path), str(idle_s)]
             processes.spawn(argv, self.folder.path, self.folder.log, fd)
         finally:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+UMASK = "LABTUI_UMASK"
+"""In the environment of a worker, whose files are for its user alone: the umask that the user had, in octal."""
 PRIVATE, SHARED = 0o600, 0o666
 """Modes of files: of a home, for its user alone; in places that a user names, as the umask says."""
 
@@ -40,6 +42,35 @@ def open_atomic(path: Path, mode: int = PRIVATE, text: bool = False) -> Iterator
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             error.filename = str(path)
         raise
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that its user alone can enter, whatever the umask says; those above it are made as usual."""
+    if folder.is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return
+    folder.chmod(0o700)
+
+
+@contextlib.contextmanager
+def users_umask() -> Iterator[None]:
+    """While inside, a worker makes files as its user's umask says and not for the user alone: those of a cache that
+    others may share. For one thread at a time."""
+    asked = os.environ.get(UMASK, "")
+    if not asked:
+        yield
+        return
+    before = os.umask(int(asked, 8))
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def write_folder(target: Path, fill: Callable[[Path], None]) -> None:

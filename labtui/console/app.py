@@ -22,6 +22,7 @@ from textual.screen import ModalScreen, Screen
 from engines.runs.credentials import redacted
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.writing import PRIVATE
 from labtui.console.analyst import Analyst
 from labtui.console.feed import Feed
 from labtui.console.screens.base import Background, Console
@@ -178,7 +179,11 @@ class LabApp(Background, App[None]):
         self.call_later(self.complain, f"{type(error).__name__}: {error} (see {self.home.path / 'console.log'})")
 
     def _write_down(self, trace: str) -> None:
-        with contextlib.suppress(OSError), open(self.home.path / "console.log", "a", encoding="utf-8") as log:
+        def opener(name: str, flags: int) -> int:
+            return os.open(name, flags, PRIVATE)
+
+        path = self.home.path / "console.log"
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", opener=opener) as log:
             log.write(time.strftime("%Y-%m-%d %H:%M:%S\n") + redacted(trace))
 
     def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:

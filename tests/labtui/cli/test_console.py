@@ -26,3 +26,4 @@ def test_doctor_answers_in_json_and_finds_the_home(home: Home, capsys: Captured)
     assert code == OK
     assert findings["torch"]["ok"] and findings["home"]["text"] == str(home.path)
     assert {"python", "hub", "hub token", "disk"} <= findings.keys()
+    assert findings["access"] == {"name": "access", "ok": True, "text": "mode 700", "required": True}

@@ -113,6 +113,9 @@ def _fact(fact: ev.Fact) -> str:
             if fact.near:
                 return f'{found}; data.near_copies = "drop" takes those out of training'
             return f"{found}, allowed by data.overlap" if (fact.split, fact.found_in) == ("test", "train") else found
+        case ev.Unread():
+            share = 100 * fact.unknown / max(1, fact.tokens)
+            return f"{share:.1f} % of the {fact.split} tokens are unknown to the model's tokenizer"
         case ev.Truncated():
             return (
                 f"{format.count(fact.items)} of {format.count(fact.total)} {fact.split} texts are truncated to "

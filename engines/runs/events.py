@@ -158,6 +158,15 @@ class Truncated(Fact):
 
 
 @dataclass(frozen=True)
+class Unread(Fact):
+    """Tokens that stand for words the tokenizer does not know: of them a model reads nothing."""
+
+    split: str  # "train", "validation" or "test"
+    unknown: int
+    tokens: int  # of the split, as far as they are read
+
+
+@dataclass(frozen=True)
 class Untrained(Fact):
     """Weights that answer were drawn at random, and nothing has trained them."""
 
@@ -223,7 +232,7 @@ class Stopped(Ended):
 KINDS: dict[str, type[Event]] = {
     c.kind: c
     for c in (Queued, Started, Resumed, Phase, Progress, Step, Evaluated, Repeat, Checkpoint, Note)
-    + (Dropped, Overlap, Truncated, Untrained, Selected, Adjusted)
+    + (Dropped, Overlap, Truncated, Unread, Untrained, Selected, Adjusted)
     + (Finished, Failed, Stopped)
 }
 STATE_CHANGES = (Queued, Started, Resumed, Evaluated, Repeat, Checkpoint, Ended)

@@ -23,6 +23,7 @@ class RunFacts:
     selected: ev.Selected | None = None  # the model that was tested; None where the run does not say
     untrained_head: bool = False
     trained_on: ev.Overlap | None = None  # test items that were trained on
+    unknown_tokens: ev.Unread | None = None  # of the test
 
 
 def stamp_of(folder: RunFolder) -> tuple[int, ...]:
@@ -56,6 +57,8 @@ def read_facts(folder: RunFolder) -> RunFacts:
             case ev.Repeat():
                 facts.varied = "" if event.varied == "nothing" else event.varied
                 facts.values[event.index] = event.value
+            case ev.Unread() if event.split == "test":
+                facts.unknown_tokens = event
             case ev.Selected():
                 facts.selected = event
             case ev.Untrained():

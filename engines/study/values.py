@@ -76,6 +76,10 @@ WarningKind = Literal[
     "many_invalid",
     "loss_rose",  # the validation loss, while training went on
     "trained_on_test",  # test items stand in the training set
+    "one_answer",  # every answer is of one class
+    "not_above_largest_class",  # always answering the commonest class may be as good
+    "labels_turned_round",  # two classes swapped would be far better
+    "unknown_tokens",  # the tokenizer knows too few of the words
 ]
 
 

@@ -8,6 +8,7 @@ from engines.answers.columns import Answers
 from engines.answers.variant import Variant
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
+from engines.study.class_warnings import class_warnings
 from engines.study.comparisons import counted
 from engines.study.run_facts import RunFacts
 from engines.study.values import RunMeasures, Validation, Warning, WarningKind
@@ -15,6 +16,7 @@ from engines.study.values import RunMeasures, Validation, Warning, WarningKind
 FEW_ITEMS = 100
 MANY_INVALID = 0.01
 LOSS_ROSE = 0.02
+MANY_UNKNOWN = 0.05
 
 
 def warnings_of(
@@ -76,6 +78,17 @@ def warnings_of(
                 f"{worst['invalid']:,} of {counted(worst['items'], 'answer')}{of} ({percent:.1f} %) "
                 f"{be} no label; {they} as wrong",
                 variant,
+            )
+        if not facts.untrained_head:
+            for doubt in class_warnings(own[0]["confusion"], found["labels"]):
+                warn(doubt.kind, "accuracy", doubt.text, variant)
+    if unknown := facts.unknown_tokens:
+        share = unknown.unknown / max(1, unknown.tokens)
+        if share > MANY_UNKNOWN:
+            warn(
+                "unknown_tokens",
+                "accuracy",
+                f"{share:.0%} of the test's tokens are unknown to the model's tokenizer: it cannot read much of them",
             )
     if rose := _rose(facts):
         warn("loss_rose", "loss", rose, Variant.OWN)  # of the tuning, as is what follows

@@ -40,6 +40,10 @@ class TokenTable(Sequence[Any]):
     def __getitem__(self, n: Any) -> Any:
         return self.ids[self.ends[n] - self.lengths[n] : self.ends[n]]
 
+    def count(self, token: int | None) -> int:
+        """How often a token stands in all texts; 0 for None."""
+        return 0 if token is None else int((self.ids == token).sum())
+
     @property
     def cut(self) -> int:
         """How many texts were longer than `max_length`."""
@@ -101,6 +105,8 @@ def tokenize_splits(
         tables[name] = table
         if table.cut:
             report.fact(ev.Truncated(name, table.cut, len(texts), max_length))
+        if unknown := table.count(tokenizer.unk_token_id):
+            report.fact(ev.Unread(name, unknown, len(table.ids)))
     return tables
 
 

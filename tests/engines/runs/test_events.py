@@ -32,6 +32,7 @@ def test_every_kind_survives_a_round_trip() -> None:
         ev.Dropped(3, "no_label", "reviews.csv"),
         ev.Overlap("test", "train", 2, dropped=4, dropped_from="train"),
         ev.Truncated("test", 5, 9, 512),
+        ev.Unread("test", 40, 900),
         ev.Untrained("head"),
         ev.Selected(12, "validation", "accuracy", 0.7),
         ev.Adjusted("out_of_memory", {"training.batch_size": 4}, {"training.batch_size": 2}),

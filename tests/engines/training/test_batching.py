@@ -6,8 +6,13 @@ from typing import Any
 import numpy
 import pytest
 
+from engines.data.items import Example
+from engines.data.splits import Splits
 from engines.models import tiny
-from engines.training.batching import Plan, TokenTable, batches, collate, feed, tokenize
+from engines.models.opening import load_tokenizer
+from engines.runs import events as ev
+from engines.training.batching import Plan, TokenTable, batches, collate, feed, tokenize, tokenize_splits
+from tests.engines.conftest import Recorder
 
 _random = Random(1)
 LENGTHS = [_random.randint(3, 128) for _ in range(1003)]
@@ -119,3 +124,12 @@ def test_a_damaged_cache_file_is_made_anew(tokenizer: Any, tmp_path: Path) -> No
 def test_no_texts_are_no_error(tokenizer: Any, tmp_path: Path) -> None:
     for _ in range(2):
         assert list(tokenize(tokenizer, tiny.resolve("tiny:distilbert"), [], 16, tmp_path)) == []
+
+
+def test_tokens_that_the_tokenizer_does_not_know_are_counted_for_each_split(recorder: Recorder) -> None:
+    folder = tiny.resolve("tiny:distilbert")
+    known, unknown = Example("A dull film.", 0, 0, "a"), Example("这部电影 很好看", 1, 1, "b")
+    splits = Splits(("negative", "positive"), [known, unknown], [], [known])
+    tokenize_splits(load_tokenizer(folder), folder, splits, 32, recorder.report)
+    (unread,) = recorder.events(ev.Unread)
+    assert unread.split == "train" and 0 < unread.unknown < unread.tokens

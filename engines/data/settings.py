@@ -73,6 +73,12 @@ class Data:
         if self.labels and len(set(names)) < max(len(names), 2):
             raise ConfigError(f'data.labels = "{self.labels}" does not name two or more different classes')
 
+    def check_splits(self, *needed: str) -> None:
+        """Raise `ConfigError` where a split that an engine cannot do without is to be empty."""
+        for split in needed:
+            if not getattr(self, split):
+                raise ConfigError(f"data.{split} = 0 leaves nothing to {split} on; raise it")
+
     @property
     def reading(self) -> Reading:
         """What is said of the source's files."""

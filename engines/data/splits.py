@@ -14,7 +14,7 @@ from engines.data.items import Example, base_hash, examples_of, write_items
 from engines.data.labels import first_rows, unified_name, whole_number
 from engines.data.near_copies import SIMILARITY, NearPair, groups, near_copies
 from engines.data.settings import Data as Data
-from engines.errors import ConfigError, DataError
+from engines.errors import DataError
 from engines.reporter import Listener, Reporter
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -131,9 +131,7 @@ def check_sample(data: Data, source: Source, report: Listener) -> None:
 
 def load_training_splits(data: Data, report: Reporter) -> Splits:
     """`load` for engines that train and test: both splits hold items, and the test items are recorded."""
-    for split in ("train", "test"):
-        if not getattr(data, split):
-            raise ConfigError(f"data.{split} = 0 leaves nothing to {split} on; raise it")
+    data.check_splits("train", "test")
     splits = load_splits(data, report)
     write_items(report.folder, splits.test, splits.labels)
     return splits

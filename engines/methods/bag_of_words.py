@@ -44,6 +44,10 @@ class Config:
     features: Features = group(Features)
     classifier: Regression = group(lambda: Regression(inverse_regularisation=10.0))
 
+    def check(self) -> None:
+        """Raise `ConfigError` where settings do not fit together; reads nothing."""
+        self.data.check_splits("train", "test")
+
 
 def run(config: Config, report: Reporter) -> None:
     report.model = "bag of words"

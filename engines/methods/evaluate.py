@@ -29,11 +29,13 @@ class Config:
     run: str = option("", "Name of the finished run whose model is scored.")
     data: Data = group(lambda: Data(train=0, validation=0, test=1.0))
 
+    def check(self) -> None:
+        """Raise `ConfigError` where settings do not fit together; reads nothing."""
+        self.data.check_splits("test")
+
 
 def run(config: Config, report: Reporter) -> None:
     source = model_run(config, report.folder.home)
-    if not config.data.test:
-        raise UserError("data.test = 0 leaves nothing to score; raise it")
     report.model = summarize(source).model
     splits = load_splits(config.data, report)
     _check_classes(source, splits.labels)

@@ -50,6 +50,10 @@ class Config:
     features: Features = group(Features)
     classifier: Regression = group(lambda: Regression(inverse_regularisation=0.1))
 
+    def check(self) -> None:
+        """Raise `ConfigError` where settings do not fit together; reads nothing."""
+        self.data.check_splits("train", "test")
+
 
 def run(config: Config, report: Reporter) -> None:
     splits = load_training_splits(config.data, report)

@@ -104,6 +104,7 @@ class Config:
         """Raise `ConfigError` where settings do not fit together; reads nothing."""
         prompt = self.prompt
         method, varies = prompt.method, prompt.varies
+        self.data.check_splits("test")
         if prompt.shots and not self.data.train:
             raise ConfigError(f"data.train = 0 leaves no examples for prompt.shots = {prompt.shots}; raise it")
         if prompt.temperature and method != "generate":
@@ -140,8 +141,6 @@ class RepeatAnswers:
 
 def run(config: Config, report: Reporter) -> None:
     report.model = config.model.name
-    if not config.data.test:
-        raise ConfigError("data.test = 0 leaves nothing to test on; raise it")
     splits = load_splits(config.data, report)
     write_items(report.folder, splits.test, splits.labels)
     if config.prompt.method != "untrained_head" and all(whole_number(label) is not None for label in splits.labels):

@@ -46,6 +46,10 @@ class Config:
     )
     seed: int = option(0, "Seed of the new head, the order of batches and dropout.", minimum=0, maximum=2**32 - 1)
 
+    def check(self) -> None:
+        """Raise `ConfigError` where settings do not fit together; reads nothing."""
+        self.data.check_splits("train", "test")
+
 
 class FineTuning:
     """A fine-tuning made ready, at its start or at its newest complete checkpoint.

@@ -96,6 +96,7 @@ class Config:
 
     def check(self) -> None:
         """Raise `ConfigError` where settings do not fit together; reads nothing."""
+        self.data.check_splits("train", "test")
         if self.training.patience and not self.data.validation:
             raise ConfigError(
                 f"training.patience = {self.training.patience} needs validation reviews; raise "

@@ -60,6 +60,23 @@ def test_settings_that_the_data_do_not_bear_are_refused(
         checks.check(experiment(data__source=source, **settings), home)
 
 
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        *(
+            (name, split)
+            for name in ("bag-of-words", "distilbert-frozen", "distilbert-loop")
+            for split in ("train", "test")
+        ),
+        *(("gemma-2b-qlora", split) for split in ("train", "test")),
+        ("gemma-2b-zero-shot", "test"),
+    ],
+)
+def test_an_engine_without_its_splits_is_no_experiment(name: str, split: str) -> None:
+    with pytest.raises(UserError, match=f"data.{split} = 0 leaves nothing to {split} on; raise it"):
+        catalog.read(name, {f"data.{split}": 0})
+
+
 def test_a_look_at_launch_does_not_search_for_near_copies(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,6 @@ def test_an_engine_that_this_version_lacks_is_named(home: Home) -> None:
         open_classifier(folder, "cpu")
 
 
-def test_a_test_split_of_nothing_is_refused(home: Home, finished: RunFolder) -> None:
-    with pytest.raises(UserError, match=r"data.test = 0 leaves nothing to score"):
-        run(home, evaluate, evaluate.Config(run=finished.name, data=Data(train=10, validation=0, test=0)))
+def test_a_test_split_of_nothing_is_refused(finished: RunFolder) -> None:
+    with pytest.raises(UserError, match=r"data.test = 0 leaves nothing to test on"):
+        evaluate.Config(run=finished.name, data=Data(train=10, validation=0, test=0)).check()

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy
@@ -15,6 +16,7 @@ from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from tests.engines.conftest import Recorder
 from tests.support import known
 
 CONFIG = bag_of_words.Config(data=Data(source="quickstart", train=400, validation=100, test=200))
@@ -92,3 +94,20 @@ def test_a_model_that_cannot_be_written_whole_is_not_there(home: Home, monkeypat
         run(home, CONFIG)
     (folder,) = home.runs.iterdir()
     assert not list(folder.glob("*model*")) and not list(folder.glob(".*"))
+
+
+def test_writing_without_spaces_is_counted_by_characters_and_opened_again(recorder: Recorder) -> None:
+    good, bad = ["非常好看值得推荐", "演员出色故事感人"], ["十分无聊浪费时间", "剧情糟糕令人失望"]
+    random = Random(2)
+    rows = [
+        (f"{random.choice(words)}第{n}次", label) for n in range(120) for words, label in [(good, "pos"), (bad, "neg")]
+    ]
+    path = recorder.folder.path / "reviews.csv"
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    data = Data(source=str(path), train=160, validation=0, test=60, near_copies="ignore")
+    bag_of_words.run(bag_of_words.Config(data=data), recorder.report)
+    recorder.report.finished()
+    assert "characters are counted instead of words" in recorder.notes
+    opened = bag_of_words.load(recorder.folder, "cpu")
+    first, second = opened.classify(["非常好看值得推荐第7次", "剧情糟糕令人失望"])
+    assert (first.label, second.label) == ("positive", "negative") and second.tokens_read == 8

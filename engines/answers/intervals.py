@@ -1,17 +1,11 @@
 """How sure a figure is: intervals of shares, means and differences. Importable without NumPy, as the console uses some.
 
 Shares and differences are fractions, 0 to 1 (differences -1 to 1). Items are test items; a repeat is one set of
-answers to all of them. Nothing here draws from a global random state: the same input and seed give the same figure.
+answers to all of them.
 """
 
 import math
 from statistics import NormalDist
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import ArrayLike, NDArray
-
 
 Interval = tuple[float, float]
 
@@ -45,73 +39,6 @@ def wilson_of_share(share: float, items: float, quantile: float) -> Interval:
     half = quantile / scale * math.sqrt(share * (1 - share) / items + squared / (4 * items * items))
     # the ends at 0 and 1 are exact in theory, and lost to rounding in practice
     return (0.0 if share == 0 else max(0.0, centre - half)), (1.0 if share == 1 else min(1.0, centre + half))
-
-
-def macro_intervals(
-    confusion: "ArrayLike", resamples: int = 2000, seed: int = 0, confidence: float = 0.95
-) -> dict[str, Interval]:
-    """Intervals of `macro_precision`, `macro_recall` and `macro_f1`, each (low, high).
-
-    `confusion` is (classes, classes + 1): counts, a row a true class, a column a predicted one, then invalid; the
-    scores are those of `engines.answers.scoring.scores`. Percentile bootstrap over the items: drawing items with
-    replacement is drawing the cells of the table, so `resamples` tables come from one multinomial distribution.
-    A class with few items may be missing from a resample and then counts 0, as it does in the scores. Where all
-    answers are right the bootstrap knows no doubt, (1, 1). Without items nothing is known: (0, 1).
-    Source: B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall 1993, chapter 13.
-    Raises `ValueError` for a table of another shape, negative counts, no resamples or a wrong `confidence`.
-    """
-    import numpy as np
-
-    table = np.asarray(confusion)
-    if table.ndim != 2 or table.shape[1] != table.shape[0] + 1 or not len(table):
-        raise ValueError(f"a confusion matrix of shape {table.shape} is not (classes, classes + 1)")
-    if (table < 0).any():
-        raise ValueError("a confusion matrix holds negative counts")
-    ends = _ends(resamples, confidence)
-    items = int(table.sum())
-    if not items:
-        return dict.fromkeys(("macro_precision", "macro_recall", "macro_f1"), (0.0, 1.0))
-    true, predicted = np.nonzero(table)  # empty cells stay empty
-    drawn = np.random.default_rng(seed).multinomial(items, table[true, predicted] / items, resamples).astype(float)
-    classes = np.arange(len(table))
-    in_row, in_column = true[:, None] == classes, predicted[:, None] == classes
-    right = drawn @ (in_row & in_column)
-    rows, columns = drawn @ in_row, drawn @ in_column
-
-    def interval(part: "NDArray[np.floating]", whole: "NDArray[np.floating]") -> Interval:
-        shares = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0).mean(axis=1)
-        low, high = np.quantile(shares, ends)
-        return float(low), float(high)
-
-    return {
-        "macro_precision": interval(right, columns),
-        "macro_recall": interval(right, rows),
-        "macro_f1": interval(2 * right, rows + columns),
-    }
-
-
-def mean_accuracy_interval(correct: "ArrayLike", resamples: int = 2000, seed: int = 0) -> Interval:
-    """The 95 % interval (low, high) of the repeats' mean accuracy, over the items; the repeats are taken as given.
-
-    `correct` is bool (repeats, items). Percentile bootstrap: an item is drawn with its answers in all repeats, so
-    only the number of items that k repeats got right counts, and `resamples` sets of items come from one multinomial
-    distribution. It says how the mean would move with other items of the same kind, not with further repeats.
-    Without items nothing is known: (0, 1). Source: B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap",
-    Chapman & Hall 1993, chapter 13. Raises `ValueError` for another shape or no resamples.
-    """
-    import numpy as np
-
-    right = np.asarray(correct, dtype=bool)
-    if right.ndim != 2 or not len(right):
-        raise ValueError(f"an array of shape {right.shape} is not (repeats, items) with at least one repeat")
-    ends = _ends(resamples, 0.95)
-    repeats, items = right.shape
-    if not items:
-        return 0.0, 1.0
-    counts = np.bincount(right.sum(axis=0), minlength=repeats + 1)
-    drawn = np.random.default_rng(seed).multinomial(items, counts / items, resamples)
-    low, high = np.quantile(drawn @ np.arange(repeats + 1) / (items * repeats), ends)
-    return float(low), float(high)
 
 
 def paired_difference_interval(both: int, a_only: int, b_only: int, neither: int, confidence: float = 0.95) -> Interval:
@@ -197,15 +124,6 @@ def two_sided(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence = {confidence} is not between 0 and 1")
     return NormalDist().inv_cdf((1 + confidence) / 2)
-
-
-def _ends(resamples: int, confidence: float) -> Interval:
-    """The two shares at which the resampled values are cut off."""
-    if resamples < 1:
-        raise ValueError(f"resamples = {resamples} draws nothing; set 1 or more")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence = {confidence} is not between 0 and 1")
-    return (1 - confidence) / 2, (1 + confidence) / 2
 
 
 def check_counts(**counts: int) -> None:

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engines.answers.calibration import Bins, brier_score, calibration
-from engines.answers.intervals import Interval, macro_intervals, wilson_interval
+from engines.answers.intervals import Interval, wilson_interval
+from engines.answers.macro import MacroScore, macro_scores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,7 @@ class Answered:
 
     `confusion` is (classes, classes + 1): counts, a row a true class, a column a predicted one, then invalid. `true`
     (items,) are class numbers and `probabilities` (items, classes), NaN where an item has none; both are None while a
-    run scores itself. A share of nothing is 0, as scikit-learn's `zero_division=0`.
+    run scores itself.
     """
 
     confusion: Sequence[Sequence[int]]
@@ -43,25 +44,29 @@ class Answered:
         return sum(row[-1] for row in self.confusion)
 
     @cached_property
-    def recall(self) -> list[float]:
-        """By class, as the next two."""
-        return [share(row[at], sum(row)) for at, row in enumerate(self.confusion)]
+    def recall(self) -> dict[int, float]:
+        """By number of each class with test items."""
+        return {at: row[at] / sum(row) for at, row in enumerate(self.confusion) if sum(row)}
 
     @cached_property
-    def precision(self) -> list[float]:
-        return [share(row[at], sum(line[at] for line in self.confusion)) for at, row in enumerate(self.confusion)]
+    def precision(self) -> dict[int, float]:
+        """By number of each class with test items or answers, as `f1`; 0 where it is never predicted."""
+        return {c: share(row[c], predicted) for c, row, predicted in self._named}
 
     @cached_property
-    def f1(self) -> list[float]:
-        return [
-            share(2 * row[at], sum(row) + sum(line[at] for line in self.confusion))
-            for at, row in enumerate(self.confusion)
-        ]
+    def f1(self) -> dict[int, float]:
+        return {c: 2 * row[c] / (sum(row) + predicted) for c, row, predicted in self._named}
 
     @cached_property
-    def macro_intervals(self) -> dict[str, Interval]:
-        """95 %, by the metric's name."""
-        return macro_intervals(self.confusion)
+    def _named(self) -> list[tuple[int, Sequence[int], int]]:
+        """The classes with test items or answers: number, row and how often it is predicted."""
+        predicted = [sum(row[at] for row in self.confusion) for at in range(len(self.confusion))]
+        return [(c, row, predicted[c]) for c, row in enumerate(self.confusion) if sum(row) or predicted[c]]
+
+    @cached_property
+    def macro(self) -> dict[str, MacroScore]:
+        """By the metric's name."""
+        return macro_scores(self.confusion)
 
     @cached_property
     def has_probabilities(self) -> bool:
@@ -86,7 +91,7 @@ class Metric:
     heading: str  # of a column
     words: str  # in a sentence
     compute: Callable[[Answered], float | None]  # None: it does not apply to these answers
-    interval: Callable[[Answered], Interval] | None = None  # 95 %
+    interval: Callable[[Answered], Interval | str] | None = None  # 95 %, or why there is none
     unit: str = ""  # stands behind the words; empty: a share, 0 to 1
     needs_probabilities: bool = False  # then it is read from the answers, and is no score that a run ends with
     prominent: bool = False  # among the first columns, which stay longest on a narrow terminal
@@ -106,14 +111,22 @@ def share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def _mean(values: Sequence[float]) -> float:
-    return share(sum(values), len(values))
-
-
 def _brier(answered: Answered) -> float | None:
     if answered.probabilities is None or answered.true is None:
         return None
     return brier_score(answered.probabilities, answered.true)
+
+
+def _macro(name: str, heading: str, hub_name: str, prominent: bool = False) -> Metric:
+    return Metric(
+        name,
+        heading,
+        name.replace("_", " ").replace("f1", "F1"),
+        lambda a: a.macro[name].value,
+        lambda a: a.macro[name].interval or a.macro[name].reason,
+        prominent=prominent,
+        hub_name=hub_name,
+    )
 
 
 ACCURACY = Metric(
@@ -125,31 +138,9 @@ ACCURACY = Metric(
 )
 METRICS: tuple[Metric, ...] = (
     ACCURACY,
-    Metric(
-        "macro_precision",
-        "prec.",
-        "macro precision",
-        lambda a: _mean(a.precision),
-        lambda a: a.macro_intervals["macro_precision"],
-        hub_name="precision",
-    ),
-    Metric(
-        "macro_recall",
-        "recall",
-        "macro recall",
-        lambda a: _mean(a.recall),
-        lambda a: a.macro_intervals["macro_recall"],
-        hub_name="recall",
-    ),
-    Metric(
-        "macro_f1",
-        "F1",
-        "macro F1",
-        lambda a: _mean(a.f1),
-        lambda a: a.macro_intervals["macro_f1"],
-        prominent=True,
-        hub_name="f1",
-    ),
+    _macro("macro_precision", "prec.", "precision"),
+    _macro("macro_recall", "recall", "recall"),
+    _macro("macro_f1", "F1", "f1", prominent=True),
     Metric("brier", "Brier", "Brier score", _brier, needs_probabilities=True),
     Metric("calibration_error", "ECE", "calibration error", lambda a: a.calibration[0], needs_probabilities=True),
 )

@@ -39,9 +39,9 @@ def scores(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Scores:
         {metric.name: value for metric in scored_by_runs() if (value := metric.value(answered)) is not None}
         | {
             "accuracy_answered": share(answered.correct, answered.items - answered.invalid),
-            "recall": dict(zip(labels, answered.recall, strict=True)),
-            "precision": dict(zip(labels, answered.precision, strict=True)),
-            "f1": dict(zip(labels, answered.f1, strict=True)),
+            "recall": {labels[c]: value for c, value in answered.recall.items()},
+            "precision": {labels[c]: value for c, value in answered.precision.items()},
+            "f1": {labels[c]: value for c, value in answered.f1.items()},
             "invalid": answered.invalid,
         }
     )
@@ -60,10 +60,10 @@ def over_repeats(every: Sequence[Scores]) -> Scores:
 
 
 def _mean(values: Sequence[Any]) -> Any:
-    """Of numbers, or by key of those in dictionaries; else the first value."""
+    """Of numbers, or by key of those in dictionaries, as far as all have it; else the first value."""
     first = values[0]
     if isinstance(first, dict):
-        return {key: _mean([value.get(key) for value in values]) for key in first}
+        return {key: _mean([value[key] for value in values]) for key in first if all(key in value for value in values)}
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return statistics.fmean(numbers) if len(numbers) == len(values) else first
 

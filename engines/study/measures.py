@@ -36,11 +36,10 @@ def measure_answers(
         "accuracy": figures.pop(ACCURACY.name),
         "accuracy_answered": answered.correct / given if (given := answered.items - answered.invalid) else None,
         "recall": {
-            label: share(answered.recall[c], wilson_interval(line[c], sum(line)))
-            for c, (label, line) in enumerate(zip(labels, confusion, strict=True))
-            if sum(line)
+            labels[c]: share(recall, wilson_interval(confusion[c][c], sum(confusion[c])))
+            for c, recall in answered.recall.items()
         },
-        "precision": dict(zip(labels, answered.precision, strict=True)),
+        "precision": {labels[c]: precision for c, precision in answered.precision.items()},
         "figures": figures,
         "reliability": [
             {"low": low, "high": high, "items": count, "confidence": confidence, "accuracy": accuracy}
@@ -55,8 +54,10 @@ def _figure(metric: Metric, answered: Answered) -> Share | None:
     value = metric.value(answered)
     if value is None:
         return None
-    low, high = metric.interval(answered) if metric.interval else (None, None)
-    return {"value": value, "low": low, "high": high}
+    interval = metric.interval(answered) if metric.interval else ""
+    if isinstance(interval, str):
+        return {"value": value, "low": None, "high": None, "reason": interval}
+    return share(value, interval)
 
 
 def are_right(predicted: "NDArray[Any]", labels: Sequence[str], answers: Answers) -> "NDArray[Any]":

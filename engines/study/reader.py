@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.answers import columns
 from engines.answers.columns import Answers
-from engines.answers.intervals import mean_accuracy_interval, wilson_interval
+from engines.answers.intervals import wilson_interval
 from engines.answers.variant import Variant
 from engines.data.items import ItemTexts, index_items, read_items
 from engines.errors import UserError
@@ -24,6 +24,7 @@ from engines.runs.summary import FINISHED, list_runs, summarize
 from engines.study import comparisons, statistics
 from engines.study.comparisons import ALPHA
 from engines.study.measures import answer_of, are_right, measure_answers
+from engines.study.repeats import mean_accuracy
 from engines.study.run_facts import read_estimate, read_facts, read_settings, stamp_of
 from engines.study.values import (
     Comparison,
@@ -363,6 +364,9 @@ class ResultsReader:
             "highest": max(accuracies),
             "same_items": same,
             "interval": None,
+            "interval_over": "",
+            "no_interval": "",
+            "items_interval": None,
             "kappa": None,
             "all_agree": None,
             "flips": None,
@@ -370,7 +374,14 @@ class ResultsReader:
         if several and same:
             read, labels, predicted = self._side_by_side(rows)
             correct = are_right(predicted, labels, read[0][0])
-            found["interval"] = mean_accuracy_interval(correct)
+            doubt = mean_accuracy(correct)
+            varied = (correct != correct[0]).any()
+            found["interval"] = doubt.crossed if varied else doubt.items_only
+            if found["interval"] is None:
+                found["no_interval"] = doubt.reason
+            else:
+                found["interval_over"] = "items and repeats" if varied else "items"
+            found["items_interval"] = doubt.items_only
             found["kappa"] = statistics.fleiss_kappa(predicted, len(labels))
             found["all_agree"] = statistics.share_all_agree(predicted)
             found["flips"] = int((predicted != predicted[0]).any(axis=0).sum())

@@ -2,7 +2,7 @@
 parts. Plain values, as JSON has them, so that they go from process to process. Shares are fractions, 0 to 1."""
 
 import math
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from engines.answers.variant import Variant
 
@@ -23,6 +23,7 @@ class Share(TypedDict):
     value: float
     low: float | None
     high: float | None
+    reason: NotRequired[str]  # why there is no interval; empty where none is made
 
 
 class Bin(TypedDict):
@@ -46,7 +47,7 @@ class Measures(TypedDict):
     accuracy: Share  # Wilson
     accuracy_answered: float | None  # without the invalid ones
     recall: dict[str, Share]  # by class with items; Wilson
-    precision: dict[str, float]
+    precision: dict[str, float]  # by class with items or answers
     figures: dict[str, Share]  # of the other metrics (`engines.answers.metrics`) that apply, by name
     reliability: list[Bin]
     confusion: list[list[int]]  # a row a true label; a column a predicted one, then invalid
@@ -62,7 +63,10 @@ class Spread(TypedDict):
     lowest: float
     highest: float
     same_items: bool
-    interval: tuple[float, float] | None  # 95 %, of the mean, over the items: the repeats are taken as given
+    interval: tuple[float, float] | None  # 95 %, of the mean
+    interval_over: Literal["items and repeats", "items", ""]  # what `interval` takes as a sample; items: nothing varied
+    no_interval: str  # why there is no `interval`
+    items_interval: tuple[float, float] | None  # 95 %, over further items alone: these repeats as given
     kappa: float | None  # Fleiss; None also where all answers of all items are one label
     all_agree: float | None  # share of the items
     flips: int | None  # items on which not all agree
@@ -74,6 +78,8 @@ WarningKind = Literal[
     "answers_changed",  # they do not score what the run ended with
     "few_items",
     "many_invalid",
+    "absent_class",  # no test item is of it
+    "no_interval",  # of the macro scores
     "loss_rose",  # the validation loss, while training went on
     "trained_on_test",  # test items stand in the training set
     "one_answer",  # every answer is of one class

@@ -5,6 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from engines.answers.columns import Answers
+from engines.answers.macro import FEWEST_ITEMS_OF_A_CLASS
 from engines.answers.variant import Variant
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -57,7 +58,7 @@ def warnings_of(
                 break
         if (items := own[0]["items"]) < FEW_ITEMS:
             spread, one = found["spreads"].get(variant), own[0]["accuracy"]
-            low, high = spread["interval"] if spread and spread["interval"] else (one["low"], one["high"])
+            low, high = spread["items_interval"] if spread and spread["items_interval"] else (one["low"], one["high"])
             of_mean = "a mean accuracy" if spread else "an accuracy"
             warn(
                 "few_items",
@@ -82,6 +83,17 @@ def warnings_of(
         if not facts.untrained_head:
             for doubt in class_warnings(own[0]["confusion"], found["labels"]):
                 warn(doubt.kind, "accuracy", doubt.text, variant)
+        if reason := own[0]["figures"]["macro_f1"].get("reason"):
+            warn(
+                "no_interval",
+                "macro_f1",
+                f"macro scores have no interval: {reason} (fewer than {FEWEST_ITEMS_OF_A_CLASS})",
+                variant,
+            )
+    if absent := [
+        label for label, line in zip(answers.labels, found["measures"][0]["confusion"], strict=True) if not sum(line)
+    ]:
+        warn("absent_class", "macro_recall", _absent(absent))
     if unknown := facts.unknown_tokens:
         share = unknown.unknown / max(1, unknown.tokens)
         if share > MANY_UNKNOWN:
@@ -95,6 +107,15 @@ def warnings_of(
     if facts.trained_on and document.get("engine") != "prompting":  # a prompt takes no example from the test
         warn("trained_on_test", "accuracy", _trained_on(facts.trained_on, len(answers.true)), Variant.OWN)
     return warnings
+
+
+def _absent(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:3]) + (f" and {len(labels) - 3:,} more" if len(labels) > 3 else "")
+    classes, they_are = ("class", "it is") if len(labels) == 1 else ("classes", "they are")
+    return (
+        f"no test item is of {classes} {shown}: macro recall is over the other classes, as are macro precision and F1 "
+        f"unless {they_are} predicted"
+    )
 
 
 def _trained_on(overlap: ev.Overlap, items: int) -> str:

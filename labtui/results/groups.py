@@ -151,10 +151,12 @@ def with_spread(row: ResultRow, spread: Spread) -> ResultRow:
     """The row of several executions with what their answers say item by item."""
     if not spread["same_items"]:
         return _apart(row)
-    interval = spread["interval"]
+    interval, reason = spread["interval"], spread["no_interval"]
     return replace(
         row,
         interval=(interval[0], interval[1]) if interval else None,
+        interval_over=spread["interval_over"],
+        warnings=(*row.warnings, *([("interval", f"the mean has no interval: {reason}")] if reason else [])),
         kappa=spread["kappa"],
         all_agree=spread["all_agree"],
         flips=spread["flips"],

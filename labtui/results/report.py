@@ -249,7 +249,7 @@ class _Page:
         )
         body = [self._repeat_row(str(m["row"]["repeat"] + 1), m["value"], m, labels) for m in table["measures"]]
         body.append(self._repeat_row("majority", "", table["majority"], labels))
-        interval = f" (95 % over the items {_range(*spread['interval'])})" if spread["interval"] else ""
+        interval = f" (95 % over {spread['interval_over']} {_range(*spread['interval'])})" if spread["interval"] else ""
         sd = f", sample standard deviation {spread['sd']:.4f}" if spread["sd"] is not None else ""
         said = (
             f"Mean accuracy {spread['mean']:.4f}{interval}{sd}, from {spread['lowest']:.4f} to {spread['highest']:.4f}."

@@ -39,8 +39,9 @@ class ResultRow:
     model: str
     accuracy: float | None
     items: int  # of each execution
-    interval: tuple[float, float] | None  # 95 %: Wilson's of one execution; of several from `measured`, over the items
+    interval: tuple[float, float] | None  # 95 %: Wilson's of one execution; of several that of their mean, `measured`
     recall: dict[str, float]  # by class, in the order of `labels`: the accuracy on the items of that class
+    interval_over: str = "items"  # what `interval` takes as a sample: "items" or "items and repeats"
     figures: dict[str, float] = field(default_factory=dict)  # of the other metrics, as far as known, by name
     invalid: int | None = None  # items whose answer was no label, over all executions; counted as wrong
     training_seconds: float | None = None

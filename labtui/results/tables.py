@@ -88,6 +88,7 @@ def as_dict(row: ResultRow) -> dict[str, Any]:
         "accuracy": row.accuracy,
         "accuracy_low": row.interval[0] if row.interval else None,
         "accuracy_high": row.interval[1] if row.interval else None,
+        "accuracy_interval_over": row.interval_over if row.interval else None,
         "items": row.items,
         "invalid": row.invalid,
         "recall": row.recall,

@@ -45,7 +45,11 @@ def spread_lines(spread: Spread, varied: str, items: int, ascii_only: bool = Fal
         f"{format.score(spread['highest'])}   standard deviation {format.score(spread['sd'])}   {what}"
     ]
     if spread["interval"]:
-        lines.append(f"95 % of the mean {format.interval(*spread['interval'])}, on other items by the same {n} repeats")
+        repeated = spread["interval_over"] == "items and repeats"
+        of_what = "and other repeats" if repeated else f"by the same {n} repeats"
+        lines.append(f"95 % of the mean {format.interval(*spread['interval'])}, over other items {of_what}")
+    elif spread["no_interval"]:
+        lines.append(f"The mean has no interval: {spread['no_interval']}.")
     low, high = axis(spread["accuracies"])
     strip = dot_strip(spread["accuracies"], STRIP_WIDTH, low, high, ascii_only)
     signs = "o a repeat, | the mean" if ascii_only else "• a repeat, ┃ the mean"

@@ -141,8 +141,8 @@ def facts_text(row: ResultRow, axis: tuple[float, float], ascii_only: bool = Fal
         text.append(format.score(row.figures[metric.name]))
         text.append(f" {format.interval(*interval)}" if interval else "", "dim")
         if wide and at == 0:
-            bootstrap = "   95 % by bootstrap over the items" if interval else ""
-            text.append(f"   mean of the {row.n}" if row.n > 1 else bootstrap, "dim")
+            over = "   95 % over the items" if interval else ""
+            text.append(f"   mean of the {row.n}" if row.n > 1 else over, "dim")
         text.append("\n" if wide or metric is scored[-1] else "")
     pieces = [f"{m.words_with_unit} {format.score(row.figures[m.name])}" for m in metrics if m.needs_probabilities]
     if pieces:
@@ -169,7 +169,8 @@ def _spread(text: Text, row: ResultRow, axis: tuple[float, float], ascii_only: b
     text.append(f"{row.varied}\n" if nothing else f"varied: {row.varied}\n")
     if row.interval and not row.published:
         text.append(f"95 % of the mean {format.interval(*row.interval)}")
-        text.append(f", on other items by the same {row.n} {executions(row)}\n", "dim")
+        repeated = row.interval_over != "items"
+        text.append(f", over other items {'and other' if repeated else 'by the same'} {executions(row)}\n", "dim")
     if row.all_agree is not None:
         text.append(f"{agreement_words(row.kappa)}\n")
         text.append(f"all {row.n} agree on {percent(row.all_agree)} of the items; {format.count(row.flips)} of ")

@@ -24,12 +24,17 @@ def test_scores_are_those_of_scikit_learn(pairs: list[tuple[int, int | None]]) -
     found = scoring.scores(scoring.confusion_matrix(true, predicted, 3), LABELS)
     theirs = [3 if p is None else p for p in predicted]  # invalid as a class of its own, not among those averaged
     assert found.accuracy == pytest.approx(metrics.accuracy_score(true, theirs))
-    per_label = metrics.precision_recall_fscore_support(true, theirs, labels=[0, 1, 2], zero_division=0)
-    macro = metrics.precision_recall_fscore_support(true, theirs, labels=[0, 1, 2], average="macro", zero_division=0)
-    for name, values, mean in zip(("precision", "recall", "f1"), per_label, macro, strict=False):
+    for name, labels in (
+        ("recall", sorted(set(true))),
+        ("precision", named := sorted({*true, *(p for p in predicted if p is not None)})),
+        ("f1", named),
+    ):
+        theirs_of = {"recall": metrics.recall_score, "precision": metrics.precision_score, "f1": metrics.f1_score}[name]
         of_class = getattr(found, name)
-        assert list(of_class) == LABELS
-        assert list(of_class.values()) == pytest.approx(list(values))
+        assert list(of_class) == [LABELS[c] for c in labels]
+        per_class = theirs_of(true, theirs, labels=labels, average=None, zero_division=0)
+        assert list(of_class.values()) == pytest.approx(list(per_class))
+        mean = theirs_of(true, theirs, labels=labels, average="macro", zero_division=0)
         assert found.value(f"macro_{name}") == pytest.approx(mean)
 
 
@@ -48,6 +53,18 @@ def test_an_invalid_answer_is_wrong_and_counted_apart() -> None:
     assert found.invalid == 1
     assert found.accuracy == 0.75 and found.accuracy_answered == 1.0
     assert found.recall == {"no": 0.5, "yes": 1.0} and found.precision == {"no": 1.0, "yes": 1.0}
+
+
+def test_a_class_that_is_neither_tested_nor_predicted_counts_nowhere() -> None:
+    found = scoring.scores([[8, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], ["a", "b", "c"])
+    assert found.recall == {"a": 0.8} and found.precision == {"a": 1.0, "b": 0.0}
+    assert (found.macro_recall, found.macro_precision) == (0.8, 0.5)
+    assert found.macro_f1 == pytest.approx(sum(found.f1.values()) / 2)
+
+
+def test_a_mean_over_repeats_holds_the_classes_that_all_have() -> None:
+    both = [scoring.scores(table, ["a", "b"]) for table in ([[8, 2, 0], [0, 0, 0]], [[10, 0, 0], [0, 0, 0]])]
+    assert scoring.over_repeats(both).precision == {"a": 1.0} and scoring.over_repeats(both).recall == {"a": 0.9}
 
 
 def test_no_answer_at_all_scores_zero() -> None:

@@ -168,7 +168,21 @@ def test_repeats_have_a_spread(home: Home) -> None:
     assert spread["sd"] == pytest.approx(0.057735, abs=1e-6)
     assert spread["flips"] == 30 and spread["all_agree"] == 0.85 and spread["same_items"]
     assert spread["interval"] and spread["interval"][0] < spread["mean"] < spread["interval"][1]
+    assert spread["items_interval"] and spread["interval_over"] == "items and repeats"
+    assert spread["interval"][0] < spread["items_interval"][0] < spread["items_interval"][1] < spread["interval"][1]
     assert spread["kappa"] and 0.5 < spread["kappa"] < 1
+
+
+def test_two_repeats_have_no_interval_over_other_repeats_and_equal_ones_one_over_items(home: Home) -> None:
+    true = truth(200)
+    two = answered(home, true, wrong_on(true, range(20)), wrong_on(true, range(30)))
+    spread = ResultsReader(home).measure(two.name)["spreads"][Variant.OWN]
+    assert (spread["interval"], spread["interval_over"]) == (None, "")
+    assert spread["no_interval"] == "2 repeats are too few" and spread["items_interval"]
+    equal = answered(home, true, *[wrong_on(true, range(20))] * 2)
+    spread = ResultsReader(home).measure(equal.name)["spreads"][Variant.OWN]
+    assert spread["interval"] == spread["items_interval"] == pytest.approx(wilson_interval(180, 200))
+    assert (spread["interval_over"], spread["no_interval"]) == ("items", "")
 
 
 def test_one_set_of_answers_spreads_over_nothing(home: Home) -> None:

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from engines.answers.calibration import brier_score, calibration
 from engines.answers.intervals import (
-    macro_intervals,
-    mean_accuracy_interval,
     newcombe_interval,
     paired_difference_interval,
     two_sided,
     wilson_interval,
 )
+from engines.answers.macro import macro_scores
 from engines.answers.scoring import scores
+from engines.study.repeats import mean_accuracy
 from engines.study.statistics import (
     cohen_kappa,
     fleiss_kappa,
@@ -84,8 +84,9 @@ def test_the_studys_executions_disagree_as_published(study: tuple[np.ndarray, np
     assert fmean(accuracies) == pytest.approx(0.5716) and stdev(accuracies) == pytest.approx(0.06844, abs=5e-6)
     assert fleiss_kappa(answers, 2) == pytest.approx(-0.07409, abs=5e-6)
     assert share_all_agree(answers) == pytest.approx(0.342)
-    low, high = mean_accuracy_interval(answers == true)
-    assert low < 0.5716 < high and high - low < 0.03  # the items' doubt is far smaller than the repeats' spread
+    found = mean_accuracy(answers == true)
+    assert found.items_only == pytest.approx((0.55925, 0.58386), abs=5e-6), "holds none of the three"
+    assert found.crossed == pytest.approx((0.40270, 0.74049), abs=5e-6), "holds all three, and 0.5"
 
 
 @pytest.mark.real_data
@@ -122,8 +123,10 @@ def test_macro_scores_of_the_studys_executions(
     found = scores(confusion.tolist(), ["negative", "positive"])
     assert found.macro_precision == pytest.approx(precision, abs=5e-5)
     assert found.macro_recall == pytest.approx(recall, abs=5e-5)
-    for name, (low, high) in macro_intervals(confusion).items():
-        assert low < (found.value(name) or 0.0) < high and 0.02 < high - low < 0.05
+    for name, score in macro_scores(confusion).items():
+        assert score.interval and score.value and score.value == found.value(name)
+        low, high = score.interval
+        assert low < score.value < high and 0.02 < high - low < 0.06
 
 
 # -- Wilson -------------------------------------------------------------------------------------------------
@@ -169,8 +172,6 @@ def test_more_items_of_the_same_share_narrow_it(items: int, factor: int) -> None
 
 def test_no_items_say_nothing() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
-    assert set(macro_intervals([[0, 0, 0], [0, 0, 0]]).values()) == {(0.0, 1.0)}
-    assert mean_accuracy_interval(np.zeros((3, 0))) == (0.0, 1.0)
     assert paired_difference_interval(0, 0, 0, 0) == (-1.0, 1.0)
     assert brier_score(np.zeros((0, 2)), []) is None and calibration(np.zeros((0, 2)), []) == (None, [])
     nothing = np.zeros((3, 0), dtype=np.int16)
@@ -183,95 +184,6 @@ def test_no_items_say_nothing() -> None:
 def test_impossible_counts_are_refused(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError):
         wilson_interval(*arguments)
-
-
-# -- macro scores and mean accuracy, by bootstrap -----------------------------------------------------------
-
-
-def test_bootstrap_of_cells_is_that_of_items() -> None:
-    """The long way: draw items with replacement, count, score."""
-    draws = np.random.default_rng(1)
-    true = draws.integers(0, 3, 300)
-    predicted = np.where(draws.random(300) < 0.7, true, draws.integers(-1, 3, 300))
-    found: dict[str, list[float]] = {}
-    for _ in range(1500):
-        chosen = draws.integers(0, 300, 300)
-        for name, value in scores(table(true[chosen], predicted[chosen], 3).tolist(), list("abc")).as_json().items():
-            if name in ("macro_precision", "macro_recall", "macro_f1"):
-                found.setdefault(name, []).append(value)
-    for name, interval in macro_intervals(table(true, predicted, 3)).items():
-        assert interval == pytest.approx(tuple(np.quantile(found[name], [0.025, 0.975])), abs=0.012)
-
-
-def test_macro_recall_interval_is_nearly_the_normal_one_with_many_items() -> None:
-    half = 1.959964 * math.sqrt((0.8 * 0.2 / 1000 + 0.6 * 0.4 / 1500) / 4)
-    low, high = macro_intervals([[800, 200, 0], [500, 900, 100]])["macro_recall"]
-    assert (low, high) == pytest.approx((0.7 - half, 0.7 + half), abs=0.003)
-
-
-@settings(max_examples=40)
-@given(st.lists(st.lists(CELL, min_size=4, max_size=4), min_size=3, max_size=3), st.permutations([0, 1, 2]))
-def test_macro_intervals_hardly_move_with_the_names_of_the_classes(rows: list[list[int]], order: list[int]) -> None:
-    confusion = np.array(rows)
-    found = macro_intervals(confusion)
-    assert found == macro_intervals(confusion)  # the same seed
-    renamed = macro_intervals(confusion[np.ix_(order, [*order, 3])])
-    for name, (low, high) in found.items():
-        assert 0 <= low <= high <= 1
-        if confusion.sum() >= 100:
-            assert renamed[name] == pytest.approx((low, high), abs=0.05)
-
-
-def test_macro_intervals_at_the_edges() -> None:
-    assert set(macro_intervals([[50, 0, 0], [0, 50, 0]]).values()) == {(1.0, 1.0)}  # all right
-    assert set(macro_intervals([[0, 0, 50], [0, 0, 50]]).values()) == {(0.0, 0.0)}  # all invalid
-    assert set(macro_intervals([[50, 0, 0], [0, 0, 0]]).values()) == {(0.5, 0.5)}  # an empty class counts 0
-    assert macro_intervals([[50, 10]])["macro_precision"] == (1.0, 1.0)  # one class; invalid is no precision
-    wide, narrow = (macro_intervals([[50, 9, 1], [5, 55, 0]], confidence=c)["macro_f1"] for c in (0.99, 0.5))
-    assert wide[0] < narrow[0] < narrow[1] < wide[1]
-
-
-@pytest.mark.parametrize(
-    ("confusion", "more", "message"),
-    [
-        ([[1, 2], [3, 4]], {}, r"shape \(2, 2\)"),
-        ([], {}, r"shape \(0,\)"),
-        ([[-1, 2]], {}, "negative"),
-        ([[1, 2]], {"resamples": 0}, "resamples = 0"),
-        ([[1, 2]], {"confidence": 1.0}, r"confidence = 1\.0"),
-    ],
-)
-def test_what_is_no_confusion_matrix_is_refused(confusion: list[list[int]], more: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        macro_intervals(confusion, **more)
-
-
-def test_mean_accuracy_interval_is_that_of_drawn_items() -> None:
-    draws = np.random.default_rng(2)
-    easy = draws.random(400) * 0.6 + 0.4
-    correct = draws.random((3, 400)) < easy
-    means = [correct[:, draws.integers(0, 400, 400)].mean() for _ in range(3000)]
-    assert mean_accuracy_interval(correct) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.006)
-
-
-@settings(max_examples=40)
-@given(SEEDS, st.integers(1, 5))
-def test_mean_accuracy_interval_is_of_the_items_alone(seed: int, repeats: int) -> None:
-    draws = np.random.default_rng(seed)
-    correct = draws.random((repeats, 500)) < draws.random()
-    found = mean_accuracy_interval(correct)
-    shuffled = correct[draws.permutation(repeats)][:, draws.permutation(500)]
-    assert mean_accuracy_interval(shuffled) == found
-    low, high = mean_accuracy_interval(np.repeat(correct[:1], repeats, axis=0))  # the same repeat adds nothing
-    assert (low, high) == pytest.approx(wilson_interval(int(correct[0].sum()), 500), abs=0.013)
-
-
-def test_mean_accuracy_interval_at_the_edges() -> None:
-    assert mean_accuracy_interval(np.ones((2, 9))) == (1.0, 1.0)
-    assert mean_accuracy_interval(np.zeros((1, 9))) == (0.0, 0.0)
-    for wrong in (np.zeros(3), np.zeros((0, 3))):
-        with pytest.raises(ValueError, match="at least one repeat"):
-            mean_accuracy_interval(wrong)
 
 
 # -- probabilities ------------------------------------------------------------------------------------------
@@ -661,10 +573,10 @@ def test_ten_repeats_on_25000_items_are_measured_in_a_moment() -> None:
         "fleiss": lambda: fleiss_kappa(ratings, 2),
         "cohen": lambda: cohen_kappa(ratings[0], ratings[1], 2),
         "vote": lambda: majority_vote(ratings),
-        "mean": lambda: mean_accuracy_interval(ratings == true),
+        "mean": lambda: mean_accuracy(ratings == true),
         "brier": lambda: brier_score(given_, true),
         "calibration": lambda: calibration(given_, true),
-        "macro": lambda: macro_intervals(confusion),
+        "macro": lambda: macro_scores(confusion),
     }
     for name, call in calls.items():
         took_s = []

@@ -56,7 +56,7 @@ def test_few_items_are_counted(home: Home) -> None:
     of_each = {w["variant"]: w["text"][-36:] for w in warnings if w["kind"] == "few_items"}
     assert of_each == {"": "anywhere from 0.93 to 1.00 fits them", "before": "anywhere from 0.37 to 0.63 fits them"}
     repeated = answered(home, truth(50), truth(50), wrong_on(truth(50), range(50)))
-    assert "a mean accuracy anywhere from 0.50 to 0.50 fits them" in warnings_of(home, repeated)["items"]
+    assert "a mean accuracy anywhere from 0.40 to 0.60 fits them" in warnings_of(home, repeated)["items"]
 
 
 def test_many_invalid_answers_are_counted(home: Home) -> None:
@@ -110,9 +110,29 @@ def test_the_answers_before_tuning_are_warned_of_apart(home: Home) -> None:
     assert [w["text"] for w in found if w["figure"] == "accuracy"][0].startswith("1 of the 100 test items stands in ")
 
 
+def test_too_few_items_of_a_class_for_macro_intervals_are_told(home: Home) -> None:
+    true = [P] * 100 + [N] * 4
+    folder = answered(home, true, true)
+    assert warnings_of(home, folder) == {
+        "macro_f1": "macro scores have no interval: too few items in 1 class (fewer than 5)"
+    }
+    (measures,) = ResultsReader(home).measure(folder.name)["measures"]
+    assert measures["figures"]["macro_f1"] == {
+        "value": 1,
+        "low": None,
+        "high": None,
+        "reason": "too few items in 1 class",
+    }
+
+
+def test_a_class_without_test_items_is_told(home: Home) -> None:
+    told = warnings_of(home, answered(home, [P] * 100, [P] * 90 + [N] * 10))
+    assert told["macro_recall"].startswith("no test item is of class negative: macro recall is over the other classes")
+
+
 def test_one_item_is_spoken_of_as_one(home: Home) -> None:
     one, other, same = (answered(home, [P], [answer]) for answer in (P, N, P))
-    assert warnings_of(home, one) == {"items": "only 1 test item: an accuracy anywhere from 0.21 to 1.00 fits it"}
+    assert warnings_of(home, one)["items"] == "only 1 test item: an accuracy anywhere from 0.21 to 1.00 fits it"
     asked = ResultsReader(home)
     (pair,) = asked.compare([row(one), row(other)], ["A", "B"])["pairs"]
     assert pair["sentence"] == (

@@ -7,6 +7,7 @@ import pytest
 from engines.answers.variant import Variant
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.study.values import Spread
 from labtui.results import groups
 from labtui.results.columns import sd_text, varied_text
 from labtui.results.groups import gather, lines
@@ -194,6 +195,10 @@ def test_the_agreement_of_runs_is_asked_once_for_each_set_of_runs(home: Home, fi
     assert rows == [row(name) for name in sorted(names, reverse=True)]
     (known,) = gather(collect_rows(home), spreads={key: spread(rows, [0.9, 0.9])})
     assert known.interval == (0.71, 0.79) and known.varied == "seed" and known.same_items
+    assert known.interval_over == "items and repeats"
+    without: Spread = {**spread(rows, [0.9, 0.9]), "interval": None, "no_interval": "2 repeats are too few"}
+    (told,) = gather(collect_rows(home), spreads={key: without})
+    assert told.interval is None and ("interval", "the mean has no interval: 2 repeats are too few") in told.warnings
     finished("a", GOOD, seed=3)
     assert key not in groups.spread_questions(tree(home))
 

@@ -29,7 +29,9 @@ def _log_loss(a: Answered) -> float | None:
     )
 
 
-YOUDEN = Metric("youden", "Youden", "Youden's index", lambda a: sum(a.recall) - 1, lambda a: (0.25, 0.75), unit="J")
+YOUDEN = Metric(
+    "youden", "Youden", "Youden's index", lambda a: sum(a.recall.values()) - 1, lambda a: (0.25, 0.75), unit="J"
+)
 LOG_LOSS = Metric("log_loss", "log loss", "logarithmic loss", _log_loss, unit="nats", needs_probabilities=True)
 
 

@@ -45,6 +45,9 @@ def spread(**more: Any) -> Spread:
         "highest": 0.85,
         "same_items": True,
         "interval": (0.66, 0.78),
+        "interval_over": "items and repeats",
+        "no_interval": "",
+        "items_interval": (0.7, 0.74),
         "kappa": 0.02,
         "all_agree": 0.55,
         "flips": 45,
@@ -187,6 +190,14 @@ def test_the_spread_says_when_nothing_varied_and_when_the_items_were_others() ->
     others = spread(same_items=False, kappa=None, all_agree=None, flips=None, interval=None)
     assert spread_lines(others, "split", 100)[-1].startswith("The repeats were given different items")
     assert "|" in spread_lines(spread(), "seed", 100, ascii_only=True)[2]
+
+
+def test_the_spread_says_what_the_interval_is_over_or_why_there_is_none() -> None:
+    assert spread_lines(spread(), "seed", 100)[1] == "95 % of the mean 0.660–0.780, over other items and other repeats"
+    items = spread(interval_over="items")
+    assert spread_lines(items, "", 100)[1] == "95 % of the mean 0.660–0.780, over other items by the same 2 repeats"
+    none = spread(interval=None, interval_over="", no_interval="2 repeats are too few")
+    assert spread_lines(none, "seed", 100)[1] == "The mean has no interval: 2 repeats are too few."
 
 
 def test_the_axis_encloses_the_values() -> None:

@@ -74,7 +74,7 @@ def test_one_deviation_and_one_interval_are_two_things(home: Home, finished: Fin
     (row,) = groups.gather(collect_rows(home), {run.name: run_measures(run.name, [GOOD, FAIR], varied="x")})
     text = facts_text(row, (0.8, 0.9)).plain
     assert "±" not in text and "sd 0.071" in text
-    assert "95 % of the mean 0.710–0.790, on other items by the same 2 repeats" in text
+    assert "95 % of the mean 0.710–0.790, over other items and other repeats" in text
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_folder
 from engines.settings import group, option
+from engines.training import provenance
 from engines.training.logistic_regression import LinearHead, Regression
 
 if TYPE_CHECKING:
@@ -88,7 +89,12 @@ def run(config: Config, report: Reporter) -> None:
     true = [e.label for e in splits.train]
     head = LinearHead.fit(features, true, len(splits.labels), config.classifier, report)
     model = BagOfWords(tuple(splits.labels), unit, config.features.ngrams, vectorizer, head)
-    write_folder(report.folder.model, model.save)
+
+    def save(folder: Path) -> None:
+        model.save(folder)
+        provenance.record(folder, splits.train)
+
+    write_folder(report.folder.model, save)
 
     if splits.validation:
         report.phase("validate", len(splits.validation), "texts")

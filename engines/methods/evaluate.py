@@ -17,6 +17,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import ALIVE, FINISHED, summarize
 from engines.settings import flatten, group, option, resolve, settings
+from engines.training import provenance
 
 TITLE = "Score a finished run on other data"
 USES_GPU = True
@@ -138,10 +139,19 @@ def _check_known(labels: Sequence[str], known: Sequence[str], name: str) -> None
 
 def _apart_from_training(source: RunFolder, test: list[Example], overlap: str, report: Reporter) -> list[Example]:
     """The items to score. Those that the model was trained on are refused, left out or allowed, as `overlap` says."""
-    if not source.splits.is_file():
+    if not source.model.is_dir():
+        return test  # there is nothing to score: opening it says so
+    trained = provenance.trained_on(source.model)
+    if trained is None and source.splits.is_file():  # a run of before there was a record beside the model
+        trained = {hashed.partition("#")[0] for hashed in read_split(source, "train")}
+    if trained is None:
+        if overlap != "allow" and source.read_document().get("engine") != "prompting":
+            raise UserError(
+                f"what {source.name} was trained on is not known, for its record is gone: the test items may be among "
+                'it; set data.overlap = "allow" to score it all the same'
+            )
         report.fact(ev.Overlap("test", "train", None, run=source.name))
         return test
-    trained = {hashed.partition("#")[0] for hashed in read_split(source, "train")}
     unseen = [e for e in test if e.hash.partition("#")[0] not in trained]
     if len(unseen) == len(test):
         return test

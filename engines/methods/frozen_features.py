@@ -20,6 +20,7 @@ from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_folder
 from engines.settings import group, option
+from engines.training import provenance
 from engines.training.batching import tokenize_splits
 from engines.training.logistic_regression import LinearHead, Regression
 
@@ -58,6 +59,7 @@ class Config:
 def run(config: Config, report: Reporter) -> None:
     splits = load_training_splits(config.data, report)
     path = location.locate(config.model, report)
+    provenance.check_apart(path, config.model.name, splits.test, config.data.overlap, report)
     report.phase("load")
     encoder = FrozenEncoder(path, config.features.max_length, config.features.pooling, report.device)
     tables = tokenize_splits(encoder.tokenizer, path, splits, encoder.max_length, report)
@@ -79,7 +81,13 @@ def run(config: Config, report: Reporter) -> None:
     # the standardisation becomes part of the weights
     coefficients = head.coefficients / scale
     head = LinearHead(coefficients, head.intercepts - coefficients @ mean)
-    write_folder(report.folder.model, FrozenClassifier(splits.labels, encoder, head).save)
+    classifier = FrozenClassifier(splits.labels, encoder, head)
+
+    def save(folder: Path) -> None:
+        classifier.save(folder)
+        provenance.record(folder, splits.train, path)
+
+    write_folder(report.folder.model, save)
 
     if splits.validation:
         probabilities = head.probabilities(features("validation", "validate")).tolist()

@@ -38,6 +38,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.scores import Scores
 from engines.runs.writing import write_atomic
 from engines.settings import group, option
+from engines.training import provenance
 
 TITLE = "Prompting a language model"
 USES_GPU = True
@@ -150,6 +151,7 @@ def run(config: Config, report: Reporter) -> None:
             "warning",
         )
     path = location.locate(config.model, report)
+    provenance.check_apart(path, config.model.name, splits.test, config.data.overlap, report)
     if config.trust_remote_code and "/" in config.model.name and not Path(config.model.name).expanduser().exists():
         hub.fetch(config.model.name, "model", (*hub.MODEL_FILES, "*.py"), report, config.model.revision)
     repeats = config.prompt.repeats

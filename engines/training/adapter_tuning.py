@@ -21,7 +21,7 @@ from engines.reporter import Reporter, Restart
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.scores import Scores
-from engines.training import lora, schedule
+from engines.training import lora, provenance, schedule
 from engines.training.batching import Plan
 from engines.training.course import Course
 from engines.training.hf_trainer import drive
@@ -45,6 +45,7 @@ class AdapterTuning:
         self.splits = load_training_splits(config.data, report)
         report.phase("load")
         self.base = location.locate(config.model, report)
+        provenance.check_apart(self.base, config.model.name, self.splits.test, config.data.overlap, report)
         self.prompted = PromptedSplits(config, self.splits, self.base, report)
         self.rows_per_step = training.batch_size * training.accumulation
         plan = Plan(self.prompted.rows["train"].lengths, self.rows_per_step, training.epochs, config.seed)
@@ -208,8 +209,10 @@ class AdapterTuning:
         """Write adapters and tokenizer, and the merged model where it is asked for."""
         self.model.save_pretrained(folder, save_embedding_layers=False)
         self.prompted.tokenizer.save_pretrained(folder)
+        provenance.record(folder, self.splits.train, self.base)
         if self.config.merge:
             lora.save_merged(self.base, folder, self.config.precision, folder / "merged")
+            provenance.record(folder / "merged", self.splits.train, self.base)
 
 
 def _recorded(folder: RunFolder, hashes: Sequence[str]) -> list[list[float]]:

@@ -22,7 +22,7 @@ from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_folder
 from engines.settings import group, option
-from engines.training import schedule
+from engines.training import provenance, schedule
 from engines.training.batching import Plan, TokenTable, feed, tokenize_splits
 from engines.training.course import Course, Training
 from engines.training.state import TrainingState
@@ -66,10 +66,11 @@ class FineTuning:
         training = config.training
         self.splits = load_training_splits(config.data, report)
         report.phase("load")
-        folder = location.locate(config.model, report)
-        self.tokenizer = padding_tokenizer(folder, config.model.name, report)
+        self.base = location.locate(config.model, report)
+        provenance.check_apart(self.base, config.model.name, self.splits.test, config.data.overlap, report)
+        self.tokenizer = padding_tokenizer(self.base, config.model.name, report)
         self._pad_id = int(self.tokenizer.pad_token_id)
-        self._tables = tokenize_splits(self.tokenizer, folder, self.splits, training.max_length, report)
+        self._tables = tokenize_splits(self.tokenizer, self.base, self.splits, training.max_length, report)
         self._true = {
             name: torch.tensor([example.label for example in getattr(self.splits, name)], dtype=torch.int64)
             for name in SPLITS
@@ -78,7 +79,7 @@ class FineTuning:
 
         report.phase("load")
         torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
-        self.model = load_model(folder, config, self.splits.labels, self._pad_id, report).to(report.device)
+        self.model = load_model(self.base, config, self.splits.labels, self._pad_id, report).to(report.device)
         groups = parameter_groups(self.model, training.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
         state = TrainingState(self.model, AllWeights(self.model, report.device), self.optimizer, report, config.seed)
@@ -122,6 +123,7 @@ class FineTuning:
     def _save(self, folder: Path) -> None:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        provenance.record(folder, self.splits.train, self.base)
 
 
 class AllWeights:

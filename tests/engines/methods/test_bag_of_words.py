@@ -56,7 +56,7 @@ def test_it_learns_and_the_loaded_model_answers_as_the_trained_one(home: Home) -
 
 def test_the_model_folder_holds_no_pickle(home: Home) -> None:
     folder, _ = run(home, CONFIG)
-    assert {p.name for p in folder.model.iterdir()} == {"model.json", "model.safetensors"}
+    assert {p.name for p in folder.model.iterdir()} == {"model.json", "model.safetensors", "trained_on.txt"}
 
 
 def test_three_classes_are_learned_and_probabilities_sum_to_one(home: Home, tmp_path: Path) -> None:

@@ -106,13 +106,20 @@ def test_items_that_the_model_was_trained_on_are_refused_left_out_or_allowed_as_
         run(home, evaluate, config(finished.name, only, "drop"))
 
 
-def test_a_model_whose_training_items_are_not_recorded_is_said_to_be(
+def test_a_model_whose_training_items_are_not_recorded_is_scored_only_where_that_is_allowed(
     home: Home, finished: RunFolder, tmp_path: Path
 ) -> None:
-    record = finished.splits.read_bytes()
-    finished.splits.unlink()
-    folder = run(home, evaluate, config(finished.name, write(tmp_path / "other.tsv", REVIEWS)))
-    finished.splits.write_bytes(record)
+    records = {path: path.read_bytes() for path in (finished.splits, finished.model / "trained_on.txt")}
+    for path in records:
+        path.unlink()
+    asked = config(finished.name, write(tmp_path / "other.tsv", REVIEWS))
+    try:
+        with pytest.raises(UserError, match='was trained on is not known, .*data.overlap = "allow"'):
+            run(home, evaluate, asked)
+        folder = run(home, evaluate, replace(asked, data=replace(asked.data, overlap="allow")))
+    finally:
+        for path, content in records.items():
+            path.write_bytes(content)
     assert overlaps(folder) == [ev.Overlap("test", "train", None, run=finished.name)]
 
 

@@ -1,14 +1,14 @@
 """What a list shows of a run, computed from its files: never stored, always rebuildable."""
 
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from engines.errors import RunError, RunNotFoundError
 from engines.runs import events as ev
 from engines.runs import locks
 from engines.runs.folder import RunFolder
+from engines.runs.forecast import Forecast, earlier_costs
 from engines.runs.home import Home
 from engines.runs.scores import Scores
 
@@ -40,7 +40,10 @@ class Summary:
     memory_peak_bytes: int | None = None
     host_memory_bytes: int | None = None
     _last: ev.Event | None = None
-    _pace: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=40))
+    _has_learnt: bool = False
+
+    def __post_init__(self) -> None:
+        self._forecast = Forecast(self.document)
 
     @property
     def name(self) -> str:
@@ -81,16 +84,13 @@ class Summary:
 
     @property
     def progress(self) -> float | None:
-        """Share of the current phase that is done, 0 to 1."""
-        return min(1.0, self.done / self.total) if self.total else None
+        """Share of the whole run that is done, 0 to 1, by time; None where too little is known."""
+        return self._forecast.share if self.state == RUNNING else None
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds until the current phase ends at the pace of its last events."""
-        if self.state != RUNNING or not self.total or len(self._pace) < 2:
-            return None
-        (t0, d0), (t1, d1) = self._pace[0], self._pace[-1]
-        return (self.total - d1) * (t1 - t0) / (d1 - d0) if d1 > d0 and t1 > t0 else None
+        """Seconds until the whole run ends, as of its last event; None where too little is known."""
+        return self._forecast.left_s if self.state == RUNNING else None
 
     def apply(self, records: Iterable[ev.Record]) -> None:
         """Fold further records in; `state` is brought up to date by `settle`."""
@@ -100,22 +100,24 @@ class Summary:
     def _apply(self, record: ev.Record) -> None:
         event = record.event
         self.changed, self._last = record.time, event
+        self._forecast.apply(record)
         match event:
             case ev.Queued():
                 self.ahead, self.end = event.ahead, None
             case ev.Started():
                 self.device, self.started, self.end = event.device, record.time, None
+                self._has_learnt = False  # another device perhaps
             case ev.Phase():
                 self._enter(event.name, event.total, event.unit)
             case ev.Progress():
                 if event.phase != self.phase:
                     self._enter(event.phase, event.total, "")
-                self._advance(record.time, event.done, event.total, event)
+                self._advance(event.done, event.total, event)
                 self.items_per_s = event.items_per_s
             case ev.Step():
                 if self.phase != "train":
                     self._enter("train", event.total, "steps")
-                self._advance(record.time, event.step, event.total, event)
+                self._advance(event.step, event.total, event)
                 self.epoch, self.loss, self.items_per_s = event.epoch, event.loss, event.examples_per_s
             case ev.Evaluated():
                 self.evaluated = event
@@ -127,11 +129,10 @@ class Summary:
 
     def _enter(self, name: str, total: int | None, unit: str) -> None:
         self.phase, self.total, self.unit, self.done = name, total, unit, 0
-        self._pace.clear()
+        self.items_per_s = None
 
-    def _advance(self, at: float, done: int, total: int | None, memory: ev.Memory) -> None:
+    def _advance(self, done: int, total: int | None, memory: ev.Memory) -> None:
         self.done, self.total = done, total or self.total
-        self._pace.append((at, done))
         self.memory_peak_bytes = memory.memory_peak_bytes or self.memory_peak_bytes
         self.host_memory_bytes = memory.host_memory_bytes or self.host_memory_bytes
 
@@ -145,6 +146,9 @@ class Summary:
             self.state = LOST
         else:
             self.state = QUEUED if ended or self._last is None or isinstance(self._last, ev.Queued) else RUNNING
+        if self.state == RUNNING and not self._has_learnt:
+            self._has_learnt = True
+            self._forecast.learn(earlier_costs(self.folder, self.document, self.device))
         return self
 
     def _relaunched(self) -> bool:

@@ -35,7 +35,8 @@ class RunView:
     total: int | None = None
     epoch: float | None = None
     items_per_s: float | None = None
-    eta_s: float | None = None
+    progress: float | None = None  # share of the whole run, 0 to 1, by time
+    eta_s: float | None = None  # until the run ends
     accuracy: float | None = None
     started: float | None = None
     changed: float | None = None
@@ -46,11 +47,6 @@ class RunView:
     @property
     def alive(self) -> bool:
         return self.state in ALIVE
-
-    @property
-    def progress(self) -> float | None:
-        """Share of the current phase that is done, 0 to 1."""
-        return min(1.0, self.done / self.total) if self.total else None
 
     @classmethod
     def unread(cls, folder: RunFolder) -> "RunView":
@@ -76,6 +72,7 @@ class RunView:
             s.total,
             s.epoch,
             s.items_per_s,
+            s.progress,
             s.eta_s,
             s.accuracy,
             s.started,

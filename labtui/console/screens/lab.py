@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from engines.runs.folder import RunFolder
-from engines.runs.summary import FAILED, LOST, STOPPED
+from engines.runs.summary import FAILED, LOST, RUNNING, STOPPED
 from labtui.console.screens.base import ConsoleScreen
 from labtui.console.views import ExperimentView, Live, Mail, RunView
 from labtui.console.widgets.bars import KeyBar, TopBar
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 WIDE_COLUMNS, TALL_ROWS = 110, 28
 CONFIRM_WITHIN_S = 10.0
-TITLE_EVERY_S = 0.7
 RUNGS = (("ask", ""), ("terminate", "SIGTERM to its whole process tree"), ("kill", "SIGKILL to its whole process tree"))
 WELCOME = """No run to watch yet.
 
@@ -76,7 +75,6 @@ class LabScreen(ConsoleScreen[None]):
         self._awaited: str | None = None  # selected before the list knows it
         self._by_hand = False
         self._view: RunView | None = None
-        self._title_due = 0.0
         self._want_summary = False
         self._ladders: dict[str, Ladder] = {}
         self._study_ran = False
@@ -139,6 +137,9 @@ class LabScreen(ConsoleScreen[None]):
                 self._show_live(live)
             elif name == self._charts.overlay:
                 self._charts.show_overlay(live)
+        if self._view and (self._view.name in mail.runs or self._view.name in mail.live):
+            self._title.show(self._as_listed(self._view))
+            self._choose_page()
 
     def _select_by_itself(self) -> None:
         """While the user has not chosen, show what matters: of the runs that were highlighted, the one that runs."""
@@ -200,12 +201,13 @@ class LabScreen(ConsoleScreen[None]):
             self._log.clear()
         self._log.extend(live.lines)
         other = before is None or (before.name, before.state) != (run.name, run.state)
-        if other or not run.alive or monotonic() > self._title_due:  # a whole line for some digits
-            self._title.show(run)
-            self._title_due = monotonic() + TITLE_EVERY_S
-        self._choose_page()
         if other:
             self.refresh_bindings()
+
+    def _as_listed(self, run: RunView) -> RunView:
+        """While it runs, a run is shown as the list has it: two figures of one thing would differ."""
+        listed = self._runs.views.get(run.name)
+        return listed if listed and listed.state == run.state == RUNNING else run
 
     def _choose_page(self) -> None:
         """Charts where there are curves, else the summary in words."""
@@ -215,7 +217,7 @@ class LabScreen(ConsoleScreen[None]):
             self.refresh_bindings()  # the keys of charts come and go with them
         if not charts:
             width = max(20, self.size.width - 60)
-            self._summary.say(summary_text(self._view, width) if self._view else Text(WELCOME))
+            self._summary.say(summary_text(self._as_listed(self._view), width) if self._view else Text(WELCOME))
 
     # -- layout -----------------------------------------------------------------------------------------------
 

@@ -40,7 +40,9 @@ def where(run: RunView) -> list[str]:
         if run.phase == "train" and run.total:
             parts.append(f"step {format.count(run.done)}/{format.count(run.total)}")
         elif run.phase:
-            parts.append(run.phase + (f" {format.percent(run.progress)}" if run.progress is not None else ""))
+            parts.append(run.phase)
+        if run.progress is not None:
+            parts.append(format.percent(run.progress))
         if run.eta_s is not None:
             parts.append(f"ETA {format.duration(run.eta_s)}")
         if run.epoch is not None and run.phase == "train":
@@ -114,17 +116,14 @@ def summary_text(run: RunView, width: int) -> Text:
     if run.state == QUEUED:
         fact("waits", where(run)[0])
     if run.state == RUNNING:
-        share = run.progress
         of = f"{format.count(run.done)} of {format.count(run.total)} {run.unit}" if run.total else ""
         if run.unit == "bytes":
             of = f"{format.bytes_text(run.done)} of {format.bytes_text(run.total)}" if run.total else ""
         fact("phase", f"{run.phase}  {of}".rstrip())
-        if share is not None:
-            lines.append(
-                Text.assemble(
-                    " " * 18, (bar(share, min(40, max(8, width - 24))), COLOURS[RUNNING]), f" {format.percent(share)}"
-                )
-            )
+        if run.total:
+            fact("", bar(run.done / run.total, min(40, max(8, width - 24))), COLOURS[RUNNING])
+        if run.progress is not None:
+            fact("whole run", format.percent(run.progress))
         if run.eta_s is not None:
             fact("ETA", format.duration(run.eta_s))
     if run.state == LOST:

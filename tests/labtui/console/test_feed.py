@@ -71,7 +71,8 @@ def test_every_run_is_listed_newest_first_with_its_state(home: Home, reader: Rea
     assert {state: reader.runs[run.name].state for state, run in runs.items()} == {state: state for state in runs}
     assert reader.names == sorted(reader.names, reverse=True) and len(reader.names) == 6
     assert reader.runs[runs["finished"].name].accuracy == 0.91
-    assert reader.runs[runs["running"].name].progress == 0.25
+    running = reader.runs[runs["running"].name]
+    assert (running.done, running.total) == (25, 100)
     assert reader.runs[runs["queued"].name].ahead == 2
 
 

@@ -88,13 +88,36 @@ async def test_runs_are_listed_with_their_states_and_the_living_one_is_watched(h
                         "out of memory",
                         "▲ lost",
                         "● running",
-                        "25 %",
                         "■ stopped",
                     )
                 ),
             )
             await until(pilot, lambda: "step 25/100" in screen_text(app))
             await until(pilot, lambda: "(1 run goes on)" in screen_text(app))
+
+
+async def test_header_and_list_say_the_same_share_and_time_to_go_of_the_whole_run(home: Home) -> None:
+    def at(seconds: float, *told: ev.Event) -> None:
+        nonlocal seq
+        with open(run.events, "ab") as file:
+            for event in told:
+                file.write(ev.encode(event, seq, began + seconds))
+                seq += 1
+
+    seq, began = 0, 1_790_000_000.0
+    run = make_run(home, data={"validation": 0, "test": 100}, training={"epochs": 1})
+    at(0, *started(), ev.Phase("train", 100, "steps"))
+    for step in range(1, 51):
+        at(10.0 * step, *steps(step, step))
+    app = lab_app(home)
+    with living(run):
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await until(pilot, lambda: screen_text(app).count("43 %") == 2)
+            assert screen_text(app).count("10:50") == 2, "50 steps, and a test of a share of them"
+            at(1000, *steps(100, 100), ev.Phase("test", 100, "texts"))
+            at(1010, ev.Progress("test", 10, 100, 1.0))
+            await until(pilot, lambda: screen_text(app).count("92 %") == 2)
+            assert screen_text(app).count("1:30") == 2 and "80.0 items/s" not in screen_text(app)
 
 
 async def test_curves_follow_a_live_run_mark_its_nan_and_drop_what_a_resume_does_again(home: Home) -> None:

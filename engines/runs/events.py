@@ -374,11 +374,12 @@ class EventReader:
     When the file has shrunk it is read again from the start and `restarted` is True for that read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        """`offset`: bytes at the start that are passed over, whole lines."""
         self.path = path
         self.bad_lines = 0
         self.restarted = False
-        self._offset = 0  # where the first line not yet read begins
+        self._offset = offset  # where the first line not yet read begins
 
     def read(self, limit_bytes: int = 1 << 24) -> list[Record]:
         """New records, from the lines that begin in the next `limit_bytes`; an empty list when there are none."""

@@ -17,7 +17,7 @@ from engines.errors import UserError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import LOST, list_runs, open_summary, read_end
+from engines.runs.summary import LOST, Summary, list_runs, open_summary, read_end
 from labtui.console.curves import Curves
 from labtui.console.views import ExperimentView, Live, LogLine, Mail, RunView, log_lines
 from labtui.devices import DeviceSampler
@@ -42,12 +42,16 @@ class _ListedRun:
         self.reread()
 
     def reread(self) -> None:
-        """Forget what was read: at the start, when the file was replaced, or when the run is launched again."""
+        """Forget what was read: at the start, or when the file was replaced. `view` stays until all is read anew."""
         self.summary = open_summary(self.folder)
         self._reader: ev.EventReader | None = None
         self._size = self._mtime_ns = -1
         self._unread_bytes = 0
-        self.due = 0.0
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Look at once, also where the run has ended and its file has not changed: it may be launched again."""
+        self.due, self._looks_again = 0.0, True
 
     def refresh(self) -> bool:
         """Bring `view` up to date; True while more of the file waits to be read."""
@@ -56,26 +60,44 @@ class _ListedRun:
             size, mtime_ns = status.st_size, status.st_mtime_ns
         except FileNotFoundError:
             size = mtime_ns = 0
-        changed = (size, mtime_ns) != (self._size, self._mtime_ns)
-        if not changed and not self._unread_bytes and not self.view.alive:
+        before, (self._size, self._mtime_ns) = (self._size, self._mtime_ns), (size, mtime_ns)
+        changed = (size, mtime_ns) != before
+        if not changed and not self._unread_bytes and not self.view.alive and not self._looks_again:
             return False
+        self._looks_again = False
         if changed and self._reader is None:
-            self.reread()
-            end = self._read_end()
-            if end:
-                self.summary.apply([end])
-            else:
-                self._reader, self._unread_bytes = ev.EventReader(self.folder.events), size
-        self._size, self._mtime_ns = size, mtime_ns
+            self._open(known_bytes=before[0])
         if changed or self._unread_bytes:
             self._read()
         if self.summary.settle().state == LOST and not self._unread_bytes:
             self._read()  # an end written between reading and probing the lock is not a loss
             self.summary.settle()
-        if self._reader and not self._unread_bytes and isinstance(self.summary.end, ev.Ended):
+        if self._unread_bytes:
+            if changed or not self.view.state:
+                self.view = RunView.of(self._end_of_story())
+            return True
+        if isinstance(self.summary.end, ev.Ended):
             self._reader = None
         self.view = RunView.of(self.summary)
-        return self._unread_bytes > 0
+        return False
+
+    def _open(self, known_bytes: int) -> None:
+        if 0 < known_bytes < self._size and self.summary.end is not None:  # launched again: it goes on from there
+            self._reader, self._unread_bytes = ev.EventReader(self.folder.events, known_bytes), self._size - known_bytes
+            return
+        size, mtime_ns = self._size, self._mtime_ns
+        self.reread()
+        self._looks_again, self._size, self._mtime_ns = False, size, mtime_ns
+        if end := self._read_end():
+            self.summary.apply([end])
+        else:
+            self._reader, self._unread_bytes = ev.EventReader(self.folder.events), size
+
+    def _end_of_story(self) -> Summary:
+        """What the last events tell, while all of them are being read."""
+        summary = open_summary(self.folder)
+        summary.apply(ev.read_last(self.folder.events))
+        return summary.settle()
 
     def _read_end(self) -> ev.Record | None:
         """The record of the run's end, where that is all that a list needs."""
@@ -87,6 +109,7 @@ class _ListedRun:
         records = self._reader.read(CHUNK_BYTES)
         if self._reader.restarted:
             self.reread()
+            self._unread_bytes = 1  # all of it: the next look begins at the start
             return
         self._unread_bytes = max(0, self._unread_bytes - CHUNK_BYTES)
         self._fold(records)
@@ -121,8 +144,8 @@ class _FollowedRun(_ListedRun):
         before = self.view
         more = super().refresh()
         if not more and self.view.state == LOST and not self._loss_reported:
-            self._loss_reported = True
             self._log(self._last_log_lines())
+        self._loss_reported = self.view.state == LOST
         self.news = self.news or self.view != before
         return more
 
@@ -196,7 +219,7 @@ class Feed:
         self._wake.set()
 
     def rescan(self, *names: str) -> None:
-        """Look again at once, and at these runs from their start: something was launched, resumed or stopped."""
+        """Look at once for new runs, and at these: something was launched, resumed or stopped."""
         with self._lock:
             self._rescanned.update(names)
             self._next["list"] = self._next["experiments"] = 0.0
@@ -265,7 +288,7 @@ class Feed:
             for name in rescanned:
                 for runs in (self._listed, self._followed):
                     if name in runs:
-                        runs[name].reread()
+                        runs[name].look_again()
         if not due:
             return
         folders = {folder.name: folder for folder in list_runs(self.home)}

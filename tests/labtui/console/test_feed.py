@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ import pytest
 from engines.runs import events as ev
 from engines.runs.home import Home
 from labtui.console.curves import Curves
-from labtui.console.feed import Feed
+from labtui.console.feed import CHUNK_BYTES, Feed
 from labtui.console.views import ExperimentView, LogLine, RunView, log_lines
 from tests.labtui.fabric import append, finished, living, make_run, started, steps, validated
 from tests.support import wait_until
@@ -24,6 +25,8 @@ class Reader:
         self.loss: dict[str, list[float]] = {}
         self.lines: dict[str, list[LogLine]] = {}
         self.errors: list[Exception] = []
+        self.shown: list[RunView] = []  # every state of every run that was handed out, in its order
+        self.voided: list[str] = []  # runs of which what was shown became void
         self.told = threading.Semaphore(0)
         self.feed = Feed(home, self.told.release, self.errors.append)
 
@@ -33,6 +36,8 @@ class Reader:
         mail = self.feed.collect()
         self.names = mail.names if mail.names is not None else self.names
         self.runs.update(mail.runs)
+        self.shown += [*mail.runs.values(), *(live.run for live in mail.live.values())]
+        self.voided += [name for name, live in mail.live.items() if live.points_anew or live.lines_anew]
         self.experiments = mail.experiments if mail.experiments is not None else self.experiments
         for name, live in mail.live.items():
             self.loss[name] = [] if live.points_anew else self.loss[name]
@@ -136,7 +141,7 @@ def test_a_worker_that_dies_without_a_word_leaves_a_lost_run_and_the_end_of_its_
     assert "Segmentation fault" in texts and "lost" in texts[-1]
 
 
-def test_a_rescan_rereads_a_run_that_was_launched_again(home: Home, reader: Reader) -> None:
+def test_a_rescan_notices_a_run_that_was_launched_again(home: Home, reader: Reader) -> None:
     run = make_run(home, *started(), *steps(1, 3), ev.Stopped())
     reader.feed.start()
     reader.until(lambda: reader.runs.get(run.name) and reader.runs[run.name].state == "stopped")
@@ -144,6 +149,42 @@ def test_a_rescan_rereads_a_run_that_was_launched_again(home: Home, reader: Read
         append(run, *started(), ev.Resumed(3))
         reader.feed.rescan(run.name)
         reader.until(lambda: reader.runs[run.name].state == "running")
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_is_shown_stays_when_a_long_run_is_stopped_or_launched_again(
+    home: Home, reader: Reader, ended: bool
+) -> None:
+    run = make_run(home, *started(), *steps(1, 3000, 4000), *([ev.Stopped()] if ended else []))
+    assert run.events.stat().st_size > 3 * CHUNK_BYTES
+    with contextlib.ExitStack() as worker:
+        if not ended:
+            worker.enter_context(living(run))
+        reader.feed.follow(run.name)
+        reader.feed.start()
+        reader.until(lambda: len(reader.loss.get(run.name, ())) == 3000)
+        reader.until(lambda: reader.runs[run.name].done == 3000 or reader.runs[run.name].state == "stopped")
+        reader.shown.clear(), reader.voided.clear()
+        if ended:
+            worker.enter_context(living(run))
+            append(run, *started(), ev.Resumed(3000), ev.Phase("train", 4000, "steps"))
+        reader.feed.rescan(run.name)
+        append(run, *steps(3001, 3002, 4000))
+        reader.until(lambda: reader.runs[run.name].done == 3002 and len(reader.loss[run.name]) == 3002)
+    assert not reader.voided and reader.loss[run.name] == list(range(1, 3003))
+    assert {view.state for view in reader.shown} <= {"stopped", "queued", "running"}
+    steps_shown = [view.done for view in reader.shown if view.phase == "train"]
+    assert steps_shown and min(steps_shown) >= 3000
+
+
+def test_a_long_history_is_not_played_from_its_start(home: Home, reader: Reader) -> None:
+    run = make_run(home, *started(), *steps(1, 3000, 4000))
+    with living(run):
+        reader.feed.follow(run.name)
+        reader.feed.start()
+        reader.until(lambda: len(reader.loss.get(run.name, ())) == 3000)
+        reader.until(lambda: reader.runs[run.name].progress is not None)
+    assert {(view.state, view.done) for view in reader.shown} == {("", 0), ("running", 3000)}
 
 
 def test_mail_waits_for_an_app_that_does_not_collect(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ QUICK_TESTS = tests/engines/answers tests/engines/data tests/engines/importing t
 	tests/labtui/results tests/labtui/console/widgets tests/labtui/console/test_curves.py \
 	tests/labtui/test_format.py tests/labtui/test_sanitize.py tests/labtui/test_narrate.py \
 	tests/benchmarks/test_structure.py tests/test_docs.py
+NOT_QUICK = $(addprefix --ignore=tests/, engines/answers/test_classifier.py engines/runs/test_processes.py \
+	engines/runs/test_queue.py engines/study/test_serving_questions.py labtui/console/widgets/test_clicks.py)
 
 .PHONY: check quick pictures bench
 
@@ -21,7 +23,7 @@ quick: ## format, lint, types, imports and the tests that need no model
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q $(QUICK_TESTS)
+	$(BIN)/pytest -q $(QUICK_TESTS) $(NOT_QUICK)
 
 pictures: ## the README's pictures, from the home folder of a finished quickstart
 	$(BIN)/python -m docs.make_pictures

@@ -112,7 +112,7 @@ def compact(number: float | None) -> str:
         return "-" + compact(-number)
     if number < 0.000995:
         round_enough = math.isclose(number, float(f"{number:.0e}"), rel_tol=1e-6)
-        digits = 1 if round_enough or number < 9.95e-9 else 2  # 11e-10 would be six characters
+        digits = 1 if round_enough or number < 1e-8 else 2  # 99e-10 would be six characters
         mantissa, _, exponent = f"{number:.{digits - 1}e}".partition("e")
         return f"{mantissa.replace('.', '')}e{int(exponent) - digits + 1}"
     for divisor, suffix in ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")):

@@ -17,6 +17,12 @@ FILES = {
 }
 
 
+def test_this_project_has_no_circles_of_imports_and_no_module_over_500_lines() -> None:
+    own = measure(Path(__file__).parent.parent.parent)
+    assert [(f.name, f.two_way) for f in own.folders if f.two_way] == [] and own.modules_in_circles == 0
+    assert [name for name, lines in own.module_lines.items() if lines > structure.LONG_MODULE_LINES] == []
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     for name, text in FILES.items():

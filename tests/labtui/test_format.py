@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from labtui import format as fmt
@@ -58,6 +58,7 @@ def test_a_missing_number_is_a_dash(function: object) -> None:
 
 
 @given(st.floats(min_value=1e-12, max_value=1e14))
+@example(9.95e-9)
 def test_axis_labels_are_short_and_near(number: float) -> None:
     text = fmt.compact(number)
     assert len(text) <= 5

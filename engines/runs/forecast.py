@@ -212,7 +212,7 @@ class Forecast:
             validation_s, data = self._visit_s(VALIDATE), self._document.get("data", {})
             test, validation = data.get(TEST), data.get("validation")
             if validation_s is not None and validation and type(test) is type(validation):
-                return validation_s * test / validation
+                return float(validation_s * test / validation)
         if self._step_s is None or name not in (VALIDATE, TEST):
             return None
         return self._step_s * self._steps_per_epoch * (VALIDATE_SHARE if name == VALIDATE else TEST_SHARE)

@@ -164,7 +164,8 @@ def test_what_is_shown_stays_when_a_long_run_is_stopped_or_launched_again(
         reader.feed.start()
         reader.until(lambda: len(reader.loss.get(run.name, ())) == 3000)
         reader.until(lambda: reader.runs[run.name].done == 3000 or reader.runs[run.name].state == "stopped")
-        reader.shown.clear(), reader.voided.clear()
+        reader.shown.clear()
+        reader.voided.clear()
         if ended:
             worker.enter_context(living(run))
             append(run, *started(), ev.Resumed(3000), ev.Phase("train", 4000, "steps"))

@@ -97,6 +97,8 @@ async def test_runs_are_listed_with_their_states_and_the_living_one_is_watched(h
 
 
 async def test_header_and_list_say_the_same_share_and_time_to_go_of_the_whole_run(home: Home) -> None:
+    seq, began = 0, 1_790_000_000.0
+
     def at(seconds: float, *told: ev.Event) -> None:
         nonlocal seq
         with open(run.events, "ab") as file:
@@ -104,7 +106,6 @@ async def test_header_and_list_say_the_same_share_and_time_to_go_of_the_whole_ru
                 file.write(ev.encode(event, seq, began + seconds))
                 seq += 1
 
-    seq, began = 0, 1_790_000_000.0
     run = make_run(home, data={"validation": 0, "test": 100}, training={"epochs": 1})
     at(0, *started(), ev.Phase("train", 100, "steps"))
     for step in range(1, 51):

@@ -65,7 +65,8 @@ class Reporter:
         self._process = psutil.Process()
         self._host_peak = 0
         self._phase = ev.Phase("")
-        self._phase_began = self._began = time.monotonic()
+        self._phase_began = time.monotonic()
+        self._began: float | None = None  # None: its turn has not come
         self._phase_done = 0
         self._progress_at = 0.0
         self._training_s: float | None = None
@@ -237,7 +238,7 @@ class Reporter:
             "confusion": last.confusion if last else [],
             "step": self._step.step if self._step else None,
             "total": self._step.total if self._step else None,
-            "seconds": time.monotonic() - self._began,
+            "seconds": 0.0 if self._began is None else time.monotonic() - self._began,
             "training_seconds": self._training_s,
             "items_per_s": self._test_items_per_s,
             "memory_peak_bytes": memory.get("memory_peak_bytes"),

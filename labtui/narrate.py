@@ -157,7 +157,7 @@ def describe(summary: Summary) -> Iterator[str]:
     eta = f", {format.duration(summary.eta_s)} to go" if summary.eta_s is not None else ""
     yield f"state     {summary.state}{where}{eta}"
     yield f"folder    {summary.folder.path}"
-    if summary.end:
+    if summary.end and summary.end.seconds:
         trained = f", training {format.duration(end)}" if (end := summary.end.training_seconds) else ""
         yield f"took      {format.duration(summary.end.seconds)}{trained}"
     yield from _block("scores", [(n, f"{v:.4f}") for n, v in flatten(summary.scores.as_json()) if isinstance(v, float)])

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
@@ -77,25 +76,18 @@ def _past(folder: RunFolder) -> PastRun | None:
     estimated = None
     with suppress(OSError, ValueError, TypeError):
         estimated = Estimated(**json.loads((folder.estimate).read_bytes()))
-    device = summary.device or _device(folder)
     return PastRun(
         engine=summary.engine,
         model=str(summary.document.get("model", {}).get("name", "")),
-        device=device,
+        device=summary.device,
         document=summary.document,
         estimated=estimated,
-        measured_bytes=end.host_memory_peak_bytes if device == "cpu" else end.memory_peak_bytes,
+        measured_bytes=end.host_memory_peak_bytes if summary.device == "cpu" else end.memory_peak_bytes,
         seconds=end.seconds,
         training_seconds=end.training_seconds,
         items=end.items,
         items_per_s=end.items_per_s,
     )
-
-
-def _device(folder: RunFolder) -> str:
-    reader = ev.EventReader(folder.events)
-    devices = (r.event.device for r in reader.read(limit_bytes=1 << 16) if isinstance(r.event, ev.Started))
-    return next(devices, "")
 
 
 def correction(history: Sequence[PastRun], family: str, device: str, engine: str, peak_bytes: int) -> tuple[float, int]:

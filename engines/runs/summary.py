@@ -37,6 +37,7 @@ class Summary:
     end: ev.Ended | None = None
     evaluated: ev.Evaluated | None = None  # the last evaluation
     untrained: bool = False  # a part that answers was drawn at random, as the run has said already
+    checkpoint: int | None = None  # the step of the last one
     memory_peak_bytes: int | None = None
     host_memory_bytes: int | None = None
     _last: ev.Event | None = None
@@ -121,10 +122,14 @@ class Summary:
                 self.epoch, self.loss, self.items_per_s = event.epoch, event.loss, event.examples_per_s
             case ev.Evaluated():
                 self.evaluated = event
+            case ev.Checkpoint():
+                self.checkpoint = event.step
             case ev.Untrained():
                 self.untrained = True
             case ev.Ended():
                 self.end = event
+                if self.started is None and event.seconds:  # the end is all that is read of an ended run
+                    self.started = record.time - event.seconds
                 self.memory_peak_bytes = event.memory_peak_bytes or self.memory_peak_bytes
 
     def _enter(self, name: str, total: int | None, unit: str) -> None:
@@ -197,10 +202,12 @@ def read_end(folder: RunFolder) -> ev.Record | None:
 
 
 def summarize(folder: RunFolder) -> Summary:
-    """The summary of a run. An ended run is read from the end of its file alone, whatever its length."""
+    """The summary of a run. An ended run is read from the end of its file, and for its device from the start."""
     summary = open_summary(folder)
     if end := read_end(folder):
         summary.apply([end])
+        head = ev.EventReader(folder.events).read(limit_bytes=1 << 12)
+        summary.device = next((r.event.device for r in head if isinstance(r.event, ev.Started)), "")
     else:
         summary.apply(ev.read_all(folder.events))
     return summary.settle()

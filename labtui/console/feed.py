@@ -19,7 +19,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import LOST, Summary, list_runs, open_summary, read_end
 from labtui.console.curves import Curves
-from labtui.console.views import ExperimentView, Live, LogLine, Mail, RunView, log_lines
+from labtui.console.views import ExperimentView, Live, LogLine, Mail, RunView, after_resuming, log_lines
 from labtui.devices import DeviceSampler
 from labtui.sanitize import clean
 
@@ -174,7 +174,7 @@ class _FollowedRun(_ListedRun):
         except FileNotFoundError:
             text = ""
         lines = clean(text, multiline=True).rstrip().splitlines()[-WORKER_LOG_LINES:]
-        last = "lost: the worker died without reporting an end; R goes on from its last checkpoint"
+        last = f"lost: the worker died without reporting an end; with R it {after_resuming(self.summary.checkpoint)}"
         return [*(LogLine(at, line, "faint") for line in lines), LogLine(at, last, "error")]
 
 

@@ -40,6 +40,7 @@ class RunView:
     accuracy: float | None = None
     started: float | None = None
     changed: float | None = None
+    checkpoint: int | None = None  # the step of the last one, where all events were read
     memory_peak_bytes: int | None = None
     end: ev.Ended | None = None  # its texts are foreign
     evaluated: ev.Evaluated | None = None  # its texts are foreign
@@ -77,6 +78,7 @@ class RunView:
             s.accuracy,
             s.started,
             s.changed,
+            s.checkpoint,
             s.memory_peak_bytes,
             s.end,
             s.evaluated,
@@ -124,6 +126,11 @@ class Mail:
     experiments: list[ExperimentView] | None = None
     live: dict[str, Live] = field(default_factory=dict)
     sample: Sample | None = None
+
+
+def after_resuming(checkpoint: int | None) -> str:
+    """What a run does when it is resumed, whose last checkpoint is of this step."""
+    return f"goes on from step {checkpoint:,}" if checkpoint is not None else "begins anew: it has no checkpoint"
 
 
 def log_lines(record: ev.Record) -> list[LogLine]:

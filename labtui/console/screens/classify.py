@@ -135,7 +135,9 @@ def mark_disagreement(verdicts: list[Verdict]) -> str:
     if sum(votes.values()) < 2:
         return ""
     if len(votes) == 1:
-        return f"all {sum(votes.values())} models say {next(iter(votes))}"
+        asked = sum(not v.error for v in verdicts)
+        of = f"all {asked}" if asked == sum(votes.values()) else f"{sum(votes.values())} of {asked}"
+        return f"{of} models say {next(iter(votes))}"
     (first, most), (_, second), *_ = votes.most_common()
     for v in verdicts:
         v.disagrees = v.done and (v.label != first or most == second)

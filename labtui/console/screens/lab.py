@@ -15,7 +15,7 @@ from textual.widget import Widget
 from engines.runs.folder import RunFolder
 from engines.runs.summary import FAILED, LOST, RUNNING, STOPPED
 from labtui.console.screens.base import ConsoleScreen
-from labtui.console.views import ExperimentView, Live, Mail, RunView
+from labtui.console.views import ExperimentView, Live, Mail, RunView, after_resuming
 from labtui.console.widgets.bars import KeyBar, TopBar
 from labtui.console.widgets.chart import Chart
 from labtui.console.widgets.live_charts import LiveCharts
@@ -54,7 +54,12 @@ class LabScreen(ConsoleScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "start_now", "Start now", tooltip="Start the experiment under the cursor as its config says"),
         Binding("x", "stop", "Stop", tooltip="Stop the run: ask, then SIGTERM, then SIGKILL, each by another press"),
-        Binding("R", "resume", "Resume", tooltip="Go on with a stopped, failed or lost run from its last checkpoint"),
+        Binding(
+            "R",
+            "resume",
+            "Resume",
+            tooltip="Go on with a run that has not finished, from its last checkpoint",
+        ),
         Binding("b", "drawer", "Lists", tooltip="Show or hide experiments and runs on a small terminal"),
         Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only runs with these words in them"),
         Binding("i", "summary", "Scores", tooltip="Scores and confusion matrix in place of the charts, and back"),
@@ -126,10 +131,7 @@ class LabScreen(ConsoleScreen[None]):
             self.add_class("-drawer")  # nothing to watch: something to choose
         if mail.names is not None or mail.runs:
             self._runs.show(mail.names, mail.runs)
-            alive = sum(run.alive for run in self.runs)
-            title = f"runs  {len(self.runs)}" + (f", {alive} alive" if alive else "")
-            if title != self._runs.border_title:  # setting it repaints the whole list
-                self._runs.border_title = title
+            self._count_runs()
             self._select_by_itself()
             self._end_of_study()
         for name, live in mail.live.items():
@@ -140,6 +142,13 @@ class LabScreen(ConsoleScreen[None]):
         if self._view and (self._view.name in mail.runs or self._view.name in mail.live):
             self._title.show(self._as_listed(self._view))
             self._choose_page()
+
+    def _count_runs(self) -> None:
+        alive = sum(run.alive for run in self.runs)
+        listed = f"{self._runs.matching} of {len(self.runs)}" if self._runs.words else str(len(self.runs))
+        title = f"runs  {listed}" + (f", {alive} alive" if alive else "")
+        if title != self._runs.border_title:  # setting it repaints the whole list
+            self._runs.border_title = title
 
     def _select_by_itself(self) -> None:
         """While the user has not chosen, show what matters: of the runs that were highlighted, the one that runs."""
@@ -262,6 +271,7 @@ class LabScreen(ConsoleScreen[None]):
         else:
             self.query("#filter").remove()
             self._runs.filter("")
+            self._count_runs()
             self._runs.focus()
 
     def action_chart(self, step: int) -> None:
@@ -328,6 +338,7 @@ class LabScreen(ConsoleScreen[None]):
 
     def on_input_changed(self, event: "Input.Changed") -> None:
         self._runs.filter(event.value)
+        self._count_runs()
 
     def on_input_submitted(self) -> None:
         self._runs.focus()
@@ -375,7 +386,8 @@ class LabScreen(ConsoleScreen[None]):
 
     def action_resume(self) -> None:
         """Go on with the selected run."""
-        console, folder = self.console, self._folder
+        assert self._view is not None
+        console, folder, checkpoint = self.console, self._folder, self._view.checkpoint
 
         def resume() -> RunFolder:
             from labtui import actions
@@ -384,7 +396,7 @@ class LabScreen(ConsoleScreen[None]):
 
         def resumed(folder: RunFolder) -> None:
             self._ladders.pop(folder.name, None)
-            self.notify("resumed; it waits its turn and goes on from its last checkpoint", markup=False)
+            self.notify(f"resumed; it waits its turn and {after_resuming(checkpoint)}", markup=False)
             console.feed.rescan(folder.name)
 
         self.in_background(resume, resumed)

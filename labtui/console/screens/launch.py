@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import tomli_w
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -30,11 +32,13 @@ from labtui.console.screens.base import ConsoleScreen
 from labtui.console.screens.data import DataScreen
 from labtui.console.screens.form import LEGEND, Choice, Field, SettingsForm, TextInput, written
 from labtui.console.widgets.bars import KeyBar
+from labtui.console.widgets.sized_text import SizedText
 from labtui.devices import Device, DeviceSampler
 from labtui.format import bytes_text
 from labtui.inputs import power_text
 from labtui.sanitize import clean
 
+ESTIMATE_LINES = 3
 CONFIG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
 
@@ -45,16 +49,23 @@ def command_text(words: list[str], overrides: Mapping[str, Any], device: str) ->
 
 
 def estimate_text(estimate: Estimate, free_bytes: int | None) -> str:
-    """The estimate in a sentence: what it sums up to, component by component, whether that fits, how long it takes."""
-    parts = " + ".join(f"{name} {gib(size)}" for name, size in estimate.components.items())
-    text = f"memory {gib(estimate.total_bytes)} = {parts}"
+    """The estimate in a sentence: whether it fits, what to do, how long it takes, and the components, largest first."""
+    text = f"memory {gib(estimate.total_bytes)}"
     if free_bytes is not None:
         text = f"{estimate.verdict(free_bytes)}, {gib(free_bytes)} free: {text}"
         if suggestion := estimate.suggestion(free_bytes):
             text += f"; {suggestion}"
     if estimate.corrected_by:
         text += f"; corrected by {estimate.corrected_by} earlier runs"
-    return f"{text}; {estimate.pace.text}" if estimate.pace else text
+    if estimate.pace:
+        text += f"; {estimate.pace.text}"
+    parts = sorted(estimate.components.items(), key=lambda part: -abs(part[1]))
+    return f"{text}; of it " + " + ".join(f"{name} {gib(size)}" for name, size in parts if gib(size) != "0 MiB")
+
+
+def cut_to(text: str, width: int, height: int) -> str:
+    """Text in so many lines of this width; three dots say that there is more."""
+    return "\n".join(textwrap.wrap(text, max(4, width), max_lines=height, placeholder=" …"))
 
 
 def save_config(name: str, experiment: Experiment) -> None:
@@ -99,7 +110,7 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
     FormScreen .device-line Label { width: 8; }
     FormScreen .device-line Choice { width: 34; }
     FormScreen .queue { width: 1fr; padding-left: 2; color: $text-muted; }
-    FormScreen .estimate { height: auto; max-height: 3; color: $text-muted; }
+    FormScreen .estimate { color: $text-muted; }
     FormScreen .estimate.-warns { color: $text-warning; }
     FormScreen .power { height: auto; max-height: 2; color: $text-muted; display: none; }
     FormScreen .power.-shown { display: block; }
@@ -167,7 +178,7 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
                 yield Label("device")
                 yield Choice(self._first_choices(), self._first_choices()[0][1], id="device")
                 yield Static(classes="queue", markup=False)
-            yield Static(classes="estimate", markup=False)
+            yield SizedText(classes="estimate")
             yield Static(classes="power", markup=False)
             yield Static(classes="problem", markup=False)
             yield Static(classes="command", markup=False)
@@ -240,8 +251,8 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
         )
 
     def _say_estimate(self, sentence: str, warns: bool) -> None:
-        line = self.query_one(".estimate", Static)
-        line.update(sentence)
+        line = self.query_one(".estimate", SizedText)
+        line.show(sentence, lambda width, height: Text(cut_to(sentence, width, ESTIMATE_LINES)))
         line.set_class(warns, "-warns")
 
     def _show_power(self, experiment: Experiment) -> None:

@@ -10,7 +10,7 @@ from textual.widgets import Static
 from engines.runs import events as ev
 from engines.runs.summary import FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
 from labtui import format
-from labtui.console.views import RunView, failure
+from labtui.console.views import RunView, after_resuming, failure
 from labtui.console.widgets.bars import TextLine
 from labtui.console.widgets.run_table import GLYPHS
 from labtui.sanitize import clean
@@ -28,6 +28,12 @@ COLOURS = {
 def state_text(run: RunView) -> Text:
     """State as glyph and word, in its colour."""
     return Text(f"{GLYPHS[run.state]} {run.state or 'reading'}", COLOURS.get(run.state, ""))
+
+
+def _took(end: ev.Ended) -> str:
+    """How long a run took since its turn came."""
+    never = not end.seconds and not isinstance(end, ev.Finished)
+    return "never had its turn" if never else f"took {format.duration(end.seconds)}"
 
 
 def where(run: RunView) -> list[str]:
@@ -57,7 +63,7 @@ def where(run: RunView) -> list[str]:
                 f"{clean(run.end.split) or 'validation'} accuracy {format.score(run.accuracy)}"
                 + (f" on {format.count(run.end.items)}" if run.end.items else "")
             )
-        parts.append(f"took {format.duration(run.end.seconds)}")
+        parts.append(_took(run.end))
     return parts
 
 
@@ -127,7 +133,9 @@ def summary_text(run: RunView, width: int) -> Text:
         if run.eta_s is not None:
             fact("ETA", format.duration(run.eta_s))
     if run.state == LOST:
-        fact("lost", "the worker died without reporting an end; R goes on from its last checkpoint", COLOURS[LOST])
+        fact("lost", "the worker died without reporting an end", COLOURS[LOST])
+    if run.state in (LOST, FAILED, STOPPED):
+        fact("with R it", after_resuming(run.checkpoint))
     end = run.end
     if isinstance(end, ev.Failed):
         fact("failed", clean(failure(end)), COLOURS[FAILED])
@@ -143,10 +151,13 @@ def summary_text(run: RunView, width: int) -> Text:
                     "bold" if name == "accuracy" else "",
                 )
         lines.append(Text())
+        if len(scored.scores.repeats) > 1:
+            first, count = scored.scores.repeats[0], len(scored.scores.repeats)
+            lines.append(Text(f"repeat 1 of {count}, accuracy {format.score(first)}:", "dim"))
         lines += confusion_lines(scored.labels, scored.confusion)
     if end is not None and not run.alive:
         lines.append(Text())
-        fact("took", format.duration(end.seconds))
+        fact("time", _took(end))
         if end.items_per_s:
             fact("scoring", format.rate(end.items_per_s, "items"))
         fact(

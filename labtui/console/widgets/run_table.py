@@ -59,6 +59,15 @@ class RunTable(RowList):
     def views(self) -> Mapping[str, RunView]:
         return self._views
 
+    @property
+    def matching(self) -> int:
+        """How many runs hold all the words."""
+        return sum(map(self._holds, self._views.values()))
+
+    def _holds(self, run: RunView) -> bool:
+        text = f"{run.state} {run.short} {run.experiment} {run.engine} {run.model}".lower()
+        return all(word in text for word in self.words)
+
     def show(self, names: list[str] | None, changed: Mapping[str, RunView]) -> None:
         """Take in changed runs and, if given, the names of all, newest first."""
         known = {**self._views, **changed}
@@ -73,10 +82,8 @@ class RunTable(RowList):
 
     def make_rows(self, width: int) -> Iterable[ListRow]:
         for run in sorted(self._views.values(), key=lambda run: _ORDER.get(run.state, 2)):
-            if self.words:
-                text = f"{run.state} {run.short} {run.experiment} {run.engine} {run.model}".lower()
-                if not all(word in text for word in self.words):
-                    continue
+            if self.words and not self._holds(run):
+                continue
             style = STATE_STYLES.get(run.state, "faint")
             result = outcome(run)
             head = f"{GLYPHS[run.state]} {run.state or '...':<8} "

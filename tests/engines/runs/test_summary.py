@@ -5,6 +5,7 @@ import pytest
 
 from engines.errors import RunNotFoundError
 from engines.reporter import Reporter
+from engines.runs import events as ev
 from engines.runs import locks
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.home import Home
@@ -120,3 +121,26 @@ def test_an_unreadable_config_does_not_hide_the_run(scripted: Scripted) -> None:
     folder = scripted(start=False)
     folder.config.write_bytes(b"\xff = ")
     assert summarize(folder).experiment == folder.name
+
+
+def test_an_ended_run_says_when_its_turn_came_and_on_which_device(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    report = Reporter(folder)
+    report.queued(["cpu"], 1)
+    report.started("GPU-1", 0, "", {})
+    report.finished()
+    report.close()
+    started = next(r.time for r in ev.EventReader(folder.events).read() if isinstance(r.event, ev.Started))
+    shown = summarize(folder).as_dict()
+    assert shown["device"] == "GPU-1" and shown["started"] == pytest.approx(started, abs=0.05)
+
+
+def test_a_run_that_never_had_its_turn_has_no_start_and_took_no_time(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    report = Reporter(folder)
+    report.queued(["cpu"], 1)
+    report.stopped("asked")
+    report.close()
+    summary = summarize(folder)
+    assert summary.end is not None and summary.end.seconds == 0.0
+    assert (summary.started, summary.device) == (None, "")

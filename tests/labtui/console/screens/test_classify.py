@@ -245,6 +245,9 @@ def test_agreement_and_ties() -> None:
 
     assert mark_disagreement(verdicts("a")) == ""
     assert mark_disagreement(verdicts("a", "a")) == "all 2 models say a"
+    assert mark_disagreement(verdicts("a", "a", "")) == "2 of 3 models say a", "one has not answered yet"
+    failed = [*verdicts("a", "a"), Verdict("2", "2", error="its weights are gone")]
+    assert mark_disagreement(failed) == "all 2 models say a"
     tie = verdicts("a", "b", "")
     assert "disagree" in mark_disagreement(tie)
     assert [v.disagrees for v in tie] == [True, True, False]

@@ -12,16 +12,20 @@ from textual.widgets import Input, OptionList
 import engines.methods
 from engines import catalog
 from engines.errors import UserError
+from engines.memory.estimate import Estimate
+from engines.memory.history import Pace
 from engines.runs import queue
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.study.values import Disagreement
 from labtui import actions, cli
 from labtui.console.screens.form import Choice
-from labtui.console.screens.launch import LaunchScreen, NameScreen, command_text
+from labtui.console.screens.launch import LaunchScreen, NameScreen, command_text, cut_to, estimate_text
 from labtui.devices import Device, DeviceSampler
 from tests.labtui.console.screens.conftest import Host, until
+from tests.labtui.console.shown import text_of
 
+PACE = Pace(20.0, None, 1)
 ENGINE = '''
 from dataclasses import dataclass
 from engines.settings import ConfigError, group, option
@@ -389,3 +393,31 @@ async def test_an_engine_without_data_settings_says_nothing_of_test_items(host: 
         screen = await opened(host, pilot)
         await until(pilot, lambda: command(screen))
         assert power(screen) == ""
+
+
+def test_the_estimate_says_first_what_decides_and_leaves_out_what_is_nothing() -> None:
+    estimate = Estimate(
+        "e", "bert", "cpu", {"train": {"weights": 300 << 20, "labels": 4000, "activations": 2 << 30}}, {}, pace=PACE
+    )
+    text = estimate_text(estimate, 8 << 30)
+    assert text == (
+        "fits, 8.00 GiB free: memory 2.29 GiB; time: about 20 seconds, by 1 earlier run on this device; "
+        "of it activations 2.00 GiB + weights 300 MiB"
+    )
+    cut = cut_to(text, 30, 3).split("\n")
+    assert len(cut) == 3 and max(map(len, cut)) <= 30 and cut[-1].endswith(" …")
+    assert " ".join(cut_to(text, 60, 3).split("\n")) == text
+
+
+@pytest.mark.parametrize(("width", "is_cut"), [(60, True), (200, False)])
+async def test_an_estimate_that_has_no_room_shows_that_there_is_more(
+    host: Host, monkeypatch: pytest.MonkeyPatch, width: int, is_cut: bool
+) -> None:
+    parts = {f"component number {n}": (n + 1) << 30 for n in range(9)}
+    estimate = Estimate("e", "bert", "cpu", {"train": parts}, {}, pace=PACE)
+    monkeypatch.setattr(actions, "estimate", lambda *asked: (estimate, 64 << 30))
+    async with host.run_test(size=(width, 40)) as pilot:
+        await host.push_screen(LaunchScreen("quickstart/bag-of-words"))
+        await until(pilot, lambda: "fits, 64.00 GiB free" in text_of(host.screen))
+        assert ("…" in text_of(host.screen).split("fits, 64")[1].split("labtui run")[0]) is is_cut
+        assert ("number 0 1.00 GiB" in text_of(host.screen)) is not is_cut

@@ -235,8 +235,11 @@ async def test_moving_through_the_runs_shows_each_and_the_filter_narrows_them(ho
         await pilot.press("slash", *"kind-1")
         await until(pilot, lambda: "kind-1" in screen_text(app) and "kind-2" not in _runs_text(app))
         assert app.lab.query_one("#filter").region.height == 1  # what is typed can be seen
+        assert "runs  1 of 3" in screen_text(app)
+        await pilot.press(*"0")
+        await until(pilot, lambda: "no run has these words" in screen_text(app) and "runs  0 of 3" in screen_text(app))
         await pilot.press("escape")
-        await until(pilot, lambda: "kind-2" in _runs_text(app))
+        await until(pilot, lambda: "kind-2" in _runs_text(app) and "of 3" not in screen_text(app))
 
 
 def _runs_text(app: LabApp) -> str:

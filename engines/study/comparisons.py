@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engines.answers.columns import Answers
 from engines.answers.intervals import paired_difference_interval
 from engines.study import statistics
+from engines.study.repeats import compare_groups
 from engines.study.values import Pair, share
 
 if TYPE_CHECKING:
@@ -39,59 +40,117 @@ def why_not_comparable(every: Sequence[Answers], names: Sequence[str]) -> tuple[
     return f"the items differ: {counts}; {len(common):,} are common to all", len(common)
 
 
-def tested_pairs(correct: "NDArray[Any]") -> list[Pair]:
-    """Each two rows of `correct` (rows, items) tested; their sentences are for `add_sentences`."""
-    pairs: list[Pair] = []
-    for a, b in combinations(range(len(correct)), 2):
-        both, a_only, b_only, neither = cells = statistics.paired_table(correct[a], correct[b])
-        low, high = paired_difference_interval(*cells)
-        p = statistics.mcnemar_exact(a_only, b_only)
-        pairs.append(
-            {
-                "a": a,
-                "b": b,
-                "both_right": both,
-                "a_only": a_only,
-                "b_only": b_only,
-                "both_wrong": neither,
-                "difference": share((a_only - b_only) / sum(cells), (low, high)),
-                "p": p,
-                "p_holm": p,
-                "verdict": "",
-                "sentence": "",
-            }
-        )
+def tested_pairs(sides: "Sequence[NDArray[Any]]") -> list[Pair]:
+    """Each two sides tested, on which executions are right, (executions, items), the items in one order; of a run with
+    repeats it may be the share of them. Their sentences are for `add_sentences`."""
+    pairs = [
+        _answers_pair(a, b, sides[a][0], sides[b][0])
+        if len(sides[a]) == len(sides[b]) == 1
+        else _groups_pair(a, b, sides[a], sides[b])
+        for a, b in combinations(range(len(sides)), 2)
+    ]
     for pair, p in zip(pairs, statistics.holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = p
         if p < ALPHA:
-            pair["verdict"] = "a" if pair["a_only"] > pair["b_only"] else "b"
+            pair["verdict"] = "a" if pair["difference"]["value"] > 0 else "b"
     return pairs
 
 
-def add_sentences(pairs: Sequence[Pair], names: Sequence[str], items: int) -> None:
-    """Put each pair into a sentence; what could not be seen goes by the pair's own disagreement, at the level that
-    Holm's first step asks."""
+def _answers_pair(a: int, b: int, right_a: "NDArray[Any]", right_b: "NDArray[Any]") -> Pair:
+    both, a_only, b_only, neither = cells = statistics.paired_table(right_a, right_b)
+    p = statistics.mcnemar_exact(a_only, b_only)
+    return {
+        "a": a,
+        "b": b,
+        "about": "answers",
+        "both_right": both,
+        "a_only": a_only,
+        "b_only": b_only,
+        "both_wrong": neither,
+        "difference": share((a_only - b_only) / sum(cells), paired_difference_interval(*cells)),
+        "p": p,
+        "p_holm": p,
+        "verdict": "",
+        "sentence": "",
+    }
+
+
+def _groups_pair(a: int, b: int, right_a: "NDArray[Any]", right_b: "NDArray[Any]") -> Pair:
+    found = compare_groups(right_a, right_b)
+    share_a, share_b = right_a.mean(axis=0), right_b.mean(axis=0)
+    return {
+        "a": a,
+        "b": b,
+        "about": found.about,
+        "both_right": int(((share_a == 1) & (share_b == 1)).sum()),
+        "a_only": int((share_a > share_b).sum()),
+        "b_only": int((share_a < share_b).sum()),
+        "both_wrong": int(((share_a == 0) & (share_b == 0)).sum()),
+        "difference": share(found.difference, found.interval),
+        "p": found.p,
+        "p_holm": found.p,
+        "verdict": "",
+        "sentence": "",
+    }
+
+
+def add_sentences(pairs: Sequence[Pair], names: Sequence[str], sides: "Sequence[NDArray[Any]]") -> None:
+    """Put each pair of `sides` into a sentence; what could not be seen goes by the pair's own disagreement, at the
+    level that Holm's first step asks."""
+    items = sides[0].shape[1]
     these = f"{'this' if items == 1 else 'these'} {counted(items, 'item')}"
     for pair in pairs:
-        sides = [(names[pair["a"]], pair["a_only"]), (names[pair["b"]], pair["b_only"])]
-        if pair["verdict"] == "b":
-            sides.reverse()
-        (one, one_only), (other, other_only) = sides
-        counts = f"{one} alone right on {one_only:,}, {other} alone on {other_only:,}"
         p = p_words(pair["p_holm"]) + (f" after Holm over {len(pairs)} pairs" if len(pairs) > 1 else "")
-        if pair["verdict"]:
-            pair["sentence"] = f"{one} is better on {these}: {counts}, {p}"
-        elif not one_only + other_only:
-            same = "the very same" if pair["both_right"] else "none"
-            pair["sentence"] = f"{one} and {other} are right on {same} of {these}"
+        if pair["about"] == "answers":
+            pair["sentence"] = _answers_sentence(pair, names, these, items, p, len(pairs))
         else:
-            unseen = detectable(items, (one_only + other_only) / items, len(pairs))
-            least = (
-                f"a difference under {unseen * 100:.1f} points could not be seen reliably"
-                if unseen
-                else "so few items could not show any difference"
-            )
-            pair["sentence"] = f"{one} and {other} are not told apart on {these} ({counts}, {p}); {least}"
+            pair["sentence"] = _groups_sentence(pair, names, these, p, sides)
+
+
+def _answers_sentence(pair: Pair, names: Sequence[str], these: str, items: int, p: str, pairs: int) -> str:
+    sides = [(names[pair["a"]], pair["a_only"]), (names[pair["b"]], pair["b_only"])]
+    if pair["verdict"] == "b":
+        sides.reverse()
+    (one, one_only), (other, other_only) = sides
+    counts = f"{one} alone right on {one_only:,}, {other} alone on {other_only:,}"
+    if pair["verdict"]:
+        return f"{one} is better on {these}: {counts}, {p}{_disagreement(pair)}"
+    if not one_only + other_only:
+        return f"{one} and {other} are right on {'the very same' if pair['both_right'] else 'none'} of {these}"
+    unseen = detectable(items, (one_only + other_only) / items, pairs)
+    least = (
+        f"a difference under {unseen * 100:.1f} points could not be seen reliably"
+        if unseen
+        else "so few items could not show any difference"
+    )
+    return f"{one} and {other} are not told apart on {these} ({counts}, {p}); {least}{_disagreement(pair)}"
+
+
+def _disagreement(pair: Pair) -> str:
+    """Said where the test and the interval of the difference, two formulas, fall on different sides of the border."""
+    low, high = pair["difference"]["low"], pair["difference"]["high"]
+    if low is None or high is None or (pair["p"] < ALPHA) != (low <= 0 <= high):
+        return ""
+    holds = "holds" if low <= 0 <= high else "excludes"
+    return f"; the interval of the difference, by another formula, {holds} 0: this is close to the border"
+
+
+def _groups_sentence(pair: Pair, names: Sequence[str], these: str, p: str, sides: "Sequence[NDArray[Any]]") -> str:
+    a, b = (pair["b"], pair["a"]) if pair["verdict"] == "b" else (pair["a"], pair["b"])
+    told = (
+        f"mean accuracy {sides[a].mean():.3f} of {counted(len(sides[a]), 'execution')}, {sides[b].mean():.3f} of "
+        f"{len(sides[b]):,}, {p}"
+    )
+    low, high = pair["difference"]["low"] or 0.0, pair["difference"]["high"] or 0.0
+    apart = f"the true difference may be {100 * low:+.1f} to {100 * high:+.1f} points"
+    if pair["about"] == "methods":
+        if pair["verdict"]:
+            return f"{names[a]} is the better method, judged by {these} and by repeats: {told}"
+        return f"{names[a]} and {names[b]} are not told apart as methods on {these} ({told}); {apart}"
+    runs_alone = "of other seeds or repeats this says nothing"
+    if pair["verdict"]:
+        return f"these executions of {names[a]} are better on {these} than those of {names[b]}: {told}; {runs_alone}"
+    return f"these executions of {names[a]} and {names[b]} are not told apart on {these} ({told}); {apart}"
 
 
 def detectable(items: int, disagreement: float, pairs: int = 1) -> float | None:

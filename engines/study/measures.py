@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from engines.answers import metrics
 from engines.answers.columns import Answers
-from engines.answers.intervals import wilson_interval
+from engines.answers.intervals import Interval, wilson_interval
 from engines.answers.metrics import ACCURACY, Answered, Metric
 from engines.study.values import ItemAnswer, Measures, Row, Share, finite, share
 
@@ -46,6 +47,49 @@ def measure_answers(
             for low, high, count, confidence, accuracy in answered.calibration[1]
         ],
         "confusion": confusion,
+    }
+
+
+def mean_measures(row: Row, of_each: Sequence[Measures], interval: Interval | None) -> Measures:
+    """The means of what several executions score, none of which has an interval but that of the accuracy; counts, also
+    those of the confusion matrix, are sums. `row` is what stands for them."""
+    first = of_each[0]
+
+    def mean(shares: Sequence[Share]) -> Share:
+        return {"value": fmean(share["value"] for share in shares), "low": None, "high": None}
+
+    accuracy = mean([m["accuracy"] for m in of_each])
+    alike = len({len(m["confusion"]) for m in of_each}) == 1
+    return {
+        "row": row,
+        "value": "",
+        "items": first["items"],
+        "correct": sum(m["correct"] for m in of_each),
+        "invalid": sum(m["invalid"] for m in of_each),
+        "accuracy": share(accuracy["value"], interval) if interval else accuracy,
+        "accuracy_answered": None,
+        "recall": {
+            label: mean([m["recall"][label] for m in of_each])
+            for label in first["recall"]
+            if all(label in m["recall"] for m in of_each)
+        },
+        "precision": {
+            label: fmean(m["precision"][label] for m in of_each)
+            for label in first["precision"]
+            if all(label in m["precision"] for m in of_each)
+        },
+        "figures": {
+            name: mean([m["figures"][name] for m in of_each])
+            for name in first["figures"]
+            if all(name in m["figures"] for m in of_each)
+        },
+        "reliability": [],
+        "confusion": [
+            [sum(cells) for cells in zip(*lines, strict=True)]
+            for lines in zip(*(m["confusion"] for m in of_each), strict=True)
+        ]
+        if alike
+        else [],
     }
 
 

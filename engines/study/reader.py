@@ -8,7 +8,7 @@ figures and sentences of their answers. Nothing here imports torch; NumPy and Sc
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import combinations
+from itertools import accumulate, combinations, pairwise
 from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
 from engines.study import comparisons, statistics
 from engines.study.comparisons import ALPHA
-from engines.study.measures import answer_of, are_right, measure_answers
+from engines.study.measures import answer_of, are_right, mean_measures, measure_answers
 from engines.study.repeats import mean_accuracy
 from engines.study.run_facts import read_estimate, read_facts, read_settings, stamp_of
 from engines.study.values import (
@@ -80,25 +80,42 @@ class ResultsReader:
             raise UserError("no answers are chosen; choose one set or more")
         return self._spread(rows, [self._measures_of(row)["accuracy"]["value"] for row in rows])
 
-    def compare(self, rows: list[Row], names: list[str]) -> Comparison:
-        """Two or more sets of answers, each pair tested; `names` are what they are called in the sentences."""
+    def compare(self, rows: list[Row], names: list[str], executions: list[list[Row]] | None = None) -> Comparison:
+        """Two or more sets of answers, each pair tested; `names` are what they are called in the sentences.
+
+        `executions` are all sets of answers behind each of `rows` where one stands for several: repeats of a run, or
+        runs of a group, which are then compared by their means. Of runs that have repeats each counts once, by the
+        mean of its repeats.
+        """
         if len(rows) < 2:
             raise UserError("name two or more runs to compare")
-        if len(rows) != len(names):
-            raise UserError(f"{len(rows)} sets of answers have {len(names)} names; give a name to each")
-        measures = [self._measures_of(row) for row in rows]
-        reason, common = self._apart(rows, names)
+        sides = executions or [[row] for row in rows]
+        if not len(rows) == len(names) == len(sides) or not all(sides):
+            raise UserError(
+                f"{len(rows)} sets of answers have {len(names)} names and {len(sides)} lists of executions; "
+                "give a name to each, and one execution or more"
+            )
+        every = [row for side in sides for row in side]
+        reason, common = self._apart(every, [name for name, side in zip(names, sides, strict=True) for _ in side])
+        measures = []
+        for row, side in zip(rows, sides, strict=True):
+            of_each = [self._measures_of(execution) for execution in side]
+            interval = None if len(side) == 1 or _nested(side) else self.spread(side)["interval"]
+            measures.append(of_each[0] if len(side) == 1 else mean_measures(row, of_each, interval))
         pairs: list[Pair] = []
         detectable = None
         if not reason:
-            found, labels, predicted = self._side_by_side(rows)
-            pairs = comparisons.tested_pairs(are_right(predicted, labels, found[0][0]))
-            detectable = comparisons.detectable(
-                common, fmean(pair["a_only"] + pair["b_only"] for pair in pairs) / common
-            )
-            comparisons.add_sentences(pairs, names, common)
+            found, labels, predicted = self._side_by_side(every)
+            right = are_right(predicted, labels, found[0][0])
+            ends = list(accumulate((len(side) for side in sides), initial=0))
+            groups = [_by_run(right[start:end], every[start:end]) for start, end in pairwise(ends)]
+            pairs = comparisons.tested_pairs(groups)
+            apart = [pair["a_only"] + pair["b_only"] for pair in pairs if pair["about"] == "answers"]
+            detectable = comparisons.detectable(common, fmean(apart) / common) if apart else None
+            comparisons.add_sentences(pairs, names, groups)
         return {
             "rows": rows,
+            "executions": [len(side) for side in sides],
             "names": names,
             "measures": measures,
             "items": common,
@@ -389,6 +406,21 @@ class ResultsReader:
 
     def _apart(self, rows: Sequence[Row], names: Sequence[str]) -> tuple[str, int]:
         return comparisons.why_not_comparable([self._find(row)[0] for row in rows], names)
+
+
+def _nested(rows: Sequence[Row]) -> bool:
+    """Whether these are repeats of several runs."""
+    return len({row["run"] for row in rows}) not in (1, len(rows))
+
+
+def _by_run(right: "NDArray[Any]", rows: Sequence[Row]) -> "NDArray[Any]":
+    """Which executions are right, (executions, items); of several runs each counts once, by the mean of its repeats."""
+    import numpy as np
+
+    if not _nested(rows):
+        return right
+    runs = list(dict.fromkeys(row["run"] for row in rows))
+    return np.array([right[[row["run"] == run for row in rows]].mean(axis=0) for run in runs])
 
 
 def _places(among: "NDArray[Any]", hashes: "NDArray[Any]") -> "NDArray[Any]":

@@ -122,33 +122,41 @@ class RunMeasures(TypedDict):
 
 
 class Pair(TypedDict):
-    """Two sets of answers to the same items, `a` and `b` as places in `Comparison.rows`."""
+    """Two sides of a comparison on the same items, `a` and `b` as places in `Comparison.rows`.
+
+    `about` "answers": one set of answers a side. Else a side has several executions and their means are compared, as
+    "methods" with items and repeats both a sample, or as these "runs" where a side has one alone or nothing varied
+    (`engines.study.repeats.compare_groups`); `a_only` is then where more of a's executions are right than of b's, and
+    `both_right` where all of both are, `both_wrong` where none is.
+    """
 
     a: int
     b: int
+    about: Literal["answers", "methods", "runs"]
     both_right: int
     a_only: int  # a right, b wrong
     b_only: int
     both_wrong: int
     difference: Share  # accuracy of a less that of b
-    p: float  # exact McNemar, two-sided
+    p: float  # two-sided: exact McNemar, of several executions that of `compare_groups`
     p_holm: float  # corrected for the number of pairs
     verdict: Literal["a", "b", ""]  # which is better at 5 % after the correction; empty: not told apart
     sentence: str  # the same in words
 
 
 class Comparison(TypedDict):
-    """Two or more sets of answers side by side. Without the same items there are no pairs, and `reason` says why."""
+    """Two or more sides of answers. Without the same items there are no pairs, and `reason` says why."""
 
-    rows: list[Row]
+    rows: list[Row]  # of each side the first execution
+    executions: list[int]  # how many each side has
     names: list[str]  # as they were given with the question
-    measures: list[Measures]
+    measures: list[Measures]  # of several executions their means; counts are sums
     items: int  # in common
     same_items: bool
     reason: str
     pairs: list[Pair]
     detectable: float | None  # the smallest difference that a test at 5 % of so many items shows with 80 % power, from
-    # the pairs' mean disagreement; None where they never disagree, or no difference would show
+    # the mean disagreement of the pairs about answers; None where they never disagree, or no difference would show
 
 
 class RepeatTable(TypedDict):

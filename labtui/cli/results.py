@@ -117,11 +117,13 @@ def _compare(arguments: argparse.Namespace) -> int:
     home = Home()
     chosen = [_answers(home, name) for name in arguments.run]
     study = ResultsReader(home)
-    comparison = study.compare([row for row, _ in chosen], [name for _, name in chosen])
+    executions = [executions for executions, _ in chosen]
+    comparison = study.compare([rows[0] for rows in executions], [name for _, name in chosen], executions)
     if arguments.json:
         print_json(comparison)
         return OK
-    for line in _comparison(comparison, [study.measure(run) for run in dict.fromkeys(row["run"] for row, _ in chosen)]):
+    runs = dict.fromkeys(row["run"] for row in comparison["rows"])
+    for line in _comparison(comparison, [study.measure(run) for run in runs]):
         show(line)
     return OK
 
@@ -147,11 +149,13 @@ def _comparison(comparison: "Comparison", runs: "Sequence[RunMeasures]") -> Iter
         difference = pair["difference"]
         yield ""
         yield clean(pair["sentence"])
-        yield (
-            f"  both right {format.count(pair['both_right'])} · only {names[pair['a']]} "
-            f"{format.count(pair['a_only'])} · only {names[pair['b']]} {format.count(pair['b_only'])} · "
-            f"both wrong {format.count(pair['both_wrong'])}"
-        )
+        single = pair["about"] == "answers"
+        if single:
+            yield (
+                f"  both right {format.count(pair['both_right'])} · only {names[pair['a']]} "
+                f"{format.count(pair['a_only'])} · only {names[pair['b']]} {format.count(pair['b_only'])} · "
+                f"both wrong {format.count(pair['both_wrong'])}"
+            )
         interval = (
             ""
             if difference["low"] is None or difference["high"] is None
@@ -159,14 +163,15 @@ def _comparison(comparison: "Comparison", runs: "Sequence[RunMeasures]") -> Iter
         )
         corrected = f", corrected for {len(comparison['pairs'])} pairs (Holm) {pair['p_holm']:.3g}"
         yield (
-            f"  difference {100 * difference['value']:+.1f} points{interval} · exact McNemar p {pair['p']:.3g}"
+            f"  difference {100 * difference['value']:+.1f} points{interval} · "
+            f"{'exact McNemar p' if single else 'p'} {pair['p']:.3g}"
             f"{corrected if len(comparison['pairs']) > 1 else ''}"
         )
         yield from (f"  ! {clean(limit)}" for limit in beyond_the_test(comparison, pair, runs))
 
 
-def _answers(home: Home, reference: str) -> "tuple[Row, str]":
-    """The set of answers that `RUN`, `RUN:REPEAT` or `RUN:before` names, and what it is called."""
+def _answers(home: Home, reference: str) -> "tuple[list[Row], str]":
+    """The answers that `RUN`, of all its repeats, `RUN:REPEAT` or `RUN:before` names, and what they are called."""
     from labtui.results import groups
 
     name, named, which = reference.partition(":")
@@ -180,9 +185,7 @@ def _answers(home: Home, reference: str) -> "tuple[Row, str]":
         row = row.before
     elif named:
         row = row.children[repeat_of(folder, which)]
-    answers = groups.answers_of(row)
-    assert answers is not None  # a run's row is no published one
-    return answers, groups.answers_name(row)
+    return groups.executions_of(row), groups.executions_name(row)
 
 
 def repeat_of(folder: RunFolder, named: str) -> int:

@@ -68,8 +68,8 @@ class Analyst:
     def spread(self, rows: list[Row]) -> Spread:
         return cast(Spread, self._ask("spread", rows=rows))
 
-    def compare(self, rows: list[Row], names: list[str]) -> Comparison:
-        return cast(Comparison, self._ask("compare", rows=rows, names=names))
+    def compare(self, rows: list[Row], names: list[str], executions: list[list[Row]] | None = None) -> Comparison:
+        return cast(Comparison, self._ask("compare", rows=rows, names=names, executions=executions))
 
     def repeats(self, run: str, variant: Variant = Variant.OWN) -> RepeatTable:
         return cast(RepeatTable, self._ask("repeats", run=run, variant=variant))

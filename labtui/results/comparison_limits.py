@@ -12,7 +12,8 @@ def beyond_the_test(comparison: Comparison, pair: Pair, runs: Sequence[RunMeasur
     """What the test of a pair cannot know: that an answer comes from weights drawn at random, that both come from one
     model asked again, and how far the repeats of one that stands for several lie apart."""
     of_run = {run["run"]: run for run in runs}
-    sides = [(comparison["names"][at], comparison["rows"][at]) for at in (pair["a"], pair["b"])]
+    both = (pair["a"], pair["b"])
+    sides = [(comparison["names"][at], comparison["rows"][at]) for at in both]
     sentences = [
         f"{name}: {warning['text']}"
         for name, row in sides
@@ -21,7 +22,11 @@ def beyond_the_test(comparison: Comparison, pair: Pair, runs: Sequence[RunMeasur
     ]
     (_, first), (_, second) = sides
     spread = of_run[first["run"]]["spreads"].get(first["variant"])
-    if (first["run"], first["variant"]) == (second["run"], second["variant"]) and spread is not None:
+    if (
+        (first["run"], first["variant"]) == (second["run"], second["variant"])
+        and pair["about"] == "answers"
+        and spread is not None
+    ):
         kappa = spread["kappa"]
         doubt = (
             (
@@ -32,9 +37,9 @@ def beyond_the_test(comparison: Comparison, pair: Pair, runs: Sequence[RunMeasur
             else ""
         )
         return [*sentences, f"both are repeats of one run: two lists of answers, not two models{doubt}"]
-    for name, row in sides:
+    for at, (name, row) in zip(both, sides, strict=True):
         spread = of_run[row["run"]]["spreads"].get(row["variant"])
-        if spread is not None:
+        if spread is not None and comparison["executions"][at] == 1:
             sentences.append(
                 f"{name}: one of {len(spread['accuracies'])} repeats, which reach from "
                 f"{format.score(spread['lowest'])} to {format.score(spread['highest'])}"

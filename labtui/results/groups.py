@@ -48,6 +48,21 @@ def answers_name(row: ResultRow) -> str:
     return short_name(row) + (" repeat 1" if row.n > 1 else "")
 
 
+def executions_of(row: ResultRow) -> list[Row]:
+    """All answers behind a row, those that stand for it first: of a group those of its runs, of a run its repeats'."""
+    if row.children:
+        return [answers for child in row.children for answers in executions_of(child)]
+    answers = answers_of(row)
+    return [answers] if answers else []
+
+
+def executions_name(row: ResultRow) -> str:
+    """What `executions_of` are called, with how many there are."""
+    if row.level == "group":
+        return f"{short_name(row)} ({len(row.children)} runs)"
+    return short_name(row) + (f" ({row.n} repeats)" if row.children else "")
+
+
 @dataclass(frozen=True)
 class Reading:
     """Rows with all that their answers say: groups as `gather` makes them, in its order."""

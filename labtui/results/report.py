@@ -312,9 +312,10 @@ class _Page:
             if len(rows) < 2:
                 continue
             rows = sort_rows(rows, "accuracy")
-            answers = [a for row in rows if (a := groups.answers_of(row)) is not None]
+            executions = [groups.executions_of(row) for row in rows]
+            firsts, names = [each[0] for each in executions], [groups.executions_name(row) for row in rows]
             try:
-                comparison = self._study.compare(answers, [groups.answers_name(row) for row in rows])
+                comparison = self._study.compare(firsts, names, executions)
             except UserError as error:
                 found.append(f"<p class=warn>{_text(str(error))}</p>")
                 continue
@@ -339,7 +340,7 @@ class _Page:
                 "only first",
                 "only second",
                 "both wrong",
-                "p (McNemar)",
+                "p",
                 "p (Holm)",
             ],
             3,
@@ -359,7 +360,7 @@ class _Page:
         return (
             f"<tr><td class=l>{_text(names[pair['a']])}</td><td class=l>{_text(names[pair['b']])}</td>"
             f"<td class=l>{verdict}</td><td>{100 * pair['difference']['value']:+.1f}</td><td>{interval}</td>"
-            + "".join(f"<td>{format.count(count)}</td>" for count in counts)
+            + "".join(f"<td>{format.count(n) if pair['about'] == 'answers' else format.MISSING}</td>" for n in counts)
             + f"<td>{_p(pair['p'])}</td><td>{_p(pair['p_holm'])}</td></tr>"
         )
 

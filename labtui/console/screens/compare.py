@@ -50,16 +50,21 @@ def pair_text(comparison: Comparison, pair: Pair, width: int) -> Text:
     if difference["low"] is not None and difference["high"] is not None:
         interval = f"95 %: {points(difference['low'])} to {points(difference['high'])}; "
     told = [("Difference", f"{points(difference['value'])} points", f"{interval}first less second")]
+    single = pair["about"] == "answers"
+    over = "items and repeats" if pair["about"] == "methods" else "items, these executions as given"
     split = (
         f"were both equally good, the {format.count(alone)} items that only one has right would fall at least "
         f"this unevenly in {_share_text(pair['p'])} of cases (exact McNemar test)"
+        if single
+        else f"were both equally good, their means would lie at least this far apart in {_share_text(pair['p'])} of "
+        f"cases (over {over})"
     )
     told.append(("p", p_words(pair["p"]).removeprefix("p "), split if alone else "both are right on the same items"))
     if pairs > 1:
         told.append(
             ("p (Holm)", p_words(pair["p_holm"]).removeprefix("p "), f"corrected for trying {pairs} pairs: it decides")
         )
-    if alone:
+    if alone and single:
         least = smallest_detectable_difference(comparison["items"], alone / comparison["items"], alpha=ALPHA / pairs)
         level = f"alpha {ALPHA:g}" + (f" over {pairs} pairs" if pairs > 1 else "")
         shown = f"{100 * least:.1f} points or more" if least < 1 else "none"
@@ -184,11 +189,17 @@ class CompareScreen(ConsoleScreen[None]):
     CompareScreen.-wide .body { layout: horizontal; }
     """
 
-    def __init__(self, rows: list[Row], names: list[str], colours: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        rows: list[Row],
+        names: list[str],
+        colours: Sequence[str] = (),
+        executions: list[list[Row]] | None = None,
+    ) -> None:
         """`rows` of finished runs, two or more, with the `names` and `colours` that they have on the screen; without
-        colours they get their own."""
+        colours they get their own. `executions` are all answers behind each row where one stands for several."""
         super().__init__()
-        self._rows = rows
+        self._rows, self._executions = rows, executions
         self._of, self._names = common_start(own_names(names))
         if self._of.endswith(" repeat"):  # a number alone is no name
             self._of, self._names = self._of.removesuffix(" repeat"), [f"repeat {name}" for name in self._names]
@@ -217,11 +228,11 @@ class CompareScreen(ConsoleScreen[None]):
         self.query_one("#title").add_class("title")
         self.query_one(PairList).display = False
         self.query_one(".body").display = False
-        analyst, rows, names = self.console.analyst, self._rows, self._names
+        analyst, rows, names, executions = self.console.analyst, self._rows, self._names, self._executions
 
         def ask() -> tuple[Comparison, list[RunMeasures]]:
             runs = dict.fromkeys(row["run"] for row in rows)
-            return analyst.compare(rows, names), [analyst.measure(run) for run in runs]
+            return analyst.compare(rows, names, executions), [analyst.measure(run) for run in runs]
 
         self.in_background(ask, lambda answer: self._take(*answer), self.query_one(".message", Static).update)
 
@@ -302,6 +313,7 @@ class CompareScreen(ConsoleScreen[None]):
                 no_wrap=True,
             ),
         )
+        self.query_one(".table").display = pair["about"] == "answers"
         self.query_one(".table", SizedText).show(
             both,
             lambda width, height: paired_table(
@@ -324,7 +336,8 @@ class CompareScreen(ConsoleScreen[None]):
             for m, name, colour in zip(measures, names, colours, strict=True)
         ]
         chance = 1 / len(runs[0]["labels"]) if runs and len({len(r["labels"]) for r in runs}) == 1 else None
-        head = "accuracy and its 95 % interval over the items"
+        several = max(comparison["executions"]) > 1
+        head = f"accuracy and its 95 % interval over the items{', of several executions over these too' * several}"
         self.query_one(".whiskers", SizedText).show(
             "whiskers",
             lambda width, height: Text.assemble(
@@ -370,6 +383,9 @@ class CompareScreen(ConsoleScreen[None]):
         both = (pair["a"], pair["b"])
         self.app.push_screen(
             ItemsScreen(
-                [comparison["rows"][at] for at in both], [comparison["names"][at] for at in both], "disagree", self._of
+                [comparison["rows"][at] for at in both],
+                [comparison["names"][at] + " first" * (comparison["executions"][at] > 1) for at in both],
+                "disagree",
+                self._of,
             )
         )

@@ -121,6 +121,12 @@ class ResultTree:
         else:
             self.column, self.descending = key, next(c.right for c in self.columns if c.key == key)
 
+    def executions(self, rows: Sequence[ResultRow]) -> list[tuple[list[Row], str, str]]:
+        """All answers behind each of these rows, with its name and its colour; published rows have none."""
+        colours = self.marks if self.marks.keys() >= {row.key for row in rows} else colours_of(r.key for r in rows)
+        of_each = ((groups.executions_of(row), groups.executions_name(row), colours[row.key]) for row in rows)
+        return [each for each in of_each if each[0]]
+
     def answers(self, rows: Sequence[ResultRow]) -> list[tuple[Row, str, str]]:
         """What stands for these rows: each set of answers once, with its name and its colour."""
         colours = self.marks if self.marks.keys() >= {row.key for row in rows} else colours_of(r.key for r in rows)

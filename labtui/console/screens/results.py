@@ -375,10 +375,10 @@ class ResultsScreen(ConsoleScreen[None]):
 
     def action_compare(self) -> None:
         """Compare the marked rows."""
-        chosen = self.results.answers(self.results.marked())
+        chosen = self.results.executions(self.results.marked())
         if len(chosen) < 2:
             self.notify(
-                "the marked rows stand for the same answers; mark another one"
+                "published figures have no answers to compare; mark rows of your own"
                 if len(self.results.marked()) > 1
                 else "mark two or more rows with space; v compares them then",
                 markup=False,
@@ -386,8 +386,8 @@ class ResultsScreen(ConsoleScreen[None]):
             return
         from labtui.console.screens.compare import CompareScreen
 
-        rows, names, colours = map(list, zip(*chosen, strict=True))
-        self.app.push_screen(CompareScreen(rows, names, colours))
+        executions, names, colours = map(list, zip(*chosen, strict=True))
+        self.app.push_screen(CompareScreen([rows[0] for rows in executions], names, colours, executions))
 
     def action_repeats(self) -> None:
         """The repeats of the selected run."""

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 
-from engines.study.comparisons import p_words
+from engines.study import comparisons
+from engines.study.comparisons import add_sentences, p_words
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,15 @@ from engines.study.comparisons import p_words
 )
 def test_p_is_written_as_people_do(p: float, words: str) -> None:
     assert p_words(p) == words
+
+
+@pytest.mark.parametrize(("a_only", "b_only", "disagree"), [(9, 2, True), (12, 2, False), (5, 4, False)])
+def test_a_test_and_an_interval_that_disagree_are_said_to(a_only: int, b_only: int, disagree: bool) -> None:
+    sides = np.ones((2, 1, 200), bool)
+    sides[1, 0, :a_only] = sides[0, 0, a_only : a_only + b_only] = False
+    pairs = comparisons.tested_pairs(list(sides))
+    add_sentences(pairs, ["A", "B"], list(sides))
+    (pair,) = pairs
+    excludes = not (pair["difference"]["low"] or 0) <= 0 <= (pair["difference"]["high"] or 0)
+    assert (excludes != (pair["p"] < 0.05)) is disagree
+    assert ("by another formula, excludes 0: this is close to the border" in pair["sentence"]) is disagree

@@ -185,6 +185,63 @@ def test_two_repeats_have_no_interval_over_other_repeats_and_equal_ones_one_over
     assert (spread["interval_over"], spread["no_interval"]) == ("items", "")
 
 
+def test_groups_of_runs_are_compared_as_methods(home: Home) -> None:
+    true = truth(400)
+    good, bad = ([answered(home, true, wrong_on(true, range(k))) for k in counts] for counts in GROUPS)
+    asked = ResultsReader(home)
+    executions = [[row(run) for run in group] for group in (good, bad)]
+    found = asked.compare([group[0] for group in executions], ["A", "B"], executions)
+    (pair,) = found["pairs"]
+    assert (pair["about"], pair["verdict"], found["executions"], found["detectable"]) == ("methods", "a", [3, 3], None)
+    assert pair["difference"]["value"] == pytest.approx(120 / 400)
+    assert pair["sentence"].startswith(
+        "A is the better method, judged by these 400 items and by repeats: mean accuracy 0.950 of 3 executions, "
+        "0.650 of 3, p = "
+    )
+    own, other = found["measures"]
+    assert own["accuracy"]["value"] == pytest.approx(0.95) and own["figures"]["macro_f1"]["low"] is None
+    assert other["accuracy"]["low"] == asked.spread(executions[1])["interval"][0]  # type: ignore[index]
+    newest = asked.compare([row(good[0]), row(bad[0])], ["A", "B"])["pairs"][0]
+    assert newest["about"] == "answers" and newest["p"] < pair["p"], "two runs are surer than two methods"
+
+
+GROUPS = (19, 20, 21), (120, 140, 160)
+
+
+def test_seeds_that_differ_as_much_as_the_methods_leave_no_verdict(home: Home) -> None:
+    true = truth(400)
+    executions = [
+        [row(answered(home, true, wrong_on(true, range(k)))) for k in counts]
+        for counts in ((20, 60, 100), (60, 90, 150))
+    ]
+    firsts = [group[0] for group in executions]
+    (pair,) = ResultsReader(home).compare(firsts, ["A", "B"], executions)["pairs"]
+    assert pair["verdict"] == "" and pair["sentence"].startswith("A and B are not told apart as methods on these 400")
+    assert ResultsReader(home).compare(firsts, ["A", "B"])["pairs"][0]["verdict"] == "a", "the first seeds alone differ"
+
+
+def test_one_run_against_several_speaks_of_these_executions(home: Home) -> None:
+    true = truth(400)
+    one = [row(answered(home, true, wrong_on(true, range(20))))]
+    several = [row(answered(home, true, wrong_on(true, range(k)))) for k in (120, 140)]
+    (pair,) = ResultsReader(home).compare([one[0], several[0]], ["A", "B"], [one, several])["pairs"]
+    assert pair["about"] == "runs" and pair["sentence"].startswith(
+        "these executions of A are better on these 400 items"
+    )
+    assert pair["sentence"].endswith("of other seeds or repeats this says nothing")
+
+
+def test_a_run_with_repeats_counts_once_among_several_runs(home: Home) -> None:
+    true = truth(400)
+    runs = [answered(home, true, *[wrong_on(true, range(k))] * 3) for k in (20, 40)]
+    others = [answered(home, true, wrong_on(true, range(k))) for k in (60, 80)]
+    repeated = [{**row(run), "repeat": n} for run in runs for n in range(3)]
+    once, single = [row(run) for run in runs], [row(run) for run in others]
+    asked = ResultsReader(home)
+    nested = asked.compare([once[0], single[0]], ["A", "B"], [repeated, single])["pairs"]  # type: ignore[list-item]
+    assert nested[0]["p"] == asked.compare([once[0], single[0]], ["A", "B"], [once, single])["pairs"][0]["p"]
+
+
 def test_one_set_of_answers_spreads_over_nothing(home: Home) -> None:
     spread = ResultsReader(home).spread([row(answered(home, truth(10), truth(10)))])
     assert (spread["mean"], spread["sd"], spread["interval"], spread["kappa"], spread["flips"]) == (1, *[None] * 4)

@@ -33,6 +33,8 @@ def test_runs_that_differ_in_seed_and_title_alone_are_one_group(home: Home, fini
     assert group.confusion == ((85, 15, 0), (15, 85, 0)) and group.invalid_share == 0
     assert groups.answers_of(group) == row(newest)
     assert "newest of 2 runs" in groups.answers_name(group)
+    assert groups.executions_of(group) == [row(run.run) for run in group.children]
+    assert groups.executions_name(group).endswith(" (2 runs)")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,8 @@ def test_a_run_with_repeats_is_a_row_with_its_repeats_under_it(home: Home, finis
     assert (third.accuracy, third.n, third.invalid, third.value) == (0.6, 1, 5, "rows 2")
     assert third.interval is not None and third.training_seconds is None and third.memory_peak_bytes is None
     assert groups.answers_of(top) == row(run.name) and groups.answers_name(top).endswith(" repeat 1")
+    assert groups.executions_of(top) == [row(run.name, repeat=n) for n in range(3)]
+    assert groups.executions_name(top).endswith(" (3 repeats)")
     assert groups.answers_of(third) == row(run.name, repeat=2)
 
 

@@ -120,7 +120,7 @@ async def test_what_touches_the_accuracy_is_said_beside_it(home: Home) -> None:
 
 async def test_a_failure_is_a_sentence_on_the_screen(home: Home) -> None:
     class Lost:
-        def compare(self, rows: list[Row], names: list[str]) -> None:
+        def compare(self, rows: list[Row], names: list[str], executions: list[list[Row]] | None) -> None:
             raise UserError("runs/x has no predictions\x1b[2J; score it again")
 
     host = AnalysedHost(home)

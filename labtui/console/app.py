@@ -34,7 +34,16 @@ from labtui.console.widgets.bars import KeyBar, TopBar
 from labtui.devices import Sample
 from labtui.sanitize import clean
 
-SCREENS = ("results", "launch", "classify", "compare", "repeats", "items", "plots")  # not needed for the first paint
+SCREENS = (
+    "results",
+    "launch",
+    "classify",
+    "compare",
+    "repeats",
+    "items",
+    "plots",
+    "stop",
+)  # not needed for the first paint
 
 
 def _results() -> Screen[Any]:

@@ -1,8 +1,6 @@
 """Lab: the experiments, the runs, and the selected run live."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -29,8 +27,11 @@ if TYPE_CHECKING:
     from textual.widgets import Input  # imported when it is needed: the first paint is not to wait for it
 
 WIDE_COLUMNS, TALL_ROWS = 110, 28
-CONFIRM_WITHIN_S = 10.0
-RUNGS = (("ask", ""), ("terminate", "SIGTERM to its whole process tree"), ("kill", "SIGKILL to its whole process tree"))
+RUNGS = (
+    ("ask", "asks it to stop at its next step, with a checkpoint where it trains"),
+    ("terminate", "sends SIGTERM to its whole process tree"),
+    ("kill", "sends SIGKILL to its whole process tree"),
+)
 WELCOME = """No run to watch yet.
 
   Choose an experiment at the left and press enter: its form opens with the
@@ -40,20 +41,14 @@ WELCOME = """No run to watch yet.
   without a GPU and without a model hub."""
 
 
-@dataclass
-class Ladder:
-    """How far the stopping of one run has gone: the rung to take next, and until when it is armed."""
-
-    rung: int = 0
-    armed_until: float = 0.0
-
-
 class LabScreen(ConsoleScreen[None]):
     """The first screen. It shows what `LabApp` delivers and asks the app for everything else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "start_now", "Start now", tooltip="Start the experiment under the cursor as its config says"),
-        Binding("x", "stop", "Stop", tooltip="Stop the run: ask, then SIGTERM, then SIGKILL, each by another press"),
+        Binding(
+            "x", "stop", "Stop", tooltip="Stop the run, after a question: first ask it, then SIGTERM, then SIGKILL"
+        ),
         Binding(
             "R",
             "resume",
@@ -81,7 +76,7 @@ class LabScreen(ConsoleScreen[None]):
         self._by_hand = False
         self._view: RunView | None = None
         self._want_summary = False
-        self._ladders: dict[str, Ladder] = {}
+        self._rungs: dict[str, int] = {}  # by run: how many rungs of its stopping are done
         self._study_ran = False
 
     @property
@@ -350,7 +345,8 @@ class LabScreen(ConsoleScreen[None]):
         run = self._view
         match action:
             case "stop":
-                return run is not None and run.alive
+                run = self._under_cursor
+                return run is not None and run.alive and isinstance(self.focused, RunTable)
             case "resume":
                 return run is not None and run.state in (STOPPED, FAILED, LOST)
             case "start_now":
@@ -395,28 +391,37 @@ class LabScreen(ConsoleScreen[None]):
             return actions.resume(console.home, folder)
 
         def resumed(folder: RunFolder) -> None:
-            self._ladders.pop(folder.name, None)
+            self._rungs.pop(folder.name, None)
             self.notify(f"resumed; it waits its turn and {after_resuming(checkpoint)}", markup=False)
             console.feed.rescan(folder.name)
 
         self.in_background(resume, resumed)
 
     def action_stop(self) -> None:
-        """One rung of the ladder: ask at once, then SIGTERM and SIGKILL, each armed by one press, done by the next."""
-        assert self._view is not None
-        feed, folder, run = self.console.feed, self._folder, self._view
-        ladder = self._ladders.setdefault(run.name, Ladder())
-        rung, effect = RUNGS[min(ladder.rung, len(RUNGS) - 1)]
-        if rung != "ask" and monotonic() > ladder.armed_until:
-            ladder.armed_until = monotonic() + CONFIRM_WITHIN_S
-            self.notify(
-                f"x again within {CONFIRM_WITHIN_S:.0f} s sends {effect}: {run.experiment} {run.short}",
-                severity="warning",
-                markup=False,
-                timeout=CONFIRM_WITHIN_S,
-            )
-            return
-        ladder.rung, ladder.armed_until = ladder.rung + 1, 0.0
+        """Ask whether to take the next rung of the ladder: ask the run, SIGTERM, SIGKILL."""
+        from labtui.console.screens.stop import StopScreen
+
+        run = self._under_cursor
+        assert run is not None
+        name = run.name
+        rung, effect = self._next_rung(name)
+
+        def answered(confirmed: bool | None) -> None:
+            if confirmed:
+                self._stop(name, rung)
+
+        self.app.push_screen(StopScreen(run, effect), answered)
+
+    @property
+    def _under_cursor(self) -> RunView | None:
+        return self._runs.views.get(self._runs.key or "")
+
+    def _next_rung(self, name: str) -> tuple[str, str]:
+        return RUNGS[min(self._rungs.get(name, 0), len(RUNGS) - 1)]
+
+    def _stop(self, name: str, rung: str) -> None:
+        folder, feed = RunFolder(self.console.home.runs / name), self.console.feed
+        self._rungs[name] = self._rungs.get(name, 0) + 1
 
         def stop() -> str:
             from labtui import actions
@@ -424,8 +429,8 @@ class LabScreen(ConsoleScreen[None]):
             return actions.stop(folder, rung)
 
         def stopped(sentence: str) -> None:
-            after = RUNGS[min(ladder.rung, len(RUNGS) - 1)][1]
-            self.notify(f"{clean(sentence)}; if it does not answer, x offers {after}", markup=False, timeout=8)
-            feed.rescan(folder.name)
+            after = self._next_rung(name)[1]
+            self.notify(f"{clean(sentence)}; if it does not answer, x {after}", markup=False, timeout=8)
+            feed.rescan(name)
 
         self.in_background(stop, stopped)

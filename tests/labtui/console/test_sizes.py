@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from textual.screen import Screen
 
+from engines import catalog
 from engines.answers.variant import Variant
 from engines.runs.home import Home
 from engines.runs.summary import summarize
@@ -13,6 +14,7 @@ from engines.study.reader import ResultsReader
 from labtui.console.app import LabApp
 from labtui.console.screens.classify import ClassifyScreen
 from labtui.console.screens.compare import CompareScreen
+from labtui.console.screens.data import DataScreen
 from labtui.console.screens.details import DetailsScreen
 from labtui.console.screens.export import ExportScreen
 from labtui.console.screens.help import HelpScreen
@@ -21,6 +23,8 @@ from labtui.console.screens.launch import EvaluateScreen, LaunchScreen, NameScre
 from labtui.console.screens.plots import PlotsScreen
 from labtui.console.screens.repeats import RepeatsScreen
 from labtui.console.screens.results import ResultsScreen
+from labtui.console.screens.stop import StopScreen
+from labtui.console.views import RunView
 from labtui.console.widgets.chart import PALETTE
 from labtui.results.rows import Follower
 from tests.labtui.console.screens.conftest import until
@@ -44,11 +48,14 @@ def _screens(home: Home) -> Iterator[Callable[[], Screen[Any]]]:
     runs = [answered(home, TRUE, wrong_on(TRUE, range(n)), wrong_on(TRUE, range(n + 3))) for n in (4, 9)]
     rows, names = [row(run) for run in runs], ["encoders/first", "encoders/second"]
     finished = Follower(home).finished()
+    quickstart = catalog.read("quickstart/distilbert-loop")
     yield HelpScreen
     yield lambda: LaunchScreen("quickstart/bag-of-words")
     yield lambda: LaunchScreen("quickstart/distilbert-loop")
     yield lambda: EvaluateScreen(summarize(runs[0]))
     yield lambda: NameScreen("name")
+    yield lambda: StopScreen(RunView.unread(runs[0]), "sends SIGTERM to its whole process tree")
+    yield lambda: DataScreen(quickstart.config.data, quickstart.document())
     yield lambda: CompareScreen(rows, names)
     yield lambda: RepeatsScreen(runs[0].name, Variant.OWN, names[0])
     yield lambda: ItemsScreen(rows, names, "disagree")

@@ -1,3 +1,4 @@
+import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from engines.runs.home import Home
 from labtui.console.app import LabApp
 from labtui.console.screens.lab import LabScreen
 from labtui.console.screens.launch import LaunchScreen
+from labtui.console.screens.stop import StopScreen
 from labtui.console.widgets.chart import Chart
 from labtui.console.widgets.log_pane import LogPane
 from labtui.console.widgets.run_panel import RunTitle
@@ -261,31 +263,81 @@ async def test_keys_scale_smooth_and_maximise_the_charts(home: Home) -> None:
         await until(pilot, lambda: "true, answered" in screen_text(app))
 
 
-async def test_the_stop_ladder_asks_then_offers_each_signal_and_sends_it_at_the_next_press(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent: list[str] = []
+@pytest.fixture
+def stops(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """The runs that were stopped, each with the rung."""
+    done: list[tuple[str, str]] = []
 
     def stop(folder: RunFolder, rung: str) -> str:
-        sent.append(rung)
+        done.append((folder.name, rung))
         return f"did {rung}"
 
     monkeypatch.setattr("labtui.actions.stop", stop)
+    return done
+
+
+async def test_each_rung_of_the_stop_ladder_is_asked_about_and_done_on_enter(
+    home: Home, monkeypatch: pytest.MonkeyPatch, stops: list[tuple[str, str]]
+) -> None:
+    monkeypatch.setattr("labtui.console.screens.stop.REPEATS_WITHIN_S", 0.0)
     run = make_run(home, *started(), *steps(1, 3))
     app = lab_app(home)
     with living(run):
         async with app.run_test(size=WIDE, notifications=True) as pilot:
             await until(pilot, lambda: "x Stop" in screen_text(app))
+            rungs = (("ask", "asks it to stop"), ("terminate", "SIGTERM"), ("kill", "SIGKILL"), ("kill", "SIGKILL"))
+            for at, (rung, effect) in enumerate(rungs):
+                for answer in ("escape", "enter"):
+                    await pilot.press("x")
+                    await until(pilot, lambda: isinstance(app.screen, StopScreen))
+                    dialog = screen_text(app)
+                    assert f"encoders/loop {run.name[-4:]}" in dialog and effect in dialog
+                    assert len(stops) == at
+                    await pilot.press(answer)
+                    await until(pilot, lambda: app.screen is app.lab)
+                await until(pilot, lambda: len(stops) == at + 1)  # noqa: B023
+                assert stops[-1] == (run.name, rung)
+
+
+async def test_keys_that_are_held_down_stop_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch, stops: list[tuple[str, str]]
+) -> None:
+    run = make_run(home, *started(), *steps(1, 3))
+    app = lab_app(home)
+    with living(run):
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await until(pilot, lambda: "x Stop" in screen_text(app))
+            monkeypatch.setattr("labtui.console.screens.stop.REPEATS_WITHIN_S", 60.0)
+            await pilot.press("x", "x", "enter", "enter", "enter")
+            assert isinstance(app.screen, StopScreen) and not stops
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is app.lab)
+            assert not stops
+
+
+async def test_x_stops_the_run_under_the_cursor_of_the_list_and_nothing_from_elsewhere(
+    home: Home, monkeypatch: pytest.MonkeyPatch, stops: list[tuple[str, str]]
+) -> None:
+    monkeypatch.setattr("labtui.console.screens.stop.REPEATS_WITHIN_S", 0.0)
+    runs = [make_run(home, *started(), *steps(1, 3), experiment=f"e-{n}") for n in range(4)]
+    app = lab_app(home)
+    with contextlib.ExitStack() as workers:
+        for run in runs:
+            workers.enter_context(living(run))
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await until(pilot, lambda: _runs_text(app).count("running") == 4)
+            line = next(y for y, text in enumerate(screen_text(app).split("\n")) if "e-1" in text)
+            await pilot.click(offset=(20, line))
             await pilot.press("x")
-            await until(pilot, lambda: sent == ["ask"] and "did ask" in screen_text(app))
+            await until(pilot, lambda: isinstance(app.screen, StopScreen))
+            assert f"e-1 {runs[1].name[-4:]}" in screen_text(app)
+            await pilot.press("enter")
+            await until(pilot, lambda: stops == [(runs[1].name, "ask")])
+            await until(pilot, lambda: app.screen is app.lab)
+            app.lab.query_one(LogPane).focus()
+            await until(pilot, lambda: "x Stop" not in screen_text(app))
             await pilot.press("x")
-            await until(pilot, lambda: "x again within" in screen_text(app))
-            assert sent == ["ask"]
-            await pilot.press("x")
-            await until(pilot, lambda: sent == ["ask", "terminate"])
-            await pilot.press("x")
-            await pilot.press("x")
-            await until(pilot, lambda: sent == ["ask", "terminate", "kill"])
+            assert app.screen is app.lab and len(stops) == 1
 
 
 async def test_an_action_that_cannot_be_done_is_explained(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Answers that another program gave, as they are read from a file of its own: their classes and their items."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +10,11 @@ from engines.answers.columns import WITHOUT_TEXT
 from engines.data.files import Source
 from engines.data.items import Example, examples_of
 from engines.data.labels import first_rows, unified_name, whole_number
-from engines.errors import DataError
 from engines.reporter import Notes
+
+NO_ANSWER = frozenset(("", "-", "?", "error", "invalid", "n/a", "na", "nan", "no answer", "none", "null", "unknown"))
+"""What stands for no answer, in small letters; these are never classes unless a label is called so."""
+_CLASS_NAME = re.compile(r"\w[\w /&.+-]{0,39}")
 
 
 @dataclass
@@ -38,12 +42,12 @@ class ImportedAnswers:
 
 
 def foreign_classes(
-    source: Source, notes: Notes, choices: Sequence[str] = ()
+    source: Source, notes: Notes | None, choices: Sequence[Any] = ()
 ) -> tuple[tuple[str, ...], list[int], Callable[[Any], int | None]]:
     """Class names as they are unified everywhere, the class of each row, and what class a prediction means.
 
     A class may be written as the labels write it or by its name; None is an answer that is no label. `choices` are
-    classes too, whether or not an item has them.
+    classes too, whether or not an item has them. Without `notes` nothing is said.
     """
     first = first_rows(source, "--label", choices)
     whole = {value: whole_number(value) for value in first}
@@ -51,15 +55,10 @@ def foreign_classes(
     numbered = len(numbers) > 0 and None not in whole.values()
     if numbered:
         names = ("negative", "positive") if numbers == [0, 1] else tuple(map(str, numbers))
-        if numbers == [0, 1]:
+        if numbers == [0, 1] and notes:
             notes.note(f"{source.name}: label 0 is read as negative, 1 as positive")
     else:
         names = tuple(sorted({unified_name(value) for value in first}))
-    if len(names) < 2:
-        raise DataError(
-            f'{source.name}: every label in column "{source.label_column}" is "{names[0]}"; '
-            "two or more classes are needed: check --label"
-        )
 
     def class_of(value: Any) -> int | None:
         if value is None or isinstance(value, list | dict):
@@ -71,6 +70,30 @@ def foreign_classes(
 
     classes = [class_of(value) for value in source.labels]
     return names, [c for c in classes if c is not None], class_of
+
+
+def classes_only_predicted(
+    source: Source, class_of: Callable[[Any], int | None], values: Iterable[Any]
+) -> Counter[str]:
+    """The classes among predicted `values` that no label names, with how often each is predicted.
+
+    `class_of` knows the labels. Where all labels are whole numbers such a class is one too; else it is a short word
+    that does not stand for "no answer" and is not a label in other letters. Labels of 0 and 1 are all there are.
+    """
+    numbered = all(whole_number(label) is not None for label in source.labels)
+    known = {unified_name(label).casefold() for label in source.labels}
+    found: Counter[str] = Counter()
+    if {whole_number(label) for label in source.labels} == {0, 1}:
+        return found
+    for value in values:
+        if value is None or value != value or isinstance(value, list | dict) or class_of(value) is not None:
+            continue
+        word, number = unified_name(value), whole_number(value)
+        if word.casefold() in known or word.casefold() in NO_ANSWER or numbered != (number is not None):
+            continue
+        if number is not None or _CLASS_NAME.fullmatch(word):
+            found[word if number is None else str(number)] += 1
+    return found
 
 
 def foreign_examples(source: Source, classes: Sequence[int], digest: str, rows: Sequence[int] = ()) -> list[Example]:

@@ -6,7 +6,7 @@ holds texts; else by the file and its row, so that the columns of one file meet 
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engines.answers import columns, predictions, scoring
@@ -53,12 +53,14 @@ def import_file(
     label: str = "",
     varied: str = "",
     model: str = "",
+    classes: Sequence[str] = (),
 ) -> RunFolder:
     """Make a finished run of the predictions in a file; its folder.
 
     `name` is what the run is called (default: the task, or the file's name), `text` and `label` name
     columns (`text` also a field of a sample's `doc`), `varied` says what differs between several columns of
-    predictions, `model` what made them.
+    predictions, `model` what made them. `classes` are all classes of a table there are; without them they are those of
+    its labels and predictions.
     Raises `DataError` with file, line or row, column and remedy; then nothing has been written.
     """
     notes = _Notes(report)
@@ -69,9 +71,11 @@ def import_file(
     if table.objects and table.objects[0].keys() >= SAMPLE_KEYS:
         if label:
             raise DataError(f"{path.name}: samples of lm-evaluation-harness carry their label; leave --label out")
+        if classes:
+            raise DataError(f"{path.name}: samples of lm-evaluation-harness carry their classes; leave --labels out")
         answers = Samples(path, digest, table, text, notes).read()
     else:
-        answers = read_predictions(table, digest, text, label, notes)
+        answers = read_predictions(table, digest, text, label, notes, classes)
     return _write(home, path, digest, answers, notes, name, varied, model)
 
 

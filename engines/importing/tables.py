@@ -13,12 +13,13 @@ from typing import Any
 
 from engines.data import files
 from engines.data.files import Source
-from engines.data.labels import unified_name
+from engines.data.labels import CLASSES_MAX, unified_name
 from engines.data.table import Table
 from engines.errors import DataError
 from engines.importing.columns import (
     ImportedAnswers,
     ImportedRepeat,
+    classes_only_predicted,
     foreign_classes,
     foreign_examples,
     note_identity,
@@ -28,6 +29,7 @@ from engines.reporter import Notes
 from engines.settings import nearest
 
 _PREDICTION = re.compile(r"(?:prediction|predicted|pred)(?![a-z])(.*)", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:prediction|predicted|pred)[ _.-]?\d*", re.IGNORECASE)
 _HALF = 1e-6  # what rounding does to a probability of one half
 _SUM_TOLERANCE = 0.02  # probabilities of all classes, written with two decimals
 
@@ -69,9 +71,12 @@ def _check_header(columns: Sequence[str], place: str) -> None:
             raise DataError(f"{place}: {fault}; name every column once")
 
 
-def read_predictions(table: Table, digest: str, text: str, label: str, notes: Notes) -> ImportedAnswers:
+def read_predictions(
+    table: Table, digest: str, text: str, label: str, notes: Notes, classes: Sequence[str] = ()
+) -> ImportedAnswers:
     """The predictions in a table whose file has this sha256 `digest`; `text` and `label` name columns, "" detects them
-    by name. Raises `DataError`."""
+    by name. The classes are those of the labels and `classes`; without the latter also those that are only predicted.
+    Raises `DataError`."""
     columns = _Columns(table)
     label_column = columns.pick(label, "--label", files.LABEL_NAMES)
     if not label_column:
@@ -91,20 +96,31 @@ def read_predictions(table: Table, digest: str, text: str, label: str, notes: No
         table.lines,
     )
     files.clean_all(source, notes)
-    labels, classes, class_of = foreign_classes(source, notes)
+    labels, _, class_of = foreign_classes(source, None, classes)
     others = [c for c in table.columns if c not in (text_column, label_column)]
     chosen = _prediction_columns(columns, others, labels, class_of, notes)
+    every = [value for column in chosen for value in columns.by_name[column]]
+    if all(class_of(value) is None for value in every):
+        raise DataError(
+            f'{source.place(0)}: column "{chosen[0]}" holds {every[0]!r}, and no value in it is one of '
+            f'the labels {", ".join(labels)}; write predictions as column "{label_column}" writes labels'
+        )
+    only_predicted = Counter[str]() if classes else classes_only_predicted(source, class_of, every)
+    if only_predicted and len(labels) + len(only_predicted) <= CLASSES_MAX:
+        told = ", ".join(f"{word} ({count:,})" for word, count in only_predicted.most_common(5))
+        more = f" and {len(only_predicted) - 5:,} more" if len(only_predicted) > 5 else ""
+        notes.note(
+            f"{table.name}: classes that are predicted and that no item has: {told}{more}; they count as classes, "
+            "unless --labels names the classes there are",
+            "warning",
+        )
+        classes = list(only_predicted)
+    labels, true, class_of = foreign_classes(source, notes, classes)
     repeats: list[ImportedRepeat] = []
     mentioned: set[str] = set()
     for column in chosen:
         values = columns.by_name[column]
         predicted = [class_of(value) for value in values]
-        if all(p is None for p in predicted):
-            raise DataError(
-                f'{source.place(0)}: column "{column}" holds {values[0]!r}, and no value in it is one of '
-                f'the labels {", ".join(labels)}; write predictions as column "{label_column}" writes '
-                "labels"
-            )
         note_invalid(f'{table.name} column "{column}"', values, predicted, notes)
         alone = len(chosen) == 1  # else probability_1 may be that of prediction_1
         of_column = _Probabilities(source, columns, column, labels, class_of if alone else lambda word: None, notes)
@@ -129,9 +145,7 @@ def read_predictions(table: Table, digest: str, text: str, label: str, notes: No
         )
     note_identity(table.name, bool(source.texts), notes, "name a column of texts by --text where there is one")
     details = {"label": label_column, "text": text_column, "predictions": chosen}
-    return ImportedAnswers(
-        "table", labels, foreign_examples(source, classes, digest), repeats, "column", details=details
-    )
+    return ImportedAnswers("table", labels, foreign_examples(source, true, digest), repeats, "column", details=details)
 
 
 def _is_probability(column: str) -> bool:
@@ -141,11 +155,12 @@ def _is_probability(column: str) -> bool:
 def _prediction_columns(
     columns: _Columns, others: list[str], labels: Sequence[str], class_of: Callable[[Any], int | None], notes: Notes
 ) -> list[str]:
-    """Columns called prediction, predicted or pred, those that hold no label only where none does; without such,
-    those of whose values half or more are labels."""
+    """Columns called prediction, predicted or pred, where one with more to its name than a number holds a label or
+    none does; without such, those of whose values half or more are labels."""
     others = [c for c in others if not _is_probability(c)]
     named = [c for c in others if _PREDICTION.fullmatch(c)]
-    chosen = [c for c in named if any(class_of(v) is not None for v in columns.by_name[c])] or named
+    holding = {c for c in named if any(class_of(v) is not None for v in columns.by_name[c])}
+    chosen = [c for c in named if not holding or c in holding or _NUMBERED.fullmatch(c)]
     if not chosen:
         rows = len(next(iter(columns.by_name.values())))
         chosen = [c for c in others if 2 * sum(class_of(v) is not None for v in columns.by_name[c]) >= rows]

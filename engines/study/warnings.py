@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from engines.answers import metrics
 from engines.answers.columns import Answers
 from engines.answers.macro import FEWEST_ITEMS_OF_A_CLASS
 from engines.answers.variant import Variant
@@ -83,13 +84,14 @@ def warnings_of(
         if not facts.untrained_head:
             for doubt in class_warnings(own[0]["confusion"], found["labels"]):
                 warn(doubt.kind, "accuracy", doubt.text, variant)
-        if reason := own[0]["figures"]["macro_f1"].get("reason"):
-            warn(
-                "no_interval",
-                "macro_f1",
-                f"macro scores have no interval: {reason} (fewer than {FEWEST_ITEMS_OF_A_CLASS})",
-                variant,
-            )
+        without: dict[str, list[metrics.Metric]] = {}  # by the reason
+        for metric in metrics.METRICS:
+            if reason := own[0]["figures"].get(metric.name, own[0]["accuracy"]).get("reason"):
+                without.setdefault(reason, []).append(metric)
+        for reason, some in without.items():
+            words = ", ".join(metric.words for metric in some)
+            least = f"fewer than {FEWEST_ITEMS_OF_A_CLASS}"
+            warn("no_interval", some[0].name, f"no interval of {words}: {reason} ({least})", variant)
     if absent := [
         label for label, line in zip(answers.labels, found["measures"][0]["confusion"], strict=True) if not sum(line)
     ]:

@@ -71,6 +71,12 @@ def add(command: Command) -> None:
         "--label", default="", metavar="COLUMN", help="the column of the labels (default: detected by name)"
     )
     sub.add_argument(
+        "--labels",
+        default="",
+        metavar="CLASS,CLASS",
+        help="the classes there are (default: those of the labels and the predictions); any other answer is invalid",
+    )
+    sub.add_argument(
         "--varied",
         default="",
         metavar="WORDS",
@@ -234,6 +240,7 @@ def _import(arguments: argparse.Namespace) -> int:
         label=arguments.label,
         varied=arguments.varied,
         model=arguments.model,
+        classes=[word.strip() for word in arguments.labels.split(",") if word.strip()],
     )
     show(folder.name)
     return OK

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.metrics import precision_score
 
 from engines.answers import columns, predictions, scoring
+from engines.answers.variant import Variant
 from engines.data import files
 from engines.errors import DataError, UserError
 from engines.importing import importer
@@ -18,6 +20,7 @@ from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
+from engines.study.reader import ResultsReader
 from tests.support import known
 
 STUDY = Path(__file__).parents[4] / "shared" / "data" / "gemma_zero_shot_runs.csv"
@@ -44,7 +47,7 @@ def heard() -> Heard:
 def imported(home: Home, tmp_path: Path, heard: Heard) -> Imported:
     """Import a file of that content: `imported("label,prediction\\n1,0\\n")`."""
 
-    def make(content: str | bytes, file: str = "their.csv", **options: str) -> RunFolder:
+    def make(content: str | bytes, file: str = "their.csv", **options: Any) -> RunFolder:
         path = tmp_path / file
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return importer.import_file(home, path, heard, **options)
@@ -115,6 +118,42 @@ def test_without_texts_an_item_is_known_by_its_file_alone(imported: Imported, he
     other = imported("label,prediction\n1,1\n0,0\n", "other.csv")
     assert not {line["hash"] for line in lines_of(one)} & {line["hash"] for line in lines_of(other)}
     assert any("not with other runs" in note for note in heard.notes)
+
+
+def test_a_class_that_is_only_predicted_is_one_unless_the_classes_are_given(
+    home: Home, imported: Imported, heard: Heard
+) -> None:
+    rows = 60 * ["sadness,sadness,sadness"] + 40 * ["neutral,neutral,neutral"] + 20 * ["neutral,joy,anger"]
+    content = "\n".join(["label,prediction_1,prediction_2", *rows, ""])
+    found = ResultsReader(home).measure(imported(content, "all.csv").name)
+    assert found["labels"] == ["anger", "joy", "neutral", "sadness"]
+    spread = found["spreads"][Variant.OWN]
+    assert spread["all_agree"] == pytest.approx(100 / 120) and spread["kappa"] == pytest.approx(0.7333, abs=1e-4)
+    true, predicted = zip(*((row.split(",")[0], row.split(",")[1]) for row in rows), strict=True)
+    oracle = precision_score(true, predicted, average="macro", zero_division=0)
+    assert found["measures"][0]["figures"]["macro_precision"]["value"] == pytest.approx(oracle) == pytest.approx(2 / 3)
+    assert any("joy (20), anger (20)" in note for note in heard.notes)
+    two = imported(content, "two.csv", classes=["neutral", "sadness"])
+    assert summarize(two).scores.invalid == 20
+
+
+def test_words_for_no_answer_numbers_among_words_and_words_among_numbers_are_no_classes(imported: Imported) -> None:
+    words = imported("label,prediction\nspam,spam\nham,N/A\nham,unknown\nspam,1\nham,HAM\nham,it is spam!\n")
+    assert [line["predicted"] for line in lines_of(words)] == ["spam", *[None] * 5]
+    numbers = imported("label,prediction\n1,1\n2,3\n2,no\n", "n.csv")
+    assert [line["predicted"] for line in lines_of(numbers)] == ["1", "3", None]
+
+
+def test_a_repeat_of_invalid_answers_alone_counts(imported: Imported) -> None:
+    scores = summarize(imported("text,label,prediction_1,prediction_2\na,1,1,x\nb,0,1,y\n")).scores
+    assert scores.repeats == [0.5, 0.0]
+
+
+@pytest.mark.parametrize("content", ["label,prediction\n1,1\n", "label,prediction\na,a\na,a\n"])
+def test_one_class_and_one_item_are_imported_and_measured(home: Home, imported: Imported, content: str) -> None:
+    found = ResultsReader(home).measure(imported(content).name)
+    assert len(found["labels"]) == 1 and found["measures"][0]["accuracy"]["value"] == 1
+    assert found["measures"][0]["figures"]["macro_f1"]["reason"] == "too few items in 1 class"
 
 
 def test_unknown_answers_are_invalid_counted_and_said(imported: Imported, heard: Heard) -> None:
@@ -240,7 +279,6 @@ def test_one_probability_of_three_classes_is_not_read_and_that_is_said(imported:
         ("label,prediction,probability\n1,1,high\n0,0,1\n", "t.csv", "line 2: column \"probability\" holds 'high'"),
         ("label,prediction,probability_a,probability_b\na,a,.5,.3\nb,b,1,0\n", "t.csv", "line 2.*sums to 0.8"),
         ("label,prediction\n1,1\n,0\n", "t.csv", 'line 3: the label in column "label" is empty'),
-        ("label,prediction\n1,1\n1,0\n", "t.csv", 'every label in column "label" is "1"'),
         ("label,prediction\n1,yes\n0,no\n", "t.csv", "line 2: column \"prediction\" holds 'yes', and no value"),
         ("label,note\n1,yes\n0,no\n", "t.csv", "no column of predictions.*rename the column to prediction"),
         ("truth,prediction\n1,1\n0,0\n", "t.csv", "no column is called label or sentiment; set --label to one of"),

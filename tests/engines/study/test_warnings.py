@@ -114,7 +114,8 @@ def test_too_few_items_of_a_class_for_macro_intervals_are_told(home: Home) -> No
     true = [P] * 100 + [N] * 4
     folder = answered(home, true, true)
     assert warnings_of(home, folder) == {
-        "macro_f1": "macro scores have no interval: too few items in 1 class (fewer than 5)"
+        "macro_precision": "no interval of macro precision, macro recall, macro F1: too few items in 1 class (fewer "
+        "than 5)"
     }
     (measures,) = ResultsReader(home).measure(folder.name)["measures"]
     assert measures["figures"]["macro_f1"] == {

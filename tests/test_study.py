@@ -14,7 +14,8 @@ import pytest
 from engines import catalog
 from engines.settings import flatten
 
-STUDY = [name for name in catalog.experiments() if "/" not in name]
+FOUNDING = ("bag-of-words", "distilbert", "mistral-7b", "gemma-2b")  # how the experiments of the founding study begin
+STUDY = [name for name in catalog.experiments() if name.startswith(FOUNDING)]
 # what a twin does not say: its model, its data and what a small model is trained with
 OWN = ("model.", "data.", "training.", "lora.")
 TWINS = {

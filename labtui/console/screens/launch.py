@@ -258,14 +258,12 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
     def _show_power(self, experiment: Experiment) -> None:
         """Say what the test split can show, where its size is a count; ask once a source what earlier runs say."""
         data = getattr(experiment.config, "data", None)
-        self._tested = None
         if data is not None and isinstance(data.test, int) and data.test:
             source = data.source if data.source == "quickstart" else files.absolute(data.source)  # as runs keep it
             self._tested = data.test, source
             if source not in self._disagreements:
                 self._disagreements[source] = None
                 self._ask_disagreement(source, experiment.engine)
-        self._say_power()
 
     def _ask_disagreement(self, source: str, engine: str) -> None:
         analyst = self.console.analyst
@@ -296,6 +294,7 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
         for field in form.fields:
             field.complain(field.error)
         self._problem = ""
+        self._tested = None
         if not form.errors:
             try:
                 experiment = self.resolved()
@@ -303,6 +302,7 @@ class FormScreen(ConsoleScreen[RunFolder | None]):
                 self._show_power(experiment)
             except ConfigError as error:
                 self._complain(str(error))
+        self._say_power()
         if form.errors:
             count = len(form.errors)
             text = f"{count} setting{'s' if count > 1 else ''} to mend before there is a command"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 from textual.pilot import Pilot
 
-from engines.errors import UserError
+from engines.errors import REMEDIES, UserError
 from labtui.console.screens.base import ConsoleScreen, is_abandoned
 from tests.labtui.console.screens.conftest import Host, until
 
@@ -84,7 +84,7 @@ async def test_nothing_is_delivered_to_a_screen_that_was_closed_and_work_can_kno
     ("error", "sentence"),
     [
         (UserError("no \x1b[31msuch run"), "no such run"),
-        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(28, "No space left on device"), f"No space left on device; {REMEDIES[28]}"),
     ],
 )
 async def test_an_error_that_can_be_mended_is_a_sentence_for_the_user_or_for_who_asked(

@@ -5,18 +5,21 @@ samples files of lm-evaluation-harness. An item is known by the hash of its clea
 holds texts; else by the file and its row, so that the columns of one file meet each other and nothing else.
 """
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from engines.answers import columns, predictions, scoring
 from engines.answers.predictions import Prediction
 from engines.data.items import write_items
 from engines.data.tables import read_table
 from engines.errors import DataError
-from engines.importing.columns import ImportedAnswers
+from engines.importing.columns import ImportedAnswers, ImportedRepeat
 from engines.importing.harness import SAMPLE_KEYS, Samples
-from engines.importing.tables import read_predictions
+from engines.importing.tables import TABLE, read_predictions
 from engines.reporter import Notes
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
@@ -25,6 +28,7 @@ from engines.runs.writing import sha256
 from engines.settings import settings_digest
 
 ENGINE = "imported"
+_REPEAT = re.compile(r"(?:prediction|predicted|pred|answer|repeat|run|seed)[ _.-]?\d*", re.IGNORECASE)
 
 
 class _Notes:
@@ -54,13 +58,16 @@ def import_file(
     varied: str = "",
     model: str = "",
     classes: Sequence[str] = (),
-) -> RunFolder:
-    """Make a finished run of the predictions in a file; its folder.
+    columns_are: Literal["", "repeats", "models"] = "",
+) -> list[RunFolder]:
+    """Make finished runs of the predictions in a file: one, or one for each model; their folders.
 
     `name` is what the run is called (default: the task, or the file's name), `text` and `label` name
     columns (`text` also a field of a sample's `doc`), `varied` says what differs between several columns of
     predictions, `model` what made them. `classes` are all classes of a table there are; without them they are those of
-    its labels and predictions.
+    its labels and predictions. Columns of a table are repeats of one model where each is called prediction, pred,
+    answer, repeat, run or seed and a number; another name is that of a model, with a run of its own. `columns_are`
+    decides otherwise, as does `varied`, which only repeats have.
     Raises `DataError` with file, line or row, column and remedy; then nothing has been written.
     """
     notes = _Notes(report)
@@ -76,14 +83,40 @@ def import_file(
         answers = Samples(path, digest, table, text, notes).read()
     else:
         answers = read_predictions(table, digest, text, label, notes, classes)
-    return _write(home, path, digest, answers, notes, name, varied, model)
+    parts = _by_model(answers, "repeats" if varied.strip() and not columns_are else columns_are)
+    if len(parts) > 1:
+        notes.note(
+            f"{path.name}: a run each for {', '.join(parts)}, as columns of different models; --repeats makes them "
+            "repeats of one"
+        )
+    name = name.strip() or answers.details.get("task") or path.name.partition(".")[0]
+    return [
+        _write(home, path, digest, part, notes, f"{name} {column}".rstrip(), varied, model)
+        for column, part in parts.items()
+    ]
+
+
+def _by_model(answers: ImportedAnswers, columns_are: str) -> dict[str, ImportedAnswers]:
+    """The answers of each model by what tells them apart; of a single one by an empty word."""
+    repeats = answers.repeats
+    series = {r.value: "" if columns_are != "models" and _REPEAT.fullmatch(r.value) else r.value for r in repeats}
+    if answers.form != TABLE or len(repeats) == 1 or columns_are == "repeats" or len(set(series.values())) == 1:
+        return {"": answers}
+    parts: dict[str, list[ImportedRepeat]] = {}
+    for repeat in repeats:
+        parts.setdefault(series[repeat.value] or repeat.value.rstrip("0123456789 _.-"), []).append(repeat)
+    return {
+        model: replace(
+            answers, repeats=some, details={**answers.details, "predictions": [repeat.value for repeat in some]}
+        )
+        for model, some in parts.items()
+    }
 
 
 def _write(
     home: Home, path: Path, digest: str, answers: ImportedAnswers, notes: _Notes, name: str, varied: str, model: str
 ) -> RunFolder:
     labels, repeats = list(answers.labels), answers.repeats
-    name = name.strip() or answers.details.get("task") or path.name.partition(".")[0]
     model = model.strip() or answers.model
     document = {
         "engine": ENGINE,

@@ -28,6 +28,7 @@ from engines.importing.columns import (
 from engines.reporter import Notes
 from engines.settings import nearest
 
+TABLE = "table"
 _PREDICTION = re.compile(r"(?:prediction|predicted|pred)(?![a-z])(.*)", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?:prediction|predicted|pred)[ _.-]?\d*", re.IGNORECASE)
 _HALF = 1e-6  # what rounding does to a probability of one half
@@ -145,7 +146,7 @@ def read_predictions(
         )
     note_identity(table.name, bool(source.texts), notes, "name a column of texts by --text where there is one")
     details = {"label": label_column, "text": text_column, "predictions": chosen}
-    return ImportedAnswers("table", labels, foreign_examples(source, true, digest), repeats, "column", details=details)
+    return ImportedAnswers(TABLE, labels, foreign_examples(source, true, digest), repeats, "column", details=details)
 
 
 def _is_probability(column: str) -> bool:

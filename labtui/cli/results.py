@@ -80,9 +80,12 @@ def add(command: Command) -> None:
         "--varied",
         default="",
         metavar="WORDS",
-        help="what differs between several columns of predictions, such as seed",
+        help="what differs between several columns of predictions, such as seed: they are repeats",
     )
     sub.add_argument("--model", default="", metavar="NAME", help="the model that made the predictions")
+    kind = sub.add_mutually_exclusive_group()
+    kind.add_argument("--repeats", action="store_true", help="several columns of predictions are repeats of one model")
+    kind.add_argument("--models", action="store_true", help="several columns of predictions are models, a run each")
 
     sub = command("report", _report, "write one HTML page of results, tests, plots and exact settings")
     sub.add_argument("run", nargs="*", help="finished runs (default: all of them)")
@@ -231,7 +234,7 @@ def _import(arguments: argparse.Namespace) -> int:
     from engines.importing import importer
     from labtui.predict import Narrator
 
-    folder = importer.import_file(
+    folders = importer.import_file(
         Home(),
         Path(arguments.file).expanduser(),
         Narrator(say),
@@ -241,8 +244,10 @@ def _import(arguments: argparse.Namespace) -> int:
         varied=arguments.varied,
         model=arguments.model,
         classes=[word.strip() for word in arguments.labels.split(",") if word.strip()],
+        columns_are="repeats" if arguments.repeats else "models" if arguments.models else "",
     )
-    show(folder.name)
+    for folder in folders:
+        show(folder.name)
     return OK
 
 

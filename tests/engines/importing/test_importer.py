@@ -21,6 +21,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
 from engines.study.reader import ResultsReader
+from engines.study.values import Row
 from tests.support import known
 
 STUDY = Path(__file__).parents[4] / "shared" / "data" / "gemma_zero_shot_runs.csv"
@@ -50,7 +51,7 @@ def imported(home: Home, tmp_path: Path, heard: Heard) -> Imported:
     def make(content: str | bytes, file: str = "their.csv", **options: Any) -> RunFolder:
         path = tmp_path / file
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return importer.import_file(home, path, heard, **options)
+        return importer.import_file(home, path, heard, **options)[0]
 
     return make
 
@@ -69,7 +70,7 @@ def probabilities(folder: RunFolder) -> list[list[float]]:
 @pytest.mark.real_data
 @pytest.mark.skipif(not STUDY.is_file(), reason=f"{STUDY.name} is not there")
 def test_the_studys_three_executions_have_the_reference_accuracies(home: Home, heard: Heard) -> None:
-    folder = importer.import_file(home, STUDY, heard, name="Gemma zero-shot", varied="head", model="Gemma-2b")
+    folder = importer.import_file(home, STUDY, heard, name="Gemma zero-shot", varied="head", model="Gemma-2b")[0]
     summary = summarize(folder)
     assert (summary.state, summary.engine, summary.model) == (FINISHED, "imported", "Gemma-2b")
     assert [round(a, 4) for a in summary.scores.repeats] == [0.4936, 0.6216, 0.5996]
@@ -156,6 +157,32 @@ def test_one_class_and_one_item_are_imported_and_measured(home: Home, imported: 
     assert found["measures"][0]["figures"]["macro_f1"]["reason"] == "too few items in 1 class"
 
 
+MODELS = "text,label,pred_bert,pred_gpt\na,0,0,0\nb,1,1,0\nc,0,0,1\n"
+
+
+def test_columns_of_models_are_a_run_each_and_numbered_ones_repeats(home: Home, tmp_path: Path, heard: Heard) -> None:
+    path = tmp_path / "models.csv"
+    path.write_text(MODELS)
+    runs = importer.import_file(home, path, heard)
+    assert [summarize(run).scores.accuracy for run in runs] == [1, pytest.approx(1 / 3)]
+    assert [summarize(run).experiment for run in runs] == ["models pred_bert", "models pred_gpt"]
+    assert any("a run each for pred_bert, pred_gpt" in note for note in heard.notes)
+    rows: list[Row] = [{"run": run.name, "variant": Variant.OWN, "repeat": 0} for run in runs]
+    assert ResultsReader(home).compare(rows, ["bert", "gpt"])["same_items"]
+    (one,) = importer.import_file(home, path, heard, columns_are="repeats")
+    assert summarize(one).scores.repeats == [1, pytest.approx(1 / 3)]
+
+
+def test_numbered_columns_are_repeats_unless_they_are_said_to_be_models(
+    home: Home, tmp_path: Path, heard: Heard
+) -> None:
+    path = tmp_path / "both.csv"
+    path.write_text("label,prediction_1,prediction_2,predicted_before\n1,1,1,0\n0,0,1,0\n")
+    tuned, before = importer.import_file(home, path, heard)
+    assert summarize(tuned).scores.repeats == [1, 0.5] and summarize(before).scores.accuracy == 0.5
+    assert len(importer.import_file(home, path, heard, columns_are="models")) == 3
+
+
 def test_unknown_answers_are_invalid_counted_and_said(imported: Imported, heard: Heard) -> None:
     folder = imported("label,prediction\nspam,spam\nham,\nham,Ham!\nspam,ham\n")
     assert [line["predicted"] for line in lines_of(folder)] == ["spam", None, None, "ham"]
@@ -164,7 +191,7 @@ def test_unknown_answers_are_invalid_counted_and_said(imported: Imported, heard:
 
 
 def test_columns_that_hold_no_labels_are_left_out_and_named(imported: Imported, heard: Heard) -> None:
-    folder = imported("id,label,a,b,comment\n1,0,0,1,x\n2,1,1,1,y\n3,1,0,1,z\n4,0,0,0,w\n")
+    folder = imported("id,label,a,b,comment\n1,0,0,1,x\n2,1,1,1,y\n3,1,0,1,z\n4,0,0,0,w\n", columns_are="repeats")
     assert folder.read_document()["imported"]["predictions"] == ["a", "b"]
     assert any("not read: id, comment" in note for note in heard.notes)
     assert any("columns a, b" in note for note in heard.notes)
@@ -254,7 +281,9 @@ def test_columns_of_repeats_have_probabilities_of_their_own(imported: Imported) 
         "label,predicted_1,probability_positive_1,predicted_2,probability_positive_2\n1,1,0.9,0,0.3\n0,0,0.2,1,0.8\n"
     )
     assert probabilities(folder) == [[0.1, 0.9], [0.8, 0.2], [0.7, 0.3], [0.2, 0.8]]
-    named = imported("label,a,a_probability,b,probability_b\n1,1,0.9,1,0.7\n0,0,0.8,0,0.6\n", "named.csv")
+    named = imported(
+        "label,a,a_probability,b,probability_b\n1,1,0.9,1,0.7\n0,0,0.8,0,0.6\n", "named.csv", columns_are="repeats"
+    )
     assert probabilities(named) == [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]]
 
 

@@ -33,10 +33,10 @@ class Silent:
 def foreign_run(home: Home, tmp_path: Path) -> Callable[..., RunFolder]:
     """An imported run: `foreign_run("label,prediction\\n...")`."""
 
-    def make(content: str, **options: str) -> RunFolder:
+    def make(content: str, **options: Any) -> RunFolder:
         path = tmp_path / "their.csv"
         path.write_text(content)
-        return importer.import_file(home, path, Silent(), **options)
+        return importer.import_file(home, path, Silent(), **options)[0]
 
     return make
 
@@ -53,7 +53,7 @@ def test_answers_come_back_as_they_were_when_they_are_imported_again(
     for form, name in (("csv", "again.csv"), ("parquet", "again.parquet")):
         path = tmp_path / name
         path.write_bytes(exports.ITEMS[form](exports.item_table(folder)))
-        again = importer.import_file(home, path, Silent())
+        again = importer.import_file(home, path, Silent())[0]
         assert again.predictions.read_text() == folder.predictions.read_text()
         assert again.items.read_text() == folder.items.read_text()
     (first, *_) = json.loads(exports.ITEMS["json"](exports.item_table(folder)))
@@ -131,7 +131,7 @@ def test_a_model_card_has_a_valid_model_index(home: Home, finished: Finished, tm
 
 
 def test_the_card_of_an_imported_run_says_where_its_answers_come_from(foreign_run: Callable[..., RunFolder]) -> None:
-    folder = foreign_run("label,a,b\n1,1,0\n0,1,0\n", name="theirs", model="org/model-2b")
+    folder = foreign_run("label,a,b\n1,1,0\n0,1,0\n", name="theirs", model="org/model-2b", columns_are="repeats")
     card = ModelCard(exports.model_card(folder))
     data = card.data.to_dict()
     assert "imported" in data["tags"] and data["base_model"] == "org/model-2b"

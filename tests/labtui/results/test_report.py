@@ -115,7 +115,7 @@ def executions(home: Home, tmp_path: Path) -> RunFolder:
         "label,run1,run2,run3\n"
         + "".join(",".join(str(draw.randrange(2)) for _ in range(4)) + "\n" for _ in range(200))
     )
-    return importer.import_file(home, path, Silent(), name="theirs", varied="head", model="Gemma-2b")
+    return importer.import_file(home, path, Silent(), name="theirs", varied="head", model="Gemma-2b")[0]
 
 
 def test_the_page_holds_results_tests_repeats_and_exact_settings(

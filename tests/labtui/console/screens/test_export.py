@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def imported(home: Home, tmp_path: Path, name: str) -> RunFolder:
     path = tmp_path / f"{name}.csv"
     path.write_text("label,prediction\n1,1\n0,1\n")
-    return importer.import_file(home, path, Silent())
+    return importer.import_file(home, path, Silent())[0]
 
 
 def screen_of(home: Home, runs: list[str]) -> ExportScreen:

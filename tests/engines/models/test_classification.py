@@ -1,5 +1,6 @@
 """Models of any kind opened as classifiers of the data's classes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,19 @@ def test_positions_are_those_that_hold_tokens() -> None:
     assert usable_positions(t.RobertaConfig(max_position_embeddings=514, pad_token_id=1)) == 512
     assert usable_positions(t.MPNetConfig(max_position_embeddings=514, pad_token_id=1)) == 512
     assert usable_positions(t.T5Config()) is None and usable_positions(t.XLNetConfig()) is None
+
+
+def test_a_tokenizer_that_ships_as_its_sentencepiece_model_alone_is_opened(tmp_path: Path) -> None:
+    import sentencepiece
+
+    lines = [f"the film number {n} was dull and long, the acting is superb in place {n % 7}" for n in range(300)]
+    (tmp_path / "lines.txt").write_text("\n".join(lines))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(tmp_path / "lines.txt"), model_prefix=str(tmp_path / "spm"), vocab_size=60, hard_vocab_limit=False
+    )
+    shape = {**SHAPE, "model_type": "deberta-v2", "vocab_size": 100}
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"vocab_type": "spm"}))
+    tokenizer = padding_tokenizer(tmp_path, "deberta", Kept())
+    ids = tokenizer("the film was dull")["input_ids"]
+    assert len(ids) > 4 and tokenizer.unk_token_id not in ids and tokenizer.pad_token_id is not None

@@ -6,6 +6,7 @@ from engines.study.values import Comparison, Pair, RunMeasures
 from labtui import format
 
 FEW_AGREE = 0.2  # kappa below which repeats agree hardly more than by chance
+RARE_CLASS_AGREE = 0.8  # share of items on which all agree, from which a low kappa is that of a rare class
 
 
 def beyond_the_test(comparison: Comparison, pair: Pair, runs: Sequence[RunMeasures]) -> list[str]:
@@ -33,7 +34,7 @@ def beyond_the_test(comparison: Comparison, pair: Pair, runs: Sequence[RunMeasur
                 f". They agree hardly more than by chance (kappa {kappa:.2f}), so that neither accuracy is a property "
                 "of the model"
             )
-            if kappa is not None and kappa < FEW_AGREE
+            if kappa is not None and kappa < FEW_AGREE and (spread["all_agree"] or 0.0) < RARE_CLASS_AGREE
             else ""
         )
         return [*sentences, f"both are repeats of one run: two lists of answers, not two models{doubt}"]

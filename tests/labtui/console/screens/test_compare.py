@@ -175,6 +175,11 @@ def test_repeats_of_one_run_are_not_said_to_be_two_models(home: Home) -> None:
     found = study.compare(mine, ["repeat 1", "repeat 2"])
     (said,) = beyond_the_test(found, found["pairs"][0], measured)
     assert "not two models. They agree hardly more than by chance (kappa -1.00)" in said
+    rare = answered(home, ["negative"] * 97 + ["positive"] * 3, ["negative"] * 100, ["negative"] * 99 + ["positive"])
+    rows: list[Row] = [{"run": rare.name, "variant": Variant.OWN, "repeat": at} for at in (0, 1)]
+    found = study.compare(rows, ["repeat 1", "repeat 2"])
+    (said,) = beyond_the_test(found, found["pairs"][0], [study.measure(rare.name)])
+    assert said.endswith("not two models"), "kappa is 0 because one class is rare"
     found = study.compare([mine[0], other], ["x", "y"])
     assert beyond_the_test(found, found["pairs"][0], measured) == [
         "x: one of 2 repeats, which reach from 0.500 to 0.500"

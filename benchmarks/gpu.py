@@ -27,10 +27,12 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+import msgspec
 
 from benchmarks import harness
 from benchmarks.drawn import draw_encoder, drawn_weights, imdb_words, write_model, write_texts
@@ -212,7 +214,7 @@ def tune(part: Part, place: Place) -> dict[str, Any]:
     except Restart as restart:
         folder.adjust(restart.adjusted.after)
         with open(folder.path / "restarts.jsonl", "a") as file:
-            file.write(json.dumps(asdict(restart.adjusted)) + "\n")
+            file.write(json.dumps(msgspec.to_builtins(restart.adjusted)) + "\n")
         report.close()
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks.gpu", *sys.argv[1:]])  # frees the memory
     report.close()

@@ -21,8 +21,7 @@ def narrate(folder: RunFolder, say: Callable[[str], None]) -> str:
     step_at = 0.0
     while True:
         alive_before = summary.settle().state in ALIVE  # read once more after the end, or the last events are missed
-        for record in reader.read():
-            summary.apply([record])
+        for record in summary.read(reader):
             if isinstance(record.event, ev.Step | ev.Progress):
                 if time.monotonic() - step_at < STEP_EVERY_S:
                     continue
@@ -34,6 +33,8 @@ def narrate(folder: RunFolder, say: Callable[[str], None]) -> str:
             state = summary.settle().state
             if state == "lost":
                 say(f"{folder.name}: the worker died without reporting an end; see {folder.log}")
+            if summary.damage:
+                say(f"{folder.name}: damaged: {clean(summary.damage)}")
             return state
         time.sleep(0.1)
 
@@ -156,6 +157,8 @@ def describe(summary: Summary) -> Iterator[str]:
     where = f", {summary.phase} {summary.done}/{summary.total}" if summary.state == "running" and summary.total else ""
     eta = f", {format.duration(summary.eta_s)} to go" if summary.eta_s is not None else ""
     yield f"state     {summary.state}{where}{eta}"
+    if summary.damage:
+        yield f"damage    {clean(summary.damage)}"
     yield f"folder    {summary.folder.path}"
     if summary.end and summary.end.seconds:
         trained = f", training {format.duration(end)}" if (end := summary.end.training_seconds) else ""

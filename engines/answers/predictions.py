@@ -16,6 +16,7 @@ import msgspec
 from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
+from engines.runs.reading import open_regular
 from engines.runs.writing import write_atomic
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def read(folder: RunFolder) -> Iterator[Prediction]:
 
     Raises `FileNotFoundError` where there is no file and `UserError` with the line that is no prediction.
     """
-    with open(folder.predictions, "rb") as file:
+    with open_regular(folder.predictions) as file:
         for number, line in enumerate(file, 1):
             try:
                 yield decode(line)

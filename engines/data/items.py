@@ -13,6 +13,7 @@ import msgspec
 
 from engines.data.files import Source
 from engines.runs.folder import RunFolder
+from engines.runs.reading import open_regular
 from engines.runs.writing import write_atomic
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def read_items(folder: RunFolder, starts: Sequence[int | None]) -> list[StoredIt
     """The lines of `items.jsonl` that start there; None for None."""
     items: list[StoredItem | None] = [None for _ in starts]
     if any(start is not None for start in starts):
-        with open(folder.items, "rb") as file:
+        with open_regular(folder.items) as file:
             for place, start in enumerate(starts):
                 if start is not None:
                     file.seek(start)

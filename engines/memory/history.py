@@ -9,6 +9,7 @@ from typing import Any
 
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.reading import Count, read_json
 from engines.runs.summary import FINISHED, list_runs, summarize
 from engines.runs.writing import write_atomic
 
@@ -23,7 +24,7 @@ class Estimated:
 
     family: str
     device: str  # "cuda" or "cpu"
-    peak_bytes: int  # before any correction, what the measured peak is to be compared with
+    peak_bytes: Count  # before any correction, what the measured peak is to be compared with
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def _past(folder: RunFolder) -> PastRun | None:
     if summary.state != FINISHED or end is None:
         return None
     estimated = None
-    with suppress(OSError, ValueError, TypeError):
-        estimated = Estimated(**json.loads((folder.estimate).read_bytes()))
+    with suppress(OSError, ValueError):
+        estimated = read_json(folder.estimate, Estimated)
     return PastRun(
         engine=summary.engine,
         model=str(summary.document.get("model", {}).get("name", "")),

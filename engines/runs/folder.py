@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tomli_w
 
 from engines.errors import RunError
 from engines.runs.credentials import refuse_secrets
 from engines.runs.home import Home
+from engines.runs.reading import Count, Seconds, read_json, wrong_with
 from engines.runs.toml_files import read_toml
 from engines.runs.writing import make_private, write_atomic
 
@@ -21,10 +23,28 @@ class Launch:
     argv: list[str]
     host: str
     boot_id: str
-    launched: float  # Unix seconds; the order of the queue
+    launched: Seconds  # the order of the queue
     devices: list[str]  # device ids the run accepts: "cpu" or GPU UUIDs
-    pid: int = 0
-    pid_start_ticks: int = 0  # /proc/PID/stat field 22: a reused pid has other ticks
+    pid: Count = 0
+    pid_start_ticks: Count = 0  # /proc/PID/stat field 22: a reused pid has other ticks
+
+
+class _Model(msgspec.Struct):
+    name: str = ""
+
+
+class _Document(msgspec.Struct):
+    """`config.toml` as far as somebody other than its engine reads it."""
+
+    experiment: str = ""
+    engine: str = ""
+    title: str = ""
+    family: str = ""
+    run: str = ""
+    seed: int | None = None
+    model: _Model | None = None
+    data: dict[str, Any] | None = None
+    training: dict[str, Any] | None = None
 
 
 class RunFolder:
@@ -134,21 +154,22 @@ class RunFolder:
     def read_document(self) -> dict[str, Any]:
         """The frozen config as a TOML document. Raises `OSError`, or `RunError` where it is damaged."""
         try:
-            return read_toml(self.config)
+            document = read_toml(self.config)
+            msgspec.convert(document, _Document)
+        except msgspec.ValidationError as error:
+            raise RunError(f"{self.config}: {wrong_with(error)}; put it right, or start a new run") from None
         except ValueError as error:
             raise RunError(f"{self.config}: not a TOML file: {error}; put it right, or start a new run") from None
+        return document
 
     def read_adjustments(self) -> dict[str, Any]:
         """Dotted settings to values; empty where the run goes by its config alone. Raises `RunError` on damage."""
         try:
-            adjustments = json.loads(self.adjustments.read_bytes())
+            return read_json(self.adjustments, dict[str, Any])
         except FileNotFoundError:
             return {}
-        except ValueError as error:
-            raise RunError(f"{self.adjustments}: not JSON: {error}; start a new run") from None
-        if not isinstance(adjustments, dict):
-            raise RunError(f"{self.adjustments} holds no settings; start a new run")
-        return adjustments
+        except RunError as error:
+            raise RunError(f"{error}; start a new run") from None
 
     def adjust(self, changes: dict[str, Any]) -> None:
         """Let further settings hold for every later worker of this run."""
@@ -157,9 +178,8 @@ class RunFolder:
     def read_launch(self) -> Launch | None:
         """How the worker was last launched; None before the first launch or when the file is unreadable."""
         try:
-            values = json.loads(self.launch.read_bytes())
-            return Launch(**{k: v for k, v in values.items() if k in Launch.__dataclass_fields__})
-        except (OSError, ValueError, TypeError):
+            return read_json(self.launch, Launch)
+        except (OSError, RunError):
             return None
 
     def write_launch(self, launch: Launch) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from engines.errors import RunError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
+from engines.runs.reading import open_regular
 
 TRAIN, VALIDATE, TEST = "train", "validate", "test"
 VALIDATE_SHARE, TEST_SHARE = 0.05, 0.15
@@ -225,7 +226,7 @@ def phase_costs(events: Path, device: str) -> dict[str, PhaseCost]:
         tail = ev.read_last(events, 4096)
         if not tail or not isinstance(tail[-1].event, ev.Finished) or events.stat().st_size > BYTES_MAX:
             return {}
-        with open(events, "rb") as file:
+        with open_regular(events) as file:
             lines = [line for line in file if any(kind in line[:80] for kind in _BOUNDS)]
         records = [record for line in lines if (record := ev.decode(line))]
     except (OSError, ValueError):

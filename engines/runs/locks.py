@@ -4,11 +4,12 @@ Unlike a pid, such a lock dies with its last holder, on `kill -9` too; unlike `f
 being taken, and forked children (data loaders, which hold device memory) keep it.
 """
 
-import contextlib
 import fcntl
 import os
 import struct
 from pathlib import Path
+
+from engines.runs.reading import regular_fd
 
 _LAYOUT = "hhqqi4x"  # struct flock on Linux, 64 bit
 _WHOLE_FILE = struct.pack(_LAYOUT, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -29,12 +30,17 @@ def try_lock(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock. Takes nothing; a missing file is not locked."""
+    """Whether somebody holds the lock. Takes nothing, and needs no right to write; a missing file is not locked.
+
+    Raises `OSError` where the file cannot be read or the file system tells of no locks.
+    """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = regular_fd(path)
     except FileNotFoundError:
         return False
-    with contextlib.closing(os.fdopen(fd, "rb+", buffering=0)):
+    try:
         answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+    finally:
+        os.close(fd)
     kind = struct.unpack(_LAYOUT, answer)[0]
     return bool(kind != fcntl.F_UNLCK)

@@ -16,6 +16,7 @@ from typing import NoReturn
 from engines.errors import AlreadyRunningError
 from engines.runs import locks, queue
 from engines.runs.folder import Launch, RunFolder
+from engines.runs.reading import NotAFileError
 from engines.runs.writing import PRIVATE, UMASK
 
 MARK = "LABTUI_WORKER"  # in the environment of a worker and all its descendants: the folder it works in
@@ -143,8 +144,23 @@ def record_pid(folder: RunFolder) -> Launch:
 
 
 def is_alive(folder: RunFolder) -> bool:
-    """Whether the run has a living worker or a living child of one."""
-    return locks.is_locked(folder.lock)
+    """Whether the run has a living worker or a living child of one.
+
+    Where the lock cannot be asked, as in a home of somebody else, whether the worker's process lives on this host.
+    Raises `NotAFileError` where something else stands in the place of the lock.
+    """
+    try:
+        return locks.is_locked(folder.lock)
+    except NotAFileError:
+        raise
+    except OSError:
+        return _worker_lives(folder.read_launch())
+
+
+def _worker_lives(launch: Launch | None) -> bool:
+    if launch is None or (launch.host, launch.boot_id) != (socket.gethostname(), boot_id()):
+        return False
+    return launch.pid_start_ticks != 0 and start_ticks(launch.pid) == launch.pid_start_ticks
 
 
 def signal_tree(folder: RunFolder, number: int) -> int:

@@ -4,8 +4,10 @@ from typing import Any
 
 import msgspec
 
+from engines.runs.reading import wrong_with
 
-class Scores(msgspec.Struct, frozen=True, omit_defaults=True):
+
+class Scores(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Scores of one set of answers, or their means over the repeats of a run.
 
     Shares are fractions, 0 to 1. None, and empty, is what was not scored; `accuracy` is None where nothing was.
@@ -64,5 +66,5 @@ def of_json(values: Any) -> Scores:
     try:
         scores = msgspec.convert({**known, "extra": extra}, Scores)
     except msgspec.ValidationError as error:
-        raise ValueError(f"no scores: {error}") from None
+        raise ValueError(f"no scores: {wrong_with(error)}") from None
     return scores if before is None else msgspec.structs.replace(scores, before=of_json(before))

@@ -1,18 +1,20 @@
 """What a list shows of a run, computed from its files: never stored, always rebuildable."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from engines.errors import RunError, RunNotFoundError
+from engines.errors import RunError, RunNotFoundError, reason_of
 from engines.runs import events as ev
-from engines.runs import locks
+from engines.runs import processes
 from engines.runs.folder import RunFolder
 from engines.runs.forecast import Forecast, earlier_costs
 from engines.runs.home import Home
 from engines.runs.scores import Scores
 
 QUEUED, RUNNING, FINISHED, FAILED, STOPPED, LOST = "queued", "running", "finished", "failed", "stopped", "lost"
+DAMAGED = "damaged"  # its files do not tell how it stands
 ALIVE = (QUEUED, RUNNING)
 
 
@@ -40,6 +42,11 @@ class Summary:
     checkpoint: int | None = None  # the step of the last one
     memory_peak_bytes: int | None = None
     host_memory_bytes: int | None = None
+    fault: str = ""  # why a file could not be read: the file and the reason
+    bad_lines: int = 0  # of the events, which are left out
+    first_bad: str = ""  # file, line and field of the first one
+    _config_fault: str = ""
+    _events_fault: str = ""
     _last: ev.Event | None = None
     _has_learnt: bool = False
 
@@ -54,6 +61,12 @@ class Summary:
     def short(self) -> str:
         """The last four hex digits, enough to name a run by hand."""
         return self.folder.name.rpartition("-")[2]
+
+    @property
+    def damage(self) -> str:
+        """What cannot be read, in words; empty where everything can."""
+        more = f", and {self.bad_lines - 1:,} more lines" if self.bad_lines > 1 else ""
+        return "; ".join(filter(None, (self.fault, f"{self.first_bad}{more}")))
 
     @property
     def experiment(self) -> str:
@@ -92,6 +105,14 @@ class Summary:
     def eta_s(self) -> float | None:
         """Seconds until the whole run ends, as of its last event; None where too little is known."""
         return self._forecast.left_s if self.state == RUNNING else None
+
+    def read(self, reader: ev.EventReader, limit_bytes: int = 1 << 22) -> list[ev.Record]:
+        """Fold the next records of the run's events in, and what of them cannot be read; returns the records."""
+        records = reader.read(limit_bytes)
+        self.apply(records)
+        self.bad_lines, self.first_bad = reader.bad_lines, reader.first_bad
+        self._events_fault = reader.fault
+        return records
 
     def apply(self, records: Iterable[ev.Record]) -> None:
         """Fold further records in; `state` is brought up to date by `settle`."""
@@ -143,12 +164,21 @@ class Summary:
 
     def settle(self) -> "Summary":
         """Compute `state` from the last event and the lock, and return self."""
-        alive = locks.is_locked(self.folder.lock)
-        ended = {ev.Finished: FINISHED, ev.Failed: FAILED, ev.Stopped: STOPPED}.get(type(self._last))
-        if ended and not (alive and self._relaunched()):
+        lock_fault = ""
+        try:
+            alive = processes.is_alive(self.folder)
+        except OSError as error:
+            alive, lock_fault = False, reason_of(error)
+        faults = filter(None, (self._config_fault, self._events_fault, lock_fault))
+        self.fault = "; ".join(faults).replace(f"{self.folder.path}/", "")
+        ends: dict[Any, str] = {ev.Finished: FINISHED, ev.Failed: FAILED, ev.Stopped: STOPPED}
+        ended = ends.get(type(self._last))
+        if self.fault and not alive:
+            self.state = DAMAGED
+        elif ended and not (alive and self._relaunched()):
             self.state = ended
         elif not alive:
-            self.state = LOST
+            self.state = DAMAGED if self.bad_lines else LOST
         else:
             self.state = QUEUED if ended or self._last is None or isinstance(self._last, ev.Queued) else RUNNING
         if self.state == RUNNING and not self._has_learnt:
@@ -179,6 +209,7 @@ class Summary:
             "device": self.device,
             "started": self.started,
             "changed": self.changed,
+            "damage": self.damage,
             "message": self.end.message if isinstance(self.end, ev.Failed) else "",
         }
 
@@ -186,36 +217,47 @@ class Summary:
 def open_summary(folder: RunFolder) -> Summary:
     """A summary with the config read and no events folded in yet."""
     try:
-        document = folder.read_document()
-    except (OSError, RunError):
-        document = {}
-    return Summary(folder, document)
+        return Summary(folder, folder.read_document())
+    except (OSError, RunError) as error:
+        return Summary(folder, {}, _config_fault=reason_of(error))
 
 
 def read_end(folder: RunFolder) -> ev.Record | None:
     """The record of a run's end, if that is the last one of its file."""
-    for most_bytes in (4096, 65536):  # an end is short, unless it carries a long traceback
-        tail = ev.read_last(folder.events, most_bytes)
-        if tail and isinstance(tail[-1].event, ev.Ended):
-            return tail[-1]
+    for most_bytes in (4096, 65536, ev.LINE_MOST_BYTES):  # an end is short, unless it carries a long traceback
+        if tail := ev.read_last(folder.events, most_bytes):
+            return tail[-1] if isinstance(tail[-1].event, ev.Ended) else None
     return None
 
 
 def summarize(folder: RunFolder) -> Summary:
-    """The summary of a run. An ended run is read from the end of its file, and for its device from the start."""
-    summary = open_summary(folder)
-    if end := read_end(folder):
-        summary.apply([end])
-        head = ev.EventReader(folder.events).read(limit_bytes=1 << 12)
-        summary.device = next((r.event.device for r in head if isinstance(r.event, ev.Started)), "")
-    else:
-        summary.apply(ev.read_all(folder.events))
-    return summary.settle()
+    """The summary of a run. An ended run is read from the end of its file, and for its device from the start.
+
+    Nothing in the folder makes it fail: a run that cannot be read is damaged.
+    """
+    try:
+        summary = open_summary(folder)
+        reader = ev.EventReader(folder.events)
+        if end := read_end(folder):
+            summary.apply([end])
+            head = reader.read(limit_bytes=1 << 12)
+            summary.device = next((r.event.device for r in head if isinstance(r.event, ev.Started)), "")
+        else:
+            while not reader.at_end:
+                summary.read(reader)
+        return summary.settle()
+    except Exception as error:  # a fault of this program must not hide the other runs
+        return unreadable(folder, error)
+
+
+def unreadable(folder: RunFolder, error: Exception) -> Summary:
+    """The summary of a run whose reading ended in an error that nobody foresaw."""
+    return Summary(folder, {}, DAMAGED, fault=f"{type(error).__name__}: {reason_of(error)}")
 
 
 def list_runs(home: Home) -> list[RunFolder]:
     """All run folders, newest first."""
-    folders = [RunFolder(p) for p in home.runs.iterdir() if p.is_dir() and (p / "config.toml").exists()]
+    folders = [RunFolder(p) for p in home.runs.iterdir() if p.is_dir() and os.path.lexists(p / "config.toml")]
     return sorted(folders, key=lambda f: f.name, reverse=True)
 
 

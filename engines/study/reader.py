@@ -20,6 +20,7 @@ from engines.data.items import ItemTexts, index_items, read_items
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.reading import open_regular
 from engines.runs.summary import FINISHED, list_runs, summarize
 from engines.study import comparisons, statistics
 from engines.study.comparisons import ALPHA
@@ -330,7 +331,7 @@ class ResultsReader:
             return index_items([])
         key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
         if key not in self._texts:
-            with open(folder.items, "rb") as file:
+            with open_regular(folder.items) as file:
                 self._texts[key] = index_items(file)
         return self._texts[key]
 

@@ -1,13 +1,15 @@
 """What is known of a finished run beside its answers: facts by its events, its settings, its estimate."""
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from engines.runs import events as ev
 from engines.runs.attempts import counting_events
 from engines.runs.folder import RunFolder
+from engines.runs.reading import Count, read_json
 from engines.runs.scores import Scores
 from engines.study.values import Validation, finite
 
@@ -24,6 +26,12 @@ class RunFacts:
     untrained_head: bool = False
     trained_on: ev.Overlap | None = None  # test items that were trained on
     unknown_tokens: ev.Unread | None = None  # of the test
+
+
+class _Estimate(msgspec.Struct):
+    """`estimate.json`, as far as it is shown."""
+
+    peak_bytes: Count
 
 
 def stamp_of(folder: RunFolder) -> tuple[int, ...]:
@@ -72,17 +80,8 @@ def read_facts(folder: RunFolder) -> RunFacts:
 
 
 def _telling_events(folder: RunFolder) -> list[ev.Event]:
-    """All events but the many that tell of a step or of progress, which are not even parsed."""
-    found = []
-    with suppress(OSError):
-        for line in folder.events.read_bytes().splitlines():
-            head = line[:80]
-            if b'"kind":"step"' in head or b'"kind":"progress"' in head:
-                continue
-            with suppress(ValueError, TypeError):  # no event; a torn end
-                if record := ev.decode(line):
-                    found.append(record.event)
-    return found
+    """All events but the many that tell of a step or of progress."""
+    return [r.event for r in ev.read_all(folder.events) if not isinstance(r.event, ev.Step | ev.Progress)]
 
 
 def read_settings(folder: RunFolder) -> dict[str, Any]:
@@ -94,6 +93,6 @@ def read_settings(folder: RunFolder) -> dict[str, Any]:
 
 def read_estimate(folder: RunFolder) -> int | None:
     """The peak memory that was estimated before the start, in bytes."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return int(json.loads(folder.estimate.read_bytes())["peak_bytes"])
+    with suppress(OSError, ValueError):
+        return read_json(folder.estimate, _Estimate).peak_bytes
     return None

@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol, TextIO
 
 from engines.runs.credentials import redacted
-from engines.runs.summary import FAILED, FINISHED, LOST, STOPPED
+from engines.runs.summary import DAMAGED, FAILED, FINISHED, LOST, STOPPED
 from labtui.sanitize import clean, json_text, shortened
 
 OK, FAILURE, USAGE, STOPPED_CODE, LOST_CODE, NO_TERMINAL, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 EXIT_CODES = """exit codes:
   0    done; with --follow: the run finished
-  1    the run failed, or the action could not be done
+  1    the run failed or is damaged, or the action could not be done
   2    wrong usage, config or data; the message says what to mend
   3    the run was stopped
   4    the run was lost: its worker died without reporting an end
   5    no terminal to draw on; the message names the command to use instead
   6    a fault of labtui itself; the message names the file with its traceback
   130  interrupted; runs go on by themselves"""
-STATE_CODES = {FINISHED: OK, FAILED: FAILURE, STOPPED: STOPPED_CODE, LOST: LOST_CODE}
+STATE_CODES = {FINISHED: OK, FAILED: FAILURE, STOPPED: STOPPED_CODE, LOST: LOST_CODE, DAMAGED: FAILURE}
 
 Action = Callable[[argparse.Namespace], int]
 """What a command does; returns the exit code."""

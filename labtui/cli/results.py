@@ -14,7 +14,7 @@ from engines.runs.home import Home
 from engines.runs.summary import find_run
 from labtui.cli.common import OK, Command, add_run, print_json, say, show, write_data
 from labtui.results.columns import sort_rows
-from labtui.results.rows import collect_rows, result_of
+from labtui.results.rows import Follower, published_rows, result_of
 
 if TYPE_CHECKING:
     from engines.study.values import Comparison, Row, RunMeasures
@@ -101,7 +101,10 @@ def print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
     """Print the finished runs in a format of `labtui results`; the exit code."""
     from labtui.results import groups, tables
 
-    rows = collect_rows(home, published=published)
+    follower = Follower(home)
+    rows = follower.scored() + (published_rows() if published else [])
+    for name, reason in follower.damaged.items():
+        say(f"left out: {name} is damaged: {reason}")
     if not rows and form not in ("json", "csv"):
         say("no finished runs yet; `labtui quickstart` makes some")
         return OK

@@ -7,7 +7,7 @@ from engines.errors import UserError
 from engines.memory.estimate import describe_estimate
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import QUEUED, RUNNING, find_run, list_runs, summarize
+from engines.runs.summary import DAMAGED, QUEUED, RUNNING, find_run, list_runs, summarize
 from labtui.cli.common import OK, STATE_CODES, Command, add_device, add_run, add_settings, print_json, say, show
 
 
@@ -137,6 +137,8 @@ def _list(arguments: argparse.Namespace) -> int:
             where = f"{clean(s.phase)} {format.percent(s.progress) if s.progress is not None else ''}"
         elif s.state == QUEUED:
             where = f"{s.ahead} ahead"
+        elif s.state == DAMAGED:
+            where = clean(s.damage)
         tested = s.end is not None and s.end.split == "test"
         score = "" if s.accuracy is None else f"accuracy {format.score(s.accuracy)}{'' if tested else ' on validation'}"
         show(f"{clean(s.name):<{width}}  {s.state:<8}  {where:<14}  {score}".rstrip())

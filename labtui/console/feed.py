@@ -17,7 +17,8 @@ from engines.errors import UserError
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import LOST, Summary, list_runs, open_summary, read_end
+from engines.runs.reading import open_regular
+from engines.runs.summary import DAMAGED, LOST, Summary, list_runs, open_summary, read_end, unreadable
 from labtui.console.curves import Curves
 from labtui.console.views import ExperimentView, Live, LogLine, Mail, RunView, after_resuming, log_lines
 from labtui.devices import DeviceSampler
@@ -58,7 +59,7 @@ class _ListedRun:
         try:
             status = os.stat(self.folder.events)
             size, mtime_ns = status.st_size, status.st_mtime_ns
-        except FileNotFoundError:
+        except OSError:  # if it is there, the reader tells what is wrong with it
             size = mtime_ns = 0
         before, (self._size, self._mtime_ns) = (self._size, self._mtime_ns), (size, mtime_ns)
         changed = (size, mtime_ns) != before
@@ -69,7 +70,7 @@ class _ListedRun:
             self._open(known_bytes=before[0])
         if changed or self._unread_bytes:
             self._read()
-        if self.summary.settle().state == LOST and not self._unread_bytes:
+        if self.summary.settle().state in (LOST, DAMAGED) and not self._unread_bytes:
             self._read()  # an end written between reading and probing the lock is not a loss
             self.summary.settle()
         if self._unread_bytes:
@@ -106,16 +107,20 @@ class _ListedRun:
     def _read(self) -> None:
         if self._reader is None:
             return
-        records = self._reader.read(CHUNK_BYTES)
+        records = self.summary.read(self._reader, CHUNK_BYTES)
         if self._reader.restarted:
             self.reread()
             self._unread_bytes = 1  # all of it: the next look begins at the start
             return
-        self._unread_bytes = max(0, self._unread_bytes - CHUNK_BYTES)
-        self._fold(records)
+        self._unread_bytes = 0 if self._reader.at_end else max(0, self._unread_bytes - CHUNK_BYTES)
+        self._take_in(records)
 
-    def _fold(self, records: list[ev.Record]) -> None:
-        self.summary.apply(records)
+    def _take_in(self, records: list[ev.Record]) -> None:
+        """Keep of further records what the summary does not."""
+
+    def fail(self, error: Exception) -> None:
+        """Show the run as damaged: reading it ended in an error that nobody foresaw."""
+        self.view = RunView.of(unreadable(self.folder, error))
 
 
 class _FollowedRun(_ListedRun):
@@ -127,6 +132,7 @@ class _FollowedRun(_ListedRun):
         self.lines: list[LogLine] = []
         self.rewind()
         self._loss_reported = False
+        self._damage_reported = ""
 
     def rewind(self) -> None:
         """Hand out everything again at the next `take`."""
@@ -146,14 +152,16 @@ class _FollowedRun(_ListedRun):
         if not more and self.view.state == LOST and not self._loss_reported:
             self._log(self._last_log_lines())
         self._loss_reported = self.view.state == LOST
+        if not more and self.view.damage != self._damage_reported:
+            self._damage_reported = self.view.damage
+            self._log([LogLine(self.summary.changed or time.time(), f"damaged: {self.view.damage}", "error")])
         self.news = self.news or self.view != before
         return more
 
     def _read_end(self) -> ev.Record | None:
         return None
 
-    def _fold(self, records: list[ev.Record]) -> None:
-        super()._fold(records)
+    def _take_in(self, records: list[ev.Record]) -> None:
         self.curves.apply(records)
         self._log([line for record in records for line in log_lines(record)])
         self.news = self.news or bool(records)
@@ -168,14 +176,23 @@ class _FollowedRun(_ListedRun):
         """The end of the log of a worker that died without saying why."""
         at = self.summary.changed or time.time()
         try:
-            with open(self.folder.log, "rb") as file:
+            with open_regular(self.folder.log) as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
                 text = file.read(4096).decode("utf-8", "replace")
-        except FileNotFoundError:
+        except OSError:
             text = ""
         lines = clean(text, multiline=True).rstrip().splitlines()[-WORKER_LOG_LINES:]
         last = f"lost: the worker died without reporting an end; with R it {after_resuming(self.summary.checkpoint)}"
         return [*(LogLine(at, line, "faint") for line in lines), LogLine(at, last, "error")]
+
+
+def _refreshed(run: _ListedRun) -> bool:
+    """`run.refresh`, whatever is wrong with the run: the others are to be shown too."""
+    try:
+        return run.refresh()
+    except Exception as error:
+        run.fail(error)
+        return False
 
 
 class Feed:
@@ -313,7 +330,7 @@ class Feed:
                     more = True
                     continue
                 room -= 1
-            unread = run.refresh()
+            unread = _refreshed(run)
             more = more or unread
             run.due = now if unread else now + (ALIVE_EVERY_S if run.view.alive else ENDED_EVERY_S)
             if run.view != before:
@@ -326,7 +343,7 @@ class Feed:
         with self._lock:
             for run in self._followed.values():
                 if now >= run.due:
-                    unread = run.refresh()
+                    unread = _refreshed(run)
                     run.due = now if unread else now + (0 if run.view.alive else ALIVE_EVERY_S)
                     more = more or unread
         return more

@@ -41,6 +41,7 @@ class RunView:
     started: float | None = None
     changed: float | None = None
     checkpoint: int | None = None  # the step of the last one, where all events were read
+    damage: str = ""  # what of its files cannot be read
     memory_peak_bytes: int | None = None
     end: ev.Ended | None = None  # its texts are foreign
     evaluated: ev.Evaluated | None = None  # its texts are foreign
@@ -79,6 +80,7 @@ class RunView:
             s.started,
             s.changed,
             s.checkpoint,
+            clean(s.damage),
             s.memory_peak_bytes,
             s.end,
             s.evaluated,

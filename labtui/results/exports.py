@@ -20,6 +20,7 @@ from engines.models import cards
 from engines.runs import events as ev
 from engines.runs import writing
 from engines.runs.folder import RunFolder
+from engines.runs.reading import open_regular
 from engines.runs.summary import FINISHED, Summary, open_summary
 from engines.settings import flatten
 from labtui import format
@@ -116,7 +117,7 @@ ITEMS: dict[str, Callable[[ItemTable], bytes]] = {"csv": items_csv, "parquet": i
 def _read_items(folder: RunFolder) -> dict[str, StoredItem]:
     """The lines of `items.jsonl` by hash; empty where there is none."""
     try:
-        with open(folder.items, "rb") as file:
+        with open_regular(folder.items) as file:
             return {item.hash: item for item in map(decode_item, file)}
     except FileNotFoundError:
         return {}

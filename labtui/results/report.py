@@ -16,6 +16,7 @@ from engines.models import cards
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
+from engines.runs.reading import read_small
 from engines.study.reader import ResultsReader
 from engines.study.values import Comparison, Measures, Pair, RepeatTable, Share
 from labtui import format
@@ -427,7 +428,7 @@ class _Page:
                 facts.append((f"sha256 of {path.name}", digest))
         listed = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts if value)
         try:
-            config = folder.config.read_text(encoding="utf-8", errors="replace")
+            config = read_small(folder.config).decode("utf-8", "replace")
         except OSError as error:
             config = f"config.toml cannot be read: {error}"
         if adjusted := folder.read_adjustments():

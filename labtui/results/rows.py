@@ -7,14 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from engines.answers.intervals import wilson_interval
 from engines.answers.metrics import ACCURACY, beside_accuracy
 from engines.answers.variant import Variant
+from engines.errors import reason_of
 from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
-from engines.runs.summary import FINISHED, list_runs, open_summary
+from engines.runs.summary import DAMAGED, FINISHED, list_runs, open_summary, read_end
 from engines.settings import settings_digest
 from labtui import format
 from labtui.sanitize import clean
@@ -131,16 +134,16 @@ def result_of(folder: RunFolder) -> ResultRow | None:
 
     Without scores of a test split, accuracy and interval are None and the items 0.
     """
-    tail = ev.read_last(folder.events)
-    if not tail or not isinstance(tail[-1].event, ev.Finished):
+    record = read_end(folder)
+    if record is None or not isinstance(record.event, ev.Finished):
         return None
     summary = open_summary(folder)
-    summary.apply(tail[-1:])
+    summary.apply([record])
     end = summary.settle().end
-    if summary.state != FINISHED or end is None:
+    if summary.state not in (FINISHED, DAMAGED) or end is None:  # its answers may be whole
         return None
     if end.split != "test":
-        end = replace(end, scores=Scores(), items=0, labels=[], confusion=[])
+        end = msgspec.structs.replace(end, scores=Scores(), items=0, labels=[], confusion=[])
     row = ResultRow(
         run=folder.name,
         experiment=clean(summary.experiment),
@@ -158,7 +161,7 @@ def result_of(folder: RunFolder) -> ResultRow | None:
         untrained_head=summary.untrained_head,
     )
     if len(end.scores.repeats) > 1:
-        return with_repeats(row, _repeats(row, folder, tail, len(end.scores.repeats)))
+        return with_repeats(row, _repeats(row, folder, len(end.scores.repeats)))
     before = end.scores.before
     if before is None:
         return row
@@ -166,10 +169,10 @@ def result_of(folder: RunFolder) -> ResultRow | None:
     return replace(row, before=replace(row, **own, variant=Variant.BEFORE, training_seconds=None, items_per_s=None))
 
 
-def _repeats(row: ResultRow, folder: RunFolder, tail: Sequence[ev.Record], count: int) -> list[ResultRow]:
+def _repeats(row: ResultRow, folder: RunFolder, count: int) -> list[ResultRow]:
     """A row for each repeat; the whole file is read only where its end does not hold them all."""
     found: dict[int, ev.Repeat] = {}
-    for records in (tail, ev.read_all(folder.events)):
+    for records in (ev.read_last(folder.events), ev.read_all(folder.events)):
         found |= {record.event.index: record.event for record in records if isinstance(record.event, ev.Repeat)}
         if len(found) >= count:
             break
@@ -300,6 +303,7 @@ class Follower:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._seen: dict[str, tuple[int, ResultRow | None]] = {}  # size of the events, row
+        self.damaged: dict[str, str] = {}  # runs whose results cannot be read, and why
 
     def scored(self) -> list[ResultRow]:
         """The rows with scores of a test split, newest first, one of an untuned model after that of the tuned one.
@@ -311,13 +315,16 @@ class Follower:
     def finished(self) -> list[ResultRow]:
         """All finished runs, newest first, a row each; opens files too."""
         seen = {}
+        self.damaged = {}
         for folder in list_runs(self._home):
             try:
                 size = folder.events.stat().st_size
-            except OSError:
+                before = self._seen.get(folder.name)
+                seen[folder.name] = before if before and before[0] == size else (size, result_of(folder))
+            except OSError:  # the list of runs tells what is wrong
                 continue
-            before = self._seen.get(folder.name)
-            seen[folder.name] = before if before and before[0] == size else (size, result_of(folder))
+            except Exception as error:  # whatever is wrong with one run must not hide the others
+                self.damaged[folder.name] = f"{type(error).__name__}: {reason_of(error)}"
         self._seen = seen
         return [row for _, row in seen.values() if row is not None]
 

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from engines.runs.folder import RunFolder
-from engines.runs.summary import FAILED, LOST, RUNNING, STOPPED
+from engines.runs.summary import DAMAGED, FAILED, LOST, RUNNING, STOPPED
 from labtui.console.screens.base import ConsoleScreen
 from labtui.console.views import ExperimentView, Live, Mail, RunView, after_resuming
 from labtui.console.widgets.bars import KeyBar, TopBar
@@ -348,7 +348,7 @@ class LabScreen(ConsoleScreen[None]):
                 run = self._under_cursor
                 return run is not None and run.alive and isinstance(self.focused, RunTable)
             case "resume":
-                return run is not None and run.state in (STOPPED, FAILED, LOST)
+                return run is not None and run.state in (STOPPED, FAILED, LOST, DAMAGED)
             case "start_now":
                 return isinstance(self.focused, ExperimentList)
             case "drawer":

@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from engines.runs import events as ev
-from engines.runs.summary import FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
+from engines.runs.summary import DAMAGED, FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
 from labtui import format
 from labtui.console.views import RunView, after_resuming, failure
 from labtui.console.widgets.bars import TextLine
@@ -22,6 +22,7 @@ COLOURS = {
     FAILED: "bold #ff5f5f",
     STOPPED: "#ffb000",
     LOST: "bold #ff5f5f",
+    DAMAGED: "bold #ff5f5f",
 }
 
 
@@ -136,6 +137,7 @@ def summary_text(run: RunView, width: int) -> Text:
         fact("lost", "the worker died without reporting an end", COLOURS[LOST])
     if run.state in (LOST, FAILED, STOPPED):
         fact("with R it", after_resuming(run.checkpoint))
+    fact("damaged", run.damage, COLOURS[DAMAGED])
     end = run.end
     if isinstance(end, ev.Failed):
         fact("failed", clean(failure(end)), COLOURS[FAILED])

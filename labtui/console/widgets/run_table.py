@@ -6,13 +6,21 @@ from typing import ClassVar
 from rich.cells import cell_len, set_cell_size
 from textual.binding import Binding, BindingType
 
-from engines.runs.summary import FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
+from engines.runs.summary import DAMAGED, FAILED, FINISHED, LOST, QUEUED, RUNNING, STOPPED
 from labtui import format
 from labtui.console.views import ExperimentView, RunView
 from labtui.console.widgets.row_list import ListRow, RowList
 
-GLYPHS = {RUNNING: "●", QUEUED: "◌", FINISHED: "✓", FAILED: "✗", STOPPED: "■", LOST: "▲", "": "·"}
-STATE_STYLES = {RUNNING: "running", QUEUED: "warn", FINISHED: "good", FAILED: "bad", STOPPED: "warn", LOST: "bad"}
+GLYPHS = {RUNNING: "●", QUEUED: "◌", FINISHED: "✓", FAILED: "✗", STOPPED: "■", LOST: "▲", DAMAGED: "?", "": "·"}
+STATE_STYLES = {
+    RUNNING: "running",
+    QUEUED: "warn",
+    FINISHED: "good",
+    FAILED: "bad",
+    STOPPED: "warn",
+    LOST: "bad",
+    DAMAGED: "bad",
+}
 NO_RUNS = "no runs yet:\nchoose an experiment, press enter"
 _ORDER = {RUNNING: 0, QUEUED: 1}
 
@@ -36,6 +44,8 @@ def outcome(run: RunView) -> str:
     if run.state == FAILED:
         kind = str(getattr(run.end, "type", ""))
         return "out of memory" if "OutOfMemory" in kind or kind == "MemoryError" else ""
+    if run.state == DAMAGED:
+        return DAMAGED
     if run.accuracy is not None:
         tested = run.end is not None and run.end.split == "test"
         return ("" if tested else "val ") + format.score(run.accuracy)

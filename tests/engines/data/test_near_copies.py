@@ -1,9 +1,9 @@
 """Texts that nearly repeat another one."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from engines.data import corpus
 from engines.data.near_copies import SIMILARITY, NearPair, groups, near_copies, normalised
@@ -98,7 +98,7 @@ def test_near_copies_across_given_splits_warn_and_are_dropped_or_refused_on_requ
     overlap = ev.Overlap("test", "train", 20, near=True)
     assert load("warn") == 60 and recorder.events(ev.Overlap) == [overlap]
     assert load("drop") == 40 and recorder.events(ev.Overlap)[1:] == [
-        replace(overlap, dropped=20, dropped_from="train")
+        structs.replace(overlap, dropped=20, dropped_from="train")
     ]
     with pytest.raises(DataError, match='20 of 20 test items .*data.near_copies = "drop"'):
         load("refuse")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engines import catalog
 from engines.data.splits import Data, load_splits
@@ -96,7 +97,7 @@ def test_items_that_the_model_was_trained_on_are_refused_left_out_or_allowed_as_
     with pytest.raises(UserError, match=f'{said}; set data.overlap = "drop"'):
         run(home, evaluate, config(finished.name, source))
     allowed = ev.Overlap("test", "train", 4, run=finished.name)
-    dropped = replace(allowed, dropped=4, dropped_from="test")
+    dropped = structs.replace(allowed, dropped=4, dropped_from="test")
     for overlap, fact, items in (("drop", dropped, 2), ("allow", allowed, 6)):
         folder = run(home, evaluate, config(finished.name, source, overlap))
         assert overlaps(folder) == [fact]

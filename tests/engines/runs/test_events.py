@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,80 @@ def test_a_line_longer_than_the_limit_of_a_read_is_read_whole(tmp_path: Path) ->
     path.write_bytes(ev.encode(ev.Note("x" * 1000), 0, 1.0) + ev.encode(ev.Note("next"), 1, 1.0))
     reader = ev.EventReader(path)
     assert [[r.seq for r in reader.read(100)] for _ in range(3)] == [[0], [1], []]
+
+
+def bytes_read() -> int:
+    """By this process, from files."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_a_huge_torn_line_is_read_once_and_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(ev.encode(ev.Note("one"), 0, 1.0))
+    with path.open("ab") as file:
+        file.truncate(200 << 20)  # a hole: zeros, and no newline
+    reader = ev.EventReader(path)
+    tracemalloc.start()
+    assert [r.seq for r in reader.read()] == [0]
+    assert reader.read() == []
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 50 << 20
+    before = bytes_read()
+    for _ in range(20):
+        assert reader.read() == [] and reader.at_end
+    assert bytes_read() - before < 1 << 20
+    with path.open("ab") as file:
+        file.write(b"\n" + ev.encode(ev.Note("after"), 1, 2.0))
+    before = bytes_read()
+    assert [r.event for r in reader.read()] == [ev.Note("after")]
+    assert bytes_read() - before < 1 << 20
+    assert (reader.bad_lines, reader.first_bad) == (1, "events.jsonl: line 2: longer than 8 MiB")
+
+
+def test_a_writer_cuts_a_huge_torn_line_off_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(ev.encode(ev.Note("one"), 0, 1.0) + b"no event\n")
+    whole = path.stat().st_size
+    with path.open("ab") as file:
+        file.truncate(200 << 20)
+    before = bytes_read()
+    tracemalloc.start()
+    writer = ev.EventWriter(path)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (writer.seq, path.stat().st_size) == (1, whole)
+    assert peak_bytes < 1 << 20 and bytes_read() - before < 210 << 20
+    writer.close()
+
+
+def test_a_torn_line_that_grew_long_and_was_cut_off_costs_a_reader_no_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"{" * (ev.LINE_MOST_BYTES + 10))
+    reader = ev.EventReader(path)
+    assert reader.read() == []
+    path.write_bytes(ev.encode(ev.Note("one"), 0, 1.0))
+    assert [r.seq for r in reader.read()] == [0] and reader.bad_lines == 0
+
+
+def test_a_file_of_more_than_a_gigabyte_opens_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n" + ev.encode(ev.Note("last"), 7, 1.0))
+    before = bytes_read()
+    assert [r.seq for r in ev.read_last(path)] == [7]
+    assert bytes_read() - before < 1 << 20
+
+
+def test_a_bare_nan_of_an_older_line_is_read_as_the_number_it_is(tmp_path: Path) -> None:
+    line = b'{"seq":0,"time":1,"kind":"step","step":1,"total":2,"epoch":0.5,"loss":NaN,"learning_rate":0.1}'
+    record = ev.decode(line)
+    assert record is not None and isinstance(record.event, ev.Step) and math.isnan(record.event.loss)
+
+
+@pytest.mark.parametrize("kind", [b"step", b"telepathy", b"note"])
+def test_a_line_nested_too_deeply_is_a_bad_one(kind: bytes) -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        ev.decode(b'{"seq":0,"time":1,"kind":"' + kind + b'","x":' + b"[" * 100_000)

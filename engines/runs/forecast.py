@@ -67,6 +67,7 @@ class Forecast:
         self._document = document
         self._earlier: Mapping[str, PhaseCost] = {}
         self._steps = self._steps_before = 0  # of the training; those that an earlier worker did
+        self._kept = 0.0  # share of the training that the last checkpoint holds
         self._begin(None)
 
     def learn(self, earlier: Mapping[str, PhaseCost]) -> None:
@@ -93,6 +94,8 @@ class Forecast:
             case ev.Started():
                 self._begin(at)
                 self._steps = self._steps_before = 0
+            case ev.Checkpoint() if self._steps_total:
+                self._kept = event.step / self._steps_total
             case ev.Resumed():
                 self._steps = self._steps_before = event.step
             case ev.Phase():
@@ -176,7 +179,7 @@ class Forecast:
             return max(0, self._steps_total - self._steps) * self._step_s
         if not self._earlier:
             return None
-        expected_s = self._earlier[TRAIN].seconds if TRAIN in self._earlier else 0.0
+        expected_s = self._earlier[TRAIN].seconds * (1 - self._kept) if TRAIN in self._earlier else 0.0
         return max(0.0, expected_s - sum(self._visits[TRAIN]) - (self._spent_s if self._phase == TRAIN else 0.0))
 
     def _visits_left(self) -> dict[str, int]:

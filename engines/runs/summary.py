@@ -49,6 +49,7 @@ class Summary:
     _events_fault: str = ""
     _last: ev.Event | None = None
     _has_learnt: bool = False
+    _steps: int = 0  # of the training that are done
 
     def __post_init__(self) -> None:
         self._forecast = Forecast(self.document)
@@ -128,6 +129,10 @@ class Summary:
                 self.ahead, self.end = event.ahead, None
             case ev.Started():
                 self.device, self.started, self.end = event.device, record.time, None
+                self._steps = 0
+                self._enter("", None, "")  # an earlier worker's place is not this one's
+            case ev.Resumed():
+                self._steps = event.step
                 self._has_learnt = False  # another device perhaps
             case ev.Phase():
                 self._enter(event.name, event.total, event.unit)
@@ -140,6 +145,7 @@ class Summary:
                 if self.phase != "train":
                     self._enter("train", event.total, "steps")
                 self._advance(event.step, event.total, event)
+                self._steps = event.step
                 self.epoch, self.loss, self.items_per_s = event.epoch, event.loss, event.examples_per_s
             case ev.Evaluated():
                 self.evaluated = event
@@ -154,7 +160,8 @@ class Summary:
                 self.memory_peak_bytes = event.memory_peak_bytes or self.memory_peak_bytes
 
     def _enter(self, name: str, total: int | None, unit: str) -> None:
-        self.phase, self.total, self.unit, self.done = name, total, unit, 0
+        self.phase, self.total, self.unit = name, total, unit
+        self.done = self._steps if name == "train" else 0
         self.items_per_s = None
 
     def _advance(self, done: int, total: int | None, memory: ev.Memory) -> None:

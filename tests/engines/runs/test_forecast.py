@@ -119,6 +119,16 @@ def test_a_resumed_run_counts_the_steps_of_its_earlier_worker_as_done() -> None:
     assert at == 11 and left == pytest.approx(19 + 4 + 1 + 8, abs=10) and share > 0.5
 
 
+def test_a_run_launched_again_expects_what_its_checkpoint_leaves_to_train() -> None:
+    forecast = Forecast(DOCUMENT)
+    forecast.learn(COSTS)
+    first = [entry for entry in story() if entry[0] < 52]
+    said(forecast, iter([*first, (52.0, ev.Checkpoint(36, "c", 1)), (52.0, ev.Stopped())]))
+    left = [left for _, event, left, _ in said(forecast, story(first=36)) if isinstance(event, ev.Phase)]
+    assert left[0] == pytest.approx(10 + 24 + 3 * 4 + 1 + 8, abs=1), "while it loads, before it says where it goes on"
+    assert left[1] == pytest.approx(24 + 3 * 4 + 1 + 8, abs=1)
+
+
 def test_what_comes_after_a_phase_is_not_guessed_for_a_run_that_trains_in_no_steps() -> None:
     events: list[tuple[float, ev.Event]] = [
         (0.0, ev.Started("cpu", "", {}, 0)),

@@ -144,3 +144,17 @@ def test_a_run_that_never_had_its_turn_has_no_start_and_took_no_time(scripted: S
     summary = summarize(folder)
     assert summary.end is not None and summary.end.seconds == 0.0
     assert (summary.started, summary.device) == (None, "")
+
+
+def test_a_run_launched_again_is_not_where_its_earlier_worker_was(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    report = Reporter(folder)
+    report.started("cpu", 0, "", {})
+    report.phase("train", 100, "steps")
+    report.step(40, 100, 0.4, 0.5, 1e-4, examples_per_s=80.0)
+    report.stopped("asked")
+    report.started("cpu", 0, "", {})
+    report.close()
+    summary = open_summary(folder)
+    summary.apply(ev.read_all(folder.events))
+    assert (summary.phase, summary.done, summary.total, summary.items_per_s) == ("", 0, None, None)

@@ -96,6 +96,7 @@ class Metric:
     needs_probabilities: bool = False  # then it is read from the answers, and is no score that a run ends with
     prominent: bool = False  # among the first columns, which stay longest on a narrow terminal
     hub_name: str = ""  # of the same metric on the hub; empty: `name`
+    of_the_data: bool = False  # says how hard the test is, not how good the answers are
 
     def value(self, answered: Answered) -> float | None:
         """The figure; None where it does not apply."""
@@ -141,6 +142,13 @@ METRICS: tuple[Metric, ...] = (
     _macro("macro_precision", "prec.", "precision"),
     _macro("macro_recall", "recall", "recall"),
     _macro("macro_f1", "F1", "f1", prominent=True),
+    Metric(
+        "largest_class",
+        "largest",
+        "largest class",  # its share: the accuracy of always answering it
+        lambda a: share(max(map(sum, a.confusion), default=0), a.items),
+        of_the_data=True,
+    ),
     Metric("brier", "Brier", "Brier score", _brier, needs_probabilities=True),
     Metric("calibration_error", "ECE", "calibration error", lambda a: a.calibration[0], needs_probabilities=True),
 )

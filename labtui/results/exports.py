@@ -161,7 +161,7 @@ def model_card(folder: RunFolder) -> str:
             metric_args={"average": "macro"} if metric.name.startswith("macro_") else None,
         )
         for metric in scored_by_runs()
-        if (value := end.scores.value(metric.name)) is not None
+        if not metric.of_the_data and (value := end.scores.value(metric.name)) is not None
     ]
     base = str(document.get("model", {}).get("name", ""))
     data = ModelCardData(

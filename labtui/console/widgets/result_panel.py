@@ -130,7 +130,8 @@ def facts_text(row: ResultRow, axis: tuple[float, float], ascii_only: bool = Fal
     if row.n > 1:
         _spread(text, row, axis, ascii_only)
     metrics = [metric for metric in beside_accuracy() if metric.name in row.figures]
-    scored = [metric for metric in metrics if not metric.needs_probabilities]
+    scored = [metric for metric in metrics if not metric.needs_probabilities and not metric.of_the_data]
+    others = [metric for metric in metrics if metric not in scored]
     for at, metric in enumerate(scored):
         macro = "macro " if metric.name.startswith("macro_") else ""
         interval = row.intervals.get(metric.name)
@@ -144,7 +145,7 @@ def facts_text(row: ResultRow, axis: tuple[float, float], ascii_only: bool = Fal
             over = "   95 % over the items" if interval else ""
             text.append(f"   mean of the {row.n}" if row.n > 1 else over, "dim")
         text.append("\n" if wide or metric is scored[-1] else "")
-    pieces = [f"{m.words_with_unit} {format.score(row.figures[m.name])}" for m in metrics if m.needs_probabilities]
+    pieces = [f"{m.words_with_unit} {format.score(row.figures[m.name])}" for m in others]
     if pieces:
         text.append("   ".join(pieces) + "\n")
     if not row.measured and not row.published and "interval" not in {column for column, _ in row.warnings}:

@@ -24,7 +24,7 @@ from engines.reporter import Reporter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import list_runs
-from engines.study.values import ItemQuery, Row, RunMeasures
+from engines.study.values import AnswerSet, ItemQuery, RunMeasures
 from labtui.console import analyst
 from labtui.console.analyst import Analyst
 
@@ -141,7 +141,7 @@ def measure(home: Home, repetitions: int = 3) -> dict[str, Any]:
 
 
 def _ask(
-    home: Home, open_all: Callable[[Analyst], list[RunMeasures]], names: list[str], rows: list[Row]
+    home: Home, open_all: Callable[[Analyst], list[RunMeasures]], names: list[str], rows: list[AnswerSet]
 ) -> dict[str, float]:
     """A console that opens its results and looks around, with columns there."""
     who = Analyst(home)

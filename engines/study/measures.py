@@ -9,14 +9,14 @@ from engines.answers import metrics
 from engines.answers.columns import Answers
 from engines.answers.intervals import Interval, wilson_interval
 from engines.answers.metrics import ACCURACY, Answered, Metric
-from engines.study.values import ItemAnswer, Measures, Row, Share, finite, share
+from engines.study.values import AnswerSet, ItemAnswer, Measures, Share, finite, share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 def measure_answers(
-    row: Row, value: str, answers: Answers, predicted: "NDArray[Any]", probabilities: "NDArray[Any] | None"
+    row: AnswerSet, value: str, answers: Answers, predicted: "NDArray[Any]", probabilities: "NDArray[Any] | None"
 ) -> Measures:
     """What one set of answers scores: `predicted` (items,), places in the labels of `answers` or -1, and their
     `probabilities` (items, classes)."""
@@ -50,7 +50,7 @@ def measure_answers(
     }
 
 
-def mean_measures(row: Row, of_each: Sequence[Measures], interval: Interval | None) -> Measures:
+def mean_measures(row: AnswerSet, of_each: Sequence[Measures], interval: Interval | None) -> Measures:
     """The means of what several executions score, none of which has an interval but that of the accuracy; counts, also
     those of the confusion matrix, are sums. `row` is what stands for them."""
     first = of_each[0]

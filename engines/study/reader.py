@@ -28,6 +28,7 @@ from engines.study.measures import answer_of, are_right, mean_measures, measure_
 from engines.study.repeats import mean_accuracy
 from engines.study.run_facts import read_estimate, read_facts, read_settings, stamp_of
 from engines.study.values import (
+    AnswerSet,
     Comparison,
     Disagreement,
     Item,
@@ -37,7 +38,6 @@ from engines.study.values import (
     Measures,
     Pair,
     RepeatTable,
-    Row,
     RunMeasures,
     Spread,
 )
@@ -75,13 +75,15 @@ class ResultsReader:
             self._measured[run] = stamp, self._measure(folder)
         return self._measured[run][1]
 
-    def spread(self, rows: list[Row]) -> Spread:
+    def spread(self, rows: list[AnswerSet]) -> Spread:
         """How several sets of answers differ, of one run or of several."""
         if not rows:
             raise UserError("no answers are chosen; choose one set or more")
         return self._spread(rows, [self._measures_of(row)["accuracy"]["value"] for row in rows])
 
-    def compare(self, rows: list[Row], names: list[str], executions: list[list[Row]] | None = None) -> Comparison:
+    def compare(
+        self, rows: list[AnswerSet], names: list[str], executions: list[list[AnswerSet]] | None = None
+    ) -> Comparison:
         """Two or more sets of answers, each pair tested; `names` are what they are called in the sentences.
 
         `executions` are all sets of answers behind each of `rows` where one stands for several: repeats of a run, or
@@ -292,7 +294,7 @@ class ResultsReader:
             self._answers.popitem(last=False)
         return self._answers[folder.name][1]
 
-    def _find(self, row: Row) -> tuple[Answers, int]:
+    def _find(self, row: AnswerSet) -> tuple[Answers, int]:
         """The answers of the row's run, and which of their rows it is."""
         answers = self._read(self._folder(row["run"]))
         try:
@@ -303,11 +305,11 @@ class ResultsReader:
                 f"{row['run']} has no answers of {before}repeat {row['repeat'] + 1}; open the results anew"
             ) from None
 
-    def _measures_of(self, row: Row) -> Measures:
+    def _measures_of(self, row: AnswerSet) -> Measures:
         _, place = self._find(row)
         return self.measure(row["run"])["measures"][place]
 
-    def _side_by_side(self, rows: Sequence[Row]) -> tuple[list[tuple[Answers, int]], list[str], "NDArray[Any]"]:
+    def _side_by_side(self, rows: Sequence[AnswerSet]) -> tuple[list[tuple[Answers, int]], list[str], "NDArray[Any]"]:
         """The rows' answers; all their labels; what each row answered (rows, items), as places in these labels.
 
         Only for rows with the same items, which are put in the order of the first row's.
@@ -339,7 +341,7 @@ class ResultsReader:
 
     def _measure(self, folder: RunFolder) -> RunMeasures:
         answers, facts = self._read(folder), read_facts(folder)
-        rows: list[Row] = [{"run": folder.name, "variant": variant, "repeat": n} for variant, n in answers.rows]
+        rows: list[AnswerSet] = [{"run": folder.name, "variant": variant, "repeat": n} for variant, n in answers.rows]
         measures = [
             measure_answers(
                 row,
@@ -370,7 +372,7 @@ class ResultsReader:
         found["warnings"] = warnings_of(folder, read_settings(folder), facts, answers, found)
         return found
 
-    def _spread(self, rows: list[Row], accuracies: list[float]) -> Spread:
+    def _spread(self, rows: list[AnswerSet], accuracies: list[float]) -> Spread:
         several = len(rows) > 1
         same = len({self._find(row)[0].test_set for row in rows}) == 1
         found: Spread = {
@@ -405,16 +407,16 @@ class ResultsReader:
             found["flips"] = int((predicted != predicted[0]).any(axis=0).sum())
         return found
 
-    def _apart(self, rows: Sequence[Row], names: Sequence[str]) -> tuple[str, int]:
+    def _apart(self, rows: Sequence[AnswerSet], names: Sequence[str]) -> tuple[str, int]:
         return comparisons.why_not_comparable([self._find(row)[0] for row in rows], names)
 
 
-def _nested(rows: Sequence[Row]) -> bool:
+def _nested(rows: Sequence[AnswerSet]) -> bool:
     """Whether these are repeats of several runs."""
     return len({row["run"] for row in rows}) not in (1, len(rows))
 
 
-def _by_run(right: "NDArray[Any]", rows: Sequence[Row]) -> "NDArray[Any]":
+def _by_run(right: "NDArray[Any]", rows: Sequence[AnswerSet]) -> "NDArray[Any]":
     """Which executions are right, (executions, items); of several runs each counts once, by the mean of its repeats."""
     import numpy as np
 

@@ -9,7 +9,7 @@ from engines.answers.variant import Variant
 Which = Literal["all", "wrong", "disagree", "confident errors", "invalid"]
 
 
-class Row(TypedDict):
+class AnswerSet(TypedDict):
     """One set of answers: one repeat of one variant of a run."""
 
     run: str  # name of the run folder
@@ -39,7 +39,7 @@ class Bin(TypedDict):
 class Measures(TypedDict):
     """What one set of answers scores."""
 
-    row: Row
+    row: AnswerSet
     value: str  # what this repeat was given (a template's name, a seed); empty where nothing varied
     items: int
     correct: int
@@ -56,7 +56,7 @@ class Measures(TypedDict):
 class Spread(TypedDict):
     """How several sets of answers differ. From `interval` on it takes two or more with the same items, else None."""
 
-    rows: list[Row]
+    rows: list[AnswerSet]
     accuracies: list[float]
     mean: float
     sd: float | None  # of the sample; None for a single one
@@ -147,7 +147,7 @@ class Pair(TypedDict):
 class Comparison(TypedDict):
     """Two or more sides of answers. Without the same items there are no pairs, and `reason` says why."""
 
-    rows: list[Row]  # of each side the first execution
+    rows: list[AnswerSet]  # of each side the first execution
     executions: list[int]  # how many each side has
     names: list[str]  # as they were given with the question
     measures: list[Measures]  # of several executions their means; counts are sums
@@ -177,7 +177,7 @@ class ItemQuery(TypedDict):
     """Which test items to show. The first row is the one that "wrong", "invalid" and "confident errors" look at;
     "disagree" takes all rows, whose answers differ. A page starts at `offset` and has at most `limit` items."""
 
-    rows: list[Row]
+    rows: list[AnswerSet]
     which: Which
     label: str  # the true class; empty: all
     fewest_words: int

@@ -17,7 +17,7 @@ from labtui.results.columns import sort_rows
 from labtui.results.rows import Follower, published_rows, result_of
 
 if TYPE_CHECKING:
-    from engines.study.values import Comparison, Row, RunMeasures
+    from engines.study.values import AnswerSet, Comparison, RunMeasures
 
 
 def add(command: Command) -> None:
@@ -182,7 +182,7 @@ def _comparison(comparison: "Comparison", runs: "Sequence[RunMeasures]") -> Iter
         yield from (f"  ! {clean(limit)}" for limit in beyond_the_test(comparison, pair, runs))
 
 
-def _answers(home: Home, reference: str) -> "tuple[list[Row], str]":
+def _answers(home: Home, reference: str) -> "tuple[list[AnswerSet], str]":
     """The answers that `RUN`, of all its repeats, `RUN:REPEAT` or `RUN:before` names, and what they are called."""
     from labtui.results import groups
 

@@ -14,13 +14,13 @@ from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.home import Home
 from engines.study.values import (
+    AnswerSet,
     Comparison,
     Disagreement,
     ItemPage,
     ItemQuery,
     ItemText,
     RepeatTable,
-    Row,
     RunMeasures,
     Spread,
 )
@@ -65,10 +65,12 @@ class Analyst:
             yield measures
         progress(len(runs), len(runs))
 
-    def spread(self, rows: list[Row]) -> Spread:
+    def spread(self, rows: list[AnswerSet]) -> Spread:
         return cast(Spread, self._ask("spread", rows=rows))
 
-    def compare(self, rows: list[Row], names: list[str], executions: list[list[Row]] | None = None) -> Comparison:
+    def compare(
+        self, rows: list[AnswerSet], names: list[str], executions: list[list[AnswerSet]] | None = None
+    ) -> Comparison:
         return cast(Comparison, self._ask("compare", rows=rows, names=names, executions=executions))
 
     def repeats(self, run: str, variant: Variant = Variant.OWN) -> RepeatTable:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.scores import Scores
-from engines.study.values import Measures, Row, RunMeasures, Spread
+from engines.study.values import AnswerSet, Measures, RunMeasures, Spread
 from labtui.results.rows import ResultRow, averaged, figures_of, name_of, repeat_row, short_name, with_repeats
 from labtui.sanitize import clean
 
@@ -29,7 +29,7 @@ class Line:
     parent: str  # key of the row above it; empty at depth 0
 
 
-def answers_of(row: ResultRow) -> Row | None:
+def answers_of(row: ResultRow) -> AnswerSet | None:
     """The answers that stand for a row: of a group those of its newest run, of several repeats the first.
 
     None for a published figure.
@@ -48,7 +48,7 @@ def answers_name(row: ResultRow) -> str:
     return short_name(row) + (" repeat 1" if row.n > 1 else "")
 
 
-def executions_of(row: ResultRow) -> list[Row]:
+def executions_of(row: ResultRow) -> list[AnswerSet]:
     """All answers behind a row, those that stand for it first: of a group those of its runs, of a run its repeats'."""
     if row.children:
         return [answers for child in row.children for answers in executions_of(child)]
@@ -150,7 +150,7 @@ def spread_key(group: ResultRow) -> str:
     return " ".join([group.variant, *(run.run for run in group.children)])
 
 
-def spread_questions(tops: Sequence[ResultRow]) -> dict[str, list[Row]]:
+def spread_questions(tops: Sequence[ResultRow]) -> dict[str, list[AnswerSet]]:
     """The groups of runs whose agreement item by item can be asked for, and about which answers.
 
     Runs with repeats of their own are left out: it takes one answer an item and run.

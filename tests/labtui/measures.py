@@ -8,7 +8,7 @@ from engines.answers import scoring
 from engines.answers.intervals import wilson_interval
 from engines.answers.variant import Variant
 from engines.errors import UserError
-from engines.study.values import Measures, Row, RunMeasures, Share, Spread, Warning, WarningKind
+from engines.study.values import AnswerSet, Measures, RunMeasures, Share, Spread, Warning, WarningKind
 
 KINDS: dict[str, WarningKind] = {
     "model": "untrained_head",
@@ -20,11 +20,11 @@ KINDS: dict[str, WarningKind] = {
 LABELS = ["negative", "positive"]
 
 
-def row(run: str, variant: Variant = Variant.OWN, repeat: int = 0) -> Row:
+def row(run: str, variant: Variant = Variant.OWN, repeat: int = 0) -> AnswerSet:
     return {"run": run, "variant": variant, "repeat": repeat}
 
 
-def measures(of: Row, confusion: list[list[int]], value: str = "") -> Measures:
+def measures(of: AnswerSet, confusion: list[list[int]], value: str = "") -> Measures:
     """Of one set of answers, with macro intervals of 0.01 on both sides."""
     scores = scoring.scores(confusion, LABELS)
     items = sum(map(sum, confusion))
@@ -55,7 +55,7 @@ def measures(of: Row, confusion: list[list[int]], value: str = "") -> Measures:
     }
 
 
-def spread(rows: list[Row], accuracies: list[float], same_items: bool = True) -> Spread:
+def spread(rows: list[AnswerSet], accuracies: list[float], same_items: bool = True) -> Spread:
     return {
         "rows": rows,
         "accuracies": accuracies,
@@ -123,5 +123,5 @@ class FakeAnalyst:
             self.asked.append(run)
             yield self.says.get(run) or UserError(f"{run} has no answers\x1b[31m")
 
-    def spread(self, rows: list[Row]) -> Spread:
+    def spread(self, rows: list[AnswerSet]) -> Spread:
         return spread(rows, [self.says[r["run"]]["measures"][0]["accuracy"]["value"] for r in rows], self.same_items)

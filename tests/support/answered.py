@@ -13,7 +13,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores, of_json
 from engines.runs.writing import write_atomic
-from engines.study.values import Row
+from engines.study.values import AnswerSet
 
 LABELS = N, P = ("negative", "positive")
 Series = Sequence[str | None]
@@ -34,7 +34,7 @@ def item_hash(n: int) -> str:
     return f"{n * 2654435761 % 2**32:064x}"
 
 
-def row(folder: RunFolder, variant: Variant = Variant.OWN, repeat: int = 0) -> Row:
+def row(folder: RunFolder, variant: Variant = Variant.OWN, repeat: int = 0) -> AnswerSet:
     return {"run": folder.name, "variant": variant, "repeat": repeat}
 
 

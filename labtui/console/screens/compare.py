@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from engines.study.comparisons import ALPHA, p_words
 from engines.study.statistics import smallest_detectable_difference
-from engines.study.values import Comparison, Measures, Pair, Row, RunMeasures
+from engines.study.values import AnswerSet, Comparison, Measures, Pair, RunMeasures
 from labtui import format
 from labtui.console.screens.base import ConsoleScreen
 from labtui.console.theme import THEME, colours_of
@@ -191,10 +191,10 @@ class CompareScreen(ConsoleScreen[None]):
 
     def __init__(
         self,
-        rows: list[Row],
+        rows: list[AnswerSet],
         names: list[str],
         colours: Sequence[str] = (),
-        executions: list[list[Row]] | None = None,
+        executions: list[list[AnswerSet]] | None = None,
     ) -> None:
         """`rows` of finished runs, two or more, with the `names` and `colours` that they have on the screen; without
         colours they get their own. `executions` are all answers behind each row where one stands for several."""

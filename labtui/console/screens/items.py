@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from engines.study.values import Item, ItemPage, ItemQuery, ItemText, Row, RunMeasures, Which
+from engines.study.values import AnswerSet, Item, ItemPage, ItemQuery, ItemText, RunMeasures, Which
 from labtui import format
 from labtui.console.screens.base import ConsoleScreen
 from labtui.console.widgets.bars import KeyBar
@@ -42,7 +42,7 @@ NOTHING: dict[Which, str] = {
 NO_TEXT = "The run was imported without texts: only the labels and the answers are known."
 
 
-def asked(rows: Sequence[Row]) -> list[str]:
+def asked(rows: Sequence[AnswerSet]) -> list[str]:
     """Which models Classify is to ask for the answers of these rows: runs, or repeats of a run by their rows' keys."""
     keys = [
         f"{row['run']} repeat {row['repeat']}" if row["repeat"] and not row["variant"] else row["run"] for row in rows
@@ -125,7 +125,7 @@ class ItemsScreen(ConsoleScreen[None]):
     ItemsScreen.-wide VerticalScroll { width: 1fr; height: 1fr; border-left: solid $panel-lighten-2; }
     """
 
-    def __init__(self, rows: list[Row], names: list[str], which: Which = "wrong", of: str = "") -> None:
+    def __init__(self, rows: list[AnswerSet], names: list[str], which: Which = "wrong", of: str = "") -> None:
         """`names`: how the rows are called, one a row; `of` is what all of them are of, and otherwise the words with
         which all names begin."""
         super().__init__()

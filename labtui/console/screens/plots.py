@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from engines.errors import UserError
-from engines.study.values import Measures, Row, RunMeasures, Validation
+from engines.study.values import AnswerSet, Measures, RunMeasures, Validation
 from labtui import format
 from labtui.console.screens.base import ConsoleScreen, is_abandoned
 from labtui.console.screens.compare import TELLING, told_once
@@ -57,7 +57,7 @@ NO_PROBABILITIES = "It answered without probabilities, so that there is no telli
 class Entry:
     """One set of answers as it was asked for, and what is known of it; `reason` where it could not be measured."""
 
-    row: Row
+    row: AnswerSet
     name: str
     colour: str
     measures: Measures | None = None
@@ -205,7 +205,7 @@ class PlotsScreen(ConsoleScreen[None]):
                                 border-right: solid $panel-lighten-2; }
     """
 
-    def __init__(self, runs: list[tuple[Row, str, str]]) -> None:
+    def __init__(self, runs: list[tuple[AnswerSet, str, str]]) -> None:
         """`runs`: rows of finished runs, each with its name and its colour on the screen."""
         super().__init__()
         names = own_names([name for _, name, _ in runs])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len
 
-from engines.study.values import Row, RunMeasures, Spread
+from engines.study.values import AnswerSet, RunMeasures, Spread
 from labtui.console.theme import colours_of, free_colour
 from labtui.console.widgets.figures import fit
 from labtui.console.widgets.result_panel import WARN_MARK
@@ -121,16 +121,16 @@ class ResultTree:
         else:
             self.column, self.descending = key, next(c.right for c in self.columns if c.key == key)
 
-    def executions(self, rows: Sequence[ResultRow]) -> list[tuple[list[Row], str, str]]:
+    def executions(self, rows: Sequence[ResultRow]) -> list[tuple[list[AnswerSet], str, str]]:
         """All answers behind each of these rows, with its name and its colour; published rows have none."""
         colours = self.marks if self.marks.keys() >= {row.key for row in rows} else colours_of(r.key for r in rows)
         of_each = ((groups.executions_of(row), groups.executions_name(row), colours[row.key]) for row in rows)
         return [each for each in of_each if each[0]]
 
-    def answers(self, rows: Sequence[ResultRow]) -> list[tuple[Row, str, str]]:
+    def answers(self, rows: Sequence[ResultRow]) -> list[tuple[AnswerSet, str, str]]:
         """What stands for these rows: each set of answers once, with its name and its colour."""
         colours = self.marks if self.marks.keys() >= {row.key for row in rows} else colours_of(r.key for r in rows)
-        answers_by_source: dict[tuple[str, str, int], tuple[Row, str, str]] = {}
+        answers_by_source: dict[tuple[str, str, int], tuple[AnswerSet, str, str]] = {}
         for row in rows:
             if answers := groups.answers_of(row):
                 answers_by_source.setdefault(

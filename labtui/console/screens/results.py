@@ -11,7 +11,7 @@ from textual.widgets import Static
 from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.summary import Summary, summarize
-from engines.study.values import Row, RunMeasures, Spread
+from engines.study.values import AnswerSet, RunMeasures, Spread
 from labtui.console.screens.base import ConsoleScreen, is_abandoned
 from labtui.console.screens.details import DetailsScreen
 from labtui.console.screens.launch import EvaluateScreen
@@ -158,7 +158,7 @@ class ResultsScreen(ConsoleScreen[None]):
         self._tell()
         self._read_answers([row.run for row in runs], questions)
 
-    def _read_answers(self, runs: list[str], questions: dict[str, list[Row]]) -> None:
+    def _read_answers(self, runs: list[str], questions: dict[str, list[AnswerSet]]) -> None:
         analyst = self.console.analyst
 
         def progress(done: int, total: int) -> None:

@@ -21,7 +21,7 @@ from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
 from engines.study.reader import ResultsReader
-from engines.study.values import Row
+from engines.study.values import AnswerSet
 from tests.support import known
 
 STUDY = Path(__file__).parents[4] / "shared" / "data" / "gemma_zero_shot_runs.csv"
@@ -167,7 +167,7 @@ def test_columns_of_models_are_a_run_each_and_numbered_ones_repeats(home: Home, 
     assert [summarize(run).scores.accuracy for run in runs] == [1, pytest.approx(1 / 3)]
     assert [summarize(run).experiment for run in runs] == ["models pred_bert", "models pred_gpt"]
     assert any("a run each for pred_bert, pred_gpt" in note for note in heard.notes)
-    rows: list[Row] = [{"run": run.name, "variant": Variant.OWN, "repeat": 0} for run in runs]
+    rows: list[AnswerSet] = [{"run": run.name, "variant": Variant.OWN, "repeat": 0} for run in runs]
     assert ResultsReader(home).compare(rows, ["bert", "gpt"])["same_items"]
     (one,) = importer.import_file(home, path, heard, columns_are="repeats")
     assert summarize(one).scores.repeats == [1, pytest.approx(1 / 3)]

@@ -22,7 +22,7 @@ from engines.runs.writing import write_atomic
 from engines.study import reader
 from engines.study.reader import ResultsReader
 from engines.study.statistics import smallest_detectable_difference
-from engines.study.values import Comparison, Item, ItemQuery, Row, Which
+from engines.study.values import AnswerSet, Comparison, Item, ItemQuery, Which
 from tests.support import known
 from tests.support.answered import N, P, answered, item_hash, row, truth, wrong_on
 
@@ -484,7 +484,7 @@ def test_a_run_done_once_has_a_table_of_one(home: Home) -> None:
 # -- items --------------------------------------------------------------------------------------------------
 
 
-def page(home: Home, rows: list[Row], which: Which = "all", **more: Any) -> tuple[int, list[Item]]:
+def page(home: Home, rows: list[AnswerSet], which: Which = "all", **more: Any) -> tuple[int, list[Item]]:
     every: dict[str, Any] = {
         "rows": rows,
         "which": which,

@@ -8,7 +8,7 @@ from engines.errors import UserError
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
-from engines.study.values import Pair, Row
+from engines.study.values import AnswerSet, Pair
 from labtui.console.screens.compare import CompareScreen, PairList, macro_text, pair_text, told_once
 from labtui.console.screens.items import ItemsScreen
 from labtui.results.comparison_limits import beyond_the_test
@@ -30,7 +30,7 @@ def run(home: Home, *wrong: int, **more: Any) -> RunFolder:
     return answered(home, TRUTH, wrong_on(*wrong), **more)
 
 
-async def opened(host: AnalysedHost, pilot: Pilot[None], rows: list[Row], names: list[str]) -> CompareScreen:
+async def opened(host: AnalysedHost, pilot: Pilot[None], rows: list[AnswerSet], names: list[str]) -> CompareScreen:
     screen = CompareScreen(rows, names)
     await host.push_screen(screen)
     await until(pilot, lambda: "computing" not in text_of(screen))
@@ -120,7 +120,7 @@ async def test_what_touches_the_accuracy_is_said_beside_it(home: Home) -> None:
 
 async def test_a_failure_is_a_sentence_on_the_screen(home: Home) -> None:
     class Lost:
-        def compare(self, rows: list[Row], names: list[str], executions: list[list[Row]] | None) -> None:
+        def compare(self, rows: list[AnswerSet], names: list[str], executions: list[list[AnswerSet]] | None) -> None:
             raise UserError("runs/x has no predictions\x1b[2J; score it again")
 
     host = AnalysedHost(home)
@@ -170,13 +170,13 @@ def test_repeats_of_one_run_are_not_said_to_be_two_models(home: Home) -> None:
     study = AnalysedHost(home).analyst
     name = answered(home, TRUTH, wrong_on(*range(0, N, 2)), wrong_on(*range(1, N, 2))).name
     other = row(run(home, 1))
-    mine: list[Row] = [{"run": name, "variant": Variant.OWN, "repeat": at} for at in (0, 1)]
+    mine: list[AnswerSet] = [{"run": name, "variant": Variant.OWN, "repeat": at} for at in (0, 1)]
     measured = [study.measure(each["run"]) for each in (mine[0], other)]
     found = study.compare(mine, ["repeat 1", "repeat 2"])
     (said,) = beyond_the_test(found, found["pairs"][0], measured)
     assert "not two models. They agree hardly more than by chance (kappa -1.00)" in said
     rare = answered(home, ["negative"] * 97 + ["positive"] * 3, ["negative"] * 100, ["negative"] * 99 + ["positive"])
-    rows: list[Row] = [{"run": rare.name, "variant": Variant.OWN, "repeat": at} for at in (0, 1)]
+    rows: list[AnswerSet] = [{"run": rare.name, "variant": Variant.OWN, "repeat": at} for at in (0, 1)]
     found = study.compare(rows, ["repeat 1", "repeat 2"])
     (said,) = beyond_the_test(found, found["pairs"][0], [study.measure(rare.name)])
     assert said.endswith("not two models"), "kappa is 0 because one class is rare"

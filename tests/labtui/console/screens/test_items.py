@@ -9,7 +9,7 @@ from textual.widgets import Static
 from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.runs.home import Home
-from engines.study.values import Item, ItemAnswer, ItemPage, ItemQuery, ItemText, Row
+from engines.study.values import AnswerSet, Item, ItemAnswer, ItemPage, ItemQuery, ItemText
 from labtui.console.app import LabApp
 from labtui.console.screens.classify import ClassifyScreen
 from labtui.console.screens.items import ItemsScreen, asked, review_text
@@ -115,7 +115,7 @@ def host(home: Home) -> ItemsHost:
     return ItemsHost(home)
 
 
-def rows(n: int) -> list[Row]:
+def rows(n: int) -> list[AnswerSet]:
     return [{"run": "run", "variant": Variant.OWN, "repeat": repeat} for repeat in range(n)]
 
 

@@ -89,33 +89,33 @@ def lines(description: Description) -> Iterator[str]:
         yield clean(line)
 
 
-def _lines(found: Description) -> Iterator[str]:
-    yield f"source      {found['name']} ({found['layout'].replace('_', ' ')}), {count(found['rows'])} rows"
-    marks = {found["label_column"]: " (label)", **dict.fromkeys(found["text_column"].split(" and "), " (text)")}
-    yield "columns     " + ", ".join(f"{column or '(no name)'}{marks.get(column, '')}" for column in found["columns"])
-    shown = [f"{c['name']} {count(c['count'])} ({_percent(c['share'])})" for c in found["classes"][:CLASSES_SHOWN]]
-    more = len(found["classes"]) - len(shown)
-    yield f"classes     {len(found['classes'])}: {', '.join(shown)}" + (f", and {more} more" if more else "")
-    yield f"words       {_lengths(found['words'])}"
-    yield f"characters  {_lengths(found['characters'])}"
-    if tokens := found["tokens"]:
+def _lines(seen: Description) -> Iterator[str]:
+    yield f"source      {seen['name']} ({seen['layout'].replace('_', ' ')}), {count(seen['rows'])} rows"
+    marks = {seen["label_column"]: " (label)", **dict.fromkeys(seen["text_column"].split(" and "), " (text)")}
+    yield "columns     " + ", ".join(f"{column or '(no name)'}{marks.get(column, '')}" for column in seen["columns"])
+    shown = [f"{c['name']} {count(c['count'])} ({_percent(c['share'])})" for c in seen["classes"][:CLASSES_SHOWN]]
+    more = len(seen["classes"]) - len(shown)
+    yield f"classes     {len(seen['classes'])}: {', '.join(shown)}" + (f", and {more} more" if more else "")
+    yield f"words       {_lengths(seen['words'])}"
+    yield f"characters  {_lengths(seen['characters'])}"
+    if tokens := seen["tokens"]:
         yield f"tokens      {_lengths(tokens['lengths'])} ({tokens['model']}, {count(tokens['texts'])} texts)"
         yield f"truncated   {_percent(tokens['truncated'])} of them, longer than {count(tokens['max_length'])} tokens"
         if tokens["unknown"] is not None:
             yield f"unknown     {_percent(tokens['unknown'])} of the tokens stand for what the tokenizer cannot read"
-    near = found["near_copies"]
+    near = seen["near_copies"]
     nearly = "near copies were not searched for" if near is None else f"{count(near)} pairs nearly do"
-    yield f"copies      {count(found['copies'])} texts equal an earlier one, {nearly}"
-    for pair in found["near_pairs"]:
+    yield f"copies      {count(seen['copies'])} texts equal an earlier one, {nearly}"
+    for pair in seen["near_pairs"]:
         yield f"            {pair['first']} and {pair['second']}: {_percent(pair['similarity'])} of their word triples"
-    for split in found["splits"]:
+    for split in seen["splits"]:
         classes = list(split["classes"].items())[:CLASSES_SHOWN]
         per_class = ", ".join(f"{name} {count(number)}" for name, number in classes)
         yield f"{split['split']:<11} {count(split['items'])}" + (f": {per_class}" if split["items"] else "")
-    if items := test_items(found):
+    if items := test_items(seen):
         yield f"difference  {power_text(items, None)}"
-    yield from (f"note        {note}" for note in notes(found))
-    for name, examples in found["examples"].items():
+    yield from (f"note        {note}" for note in notes(seen))
+    for name, examples in seen["examples"].items():
         yield f"examples of {name}"
         for example in examples:
             text = example["text"]

@@ -107,13 +107,14 @@ def _fact(fact: ev.Fact) -> str:
             if fact.items is None:
                 return f"whether {fact.split} items are found in {where} is not known: no record of it is left"
             nearly = "nearly " if fact.near else ""
-            found = f"{format.count(fact.items)} {fact.split} items are {nearly}found in {where} as well"
+            overlap = f"{format.count(fact.items)} {fact.split} items are {nearly}found in {where} as well"
             if fact.dropped_from:
                 whose = "training" if fact.dropped_from == "train" else fact.dropped_from
-                return f"{found}; {format.count(fact.dropped)} {whose} items are left out"
+                return f"{overlap}; {format.count(fact.dropped)} {whose} items are left out"
             if fact.near:
-                return f'{found}; data.near_copies = "drop" takes those out of training'
-            return f"{found}, allowed by data.overlap" if (fact.split, fact.found_in) == ("test", "train") else found
+                return f'{overlap}; data.near_copies = "drop" takes those out of training'
+            allowed = (fact.split, fact.found_in) == ("test", "train")
+            return f"{overlap}, allowed by data.overlap" if allowed else overlap
         case ev.Unread():
             share = 100 * fact.unknown / max(1, fact.tokens)
             return f"{share:.1f} % of the {fact.split} tokens are unknown to the model's tokenizer"

@@ -76,19 +76,19 @@ def _answers_pair(a: int, b: int, right_a: "NDArray[Any]", right_b: "NDArray[Any
 
 
 def _groups_pair(a: int, b: int, right_a: "NDArray[Any]", right_b: "NDArray[Any]") -> Pair:
-    found = compare_groups(right_a, right_b)
+    compared = compare_groups(right_a, right_b)
     share_a, share_b = right_a.mean(axis=0), right_b.mean(axis=0)
     return {
         "a": a,
         "b": b,
-        "about": found.about,
+        "about": compared.about,
         "both_right": int(((share_a == 1) & (share_b == 1)).sum()),
         "a_only": int((share_a > share_b).sum()),
         "b_only": int((share_a < share_b).sum()),
         "both_wrong": int(((share_a == 0) & (share_b == 0)).sum()),
-        "difference": share(found.difference, found.interval),
-        "p": found.p,
-        "p_holm": found.p,
+        "difference": share(compared.difference, compared.interval),
+        "p": compared.p,
+        "p_holm": compared.p,
         "verdict": "",
         "sentence": "",
     }
@@ -157,8 +157,8 @@ def detectable(items: int, disagreement: float, pairs: int = 1) -> float | None:
     """The smallest difference that shows when `pairs` are tested; None where none would, or no item sets two apart."""
     if not disagreement:
         return None
-    found = statistics.smallest_detectable_difference(items, disagreement, alpha=ALPHA / pairs)
-    return found if found < 1 else None
+    smallest = statistics.smallest_detectable_difference(items, disagreement, alpha=ALPHA / pairs)
+    return smallest if smallest < 1 else None
 
 
 def p_words(p: float) -> str:

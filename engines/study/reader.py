@@ -108,8 +108,8 @@ class ResultsReader:
         pairs: list[Pair] = []
         detectable = None
         if not reason:
-            found, labels, predicted = self._side_by_side(every)
-            right = are_right(predicted, labels, found[0][0])
+            sets, labels, predicted = self._side_by_side(every)
+            right = are_right(predicted, labels, sets[0][0])
             ends = list(accumulate((len(side) for side in sides), initial=0))
             groups = [_by_run(right[start:end], every[start:end]) for start, end in pairwise(ends)]
             pairs = comparisons.tested_pairs(groups)
@@ -132,12 +132,12 @@ class ResultsReader:
         """The repeats of a run's variant, each held against each."""
         import numpy as np
 
-        found, variant = self.measure(run), Variant(variant)
-        measures = [m for m in found["measures"] if m["row"]["variant"] == variant]
+        measured, variant = self.measure(run), Variant(variant)
+        measures = [m for m in measured["measures"] if m["row"]["variant"] == variant]
         if not measures:
             raise UserError(f"{run} has no answers of the model {variant.words}; leave the variant out")
         rows = [m["row"] for m in measures]
-        spread = found["spreads"].get(variant) or self._spread(rows, [m["accuracy"]["value"] for m in measures])
+        spread = measured["spreads"].get(variant) or self._spread(rows, [m["accuracy"]["value"] for m in measures])
         answers, first = self._find(rows[0])
         ratings = answers.predicted[first : first + len(rows)].astype(np.int64)
         kappas = {
@@ -148,8 +148,8 @@ class ResultsReader:
         return {
             "run": run,
             "variant": variant,
-            "varied": found["varied"],
-            "labels": found["labels"],
+            "varied": measured["varied"],
+            "labels": measured["labels"],
             "measures": measures,
             "spread": spread,
             "agreement": [np.equal(ratings, row).mean(axis=1).tolist() for row in ratings],
@@ -173,8 +173,8 @@ class ResultsReader:
         reason, _ = self._apart(rows, [row["run"] for row in rows])
         if reason:
             raise UserError(f"items of different tests cannot be shown side by side: {reason}")
-        found, labels, predicted = self._side_by_side(rows)
-        answers, first = found[0]
+        sets, labels, predicted = self._side_by_side(rows)
+        answers, first = sets[0]
         own = answers.predicted[first]
         wrong = own != answers.true
         keep = {
@@ -208,7 +208,7 @@ class ResultsReader:
         start = max(0, query["offset"])
         page = chosen[start : start + max(0, min(query["limit"], PAGE_MOST_ITEMS))].tolist()
         lines = read_items(folder, [texts.starts[place[n]] if place[n] >= 0 else None for n in page])
-        others = [_places(each.hashes, answers.hashes[page]) for each, _ in found]
+        others = [_places(each.hashes, answers.hashes[page]) for each, _ in sets]
         shown: list[Item] = []
         for at, (n, line) in enumerate(zip(page, lines, strict=True)):
             shown.append(
@@ -218,7 +218,7 @@ class ResultsReader:
                     "label": answers.labels[answers.true[n]],
                     "words": int(words[n]),
                     "start": " ".join((line.text if line else "")[: 4 * START_CHARACTERS].split())[:START_CHARACTERS],
-                    "answers": [answer_of(*each, int(other[at])) for each, other in zip(found, others, strict=True)],
+                    "answers": [answer_of(*each, int(other[at])) for each, other in zip(sets, others, strict=True)],
                 }
             )
         return {"total": len(chosen), "offset": start, "items": shown}
@@ -316,22 +316,22 @@ class ResultsReader:
         """
         import numpy as np
 
-        found = [self._find(row) for row in rows]
-        labels = list(dict.fromkeys(label for answers, _ in found for label in answers.labels))
-        predicted = np.empty((len(rows), len(found[0][0].true)), np.int64)
-        for n, (answers, place) in enumerate(found):
+        sets = [self._find(row) for row in rows]
+        labels = list(dict.fromkeys(label for answers, _ in sets for label in answers.labels))
+        predicted = np.empty((len(rows), len(sets[0][0].true)), np.int64)
+        for n, (answers, place) in enumerate(sets):
             number = np.array([*map(labels.index, answers.labels), -1])  # -1, invalid, takes the last
-            here = slice(None) if answers is found[0][0] else _places(answers.hashes, found[0][0].hashes)
+            here = slice(None) if answers is sets[0][0] else _places(answers.hashes, sets[0][0].hashes)
             predicted[n] = number[answers.predicted[place]][here]
-        return found, labels, predicted
+        return sets, labels, predicted
 
     def _texts_of(self, folder: RunFolder) -> ItemTexts:
         """Runs that are linked to one file of items share it."""
         try:
-            found = folder.items.stat()
+            status = folder.items.stat()
         except OSError:
             return index_items([])
-        key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if key not in self._texts:
             with open_regular(folder.items) as file:
                 self._texts[key] = index_items(file)
@@ -358,7 +358,7 @@ class ResultsReader:
             if len(own) > 1:
                 accuracies = [measures[n]["accuracy"]["value"] for n in own]
                 spreads[variant] = self._spread([rows[n] for n in own], accuracies)
-        found: RunMeasures = {
+        measured: RunMeasures = {
             "run": folder.name,
             "labels": list(answers.labels),
             "test_set": answers.test_set,
@@ -369,13 +369,13 @@ class ResultsReader:
             "estimate_bytes": read_estimate(folder),
             "warnings": [],
         }
-        found["warnings"] = warnings_of(folder, read_settings(folder), facts, answers, found)
-        return found
+        measured["warnings"] = warnings_of(folder, read_settings(folder), facts, answers, measured)
+        return measured
 
     def _spread(self, rows: list[AnswerSet], accuracies: list[float]) -> Spread:
         several = len(rows) > 1
         same = len({self._find(row)[0].test_set for row in rows}) == 1
-        found: Spread = {
+        spread: Spread = {
             "rows": rows,
             "accuracies": accuracies,
             "mean": fmean(accuracies),
@@ -396,16 +396,16 @@ class ResultsReader:
             correct = are_right(predicted, labels, read[0][0])
             doubt = mean_accuracy(correct)
             varied = (correct != correct[0]).any()
-            found["interval"] = doubt.crossed if varied else doubt.items_only
-            if found["interval"] is None:
-                found["no_interval"] = doubt.reason
+            spread["interval"] = doubt.crossed if varied else doubt.items_only
+            if spread["interval"] is None:
+                spread["no_interval"] = doubt.reason
             else:
-                found["interval_over"] = "items and repeats" if varied else "items"
-            found["items_interval"] = doubt.items_only
-            found["kappa"] = statistics.fleiss_kappa(predicted, len(labels))
-            found["all_agree"] = statistics.share_all_agree(predicted)
-            found["flips"] = int((predicted != predicted[0]).any(axis=0).sum())
-        return found
+                spread["interval_over"] = "items and repeats" if varied else "items"
+            spread["items_interval"] = doubt.items_only
+            spread["kappa"] = statistics.fleiss_kappa(predicted, len(labels))
+            spread["all_agree"] = statistics.share_all_agree(predicted)
+            spread["flips"] = int((predicted != predicted[0]).any(axis=0).sum())
+        return spread
 
     def _apart(self, rows: Sequence[AnswerSet], names: Sequence[str]) -> tuple[str, int]:
         return comparisons.why_not_comparable([self._find(row)[0] for row in rows], names)

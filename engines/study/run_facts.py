@@ -36,14 +36,14 @@ class _Estimate(msgspec.Struct):
 
 def stamp_of(folder: RunFolder) -> tuple[int, ...]:
     """Changes with the events and the answers of a run."""
-    found = []
+    stamp = []
     for path in (folder.events, folder.predictions):
         try:
             status = path.stat()
         except OSError:
             continue  # `answers.read` says what is missing
-        found += [status.st_size, status.st_mtime_ns]
-    return tuple(found)
+        stamp += [status.st_size, status.st_mtime_ns]
+    return tuple(stamp)
 
 
 def read_facts(folder: RunFolder) -> RunFacts:

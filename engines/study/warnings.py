@@ -22,7 +22,7 @@ MANY_UNKNOWN = 0.05
 
 
 def warnings_of(
-    folder: RunFolder, document: dict[str, Any], facts: RunFacts, answers: Answers, found: RunMeasures
+    folder: RunFolder, document: dict[str, Any], facts: RunFacts, answers: Answers, measured: RunMeasures
 ) -> list[Warning]:
     """What to know before the figures `found` are believed; `document` are the run's settings."""
     warnings: list[Warning] = []
@@ -35,7 +35,7 @@ def warnings_of(
             "untrained_head",
             "model",
             "UNTRAINED HEAD: the weights that answer were drawn at random, so that the accuracy of "
-            f"{_mean_accuracy(found):.3f} says nothing about the model",
+            f"{_mean_accuracy(measured):.3f} says nothing about the model",
         )
     if document.get("engine") == "imported":
         warn(
@@ -44,21 +44,21 @@ def warnings_of(
             f"imported: answers to {counted(len(answers.true), 'item')} were read from a file, and how "
             "they came about is not known here",
         )
-    for variant in dict.fromkeys(m["row"]["variant"] for m in found["measures"]):
-        own = [m for m in found["measures"] if m["row"]["variant"] == variant]
+    for variant in dict.fromkeys(m["row"]["variant"] for m in measured["measures"]):
+        own = [m for m in measured["measures"] if m["row"]["variant"] == variant]
         told: Sequence[float | None] = facts.scores.repeats or [facts.scores.accuracy]
-        for said, m in zip(told, own, strict=False) if not variant else ():
-            if said is not None and abs(said - m["accuracy"]["value"]) > 1e-6:
+        for reported, m in zip(told, own, strict=False) if not variant else ():
+            if reported is not None and abs(reported - m["accuracy"]["value"]) > 1e-6:
                 warn(
                     "answers_changed",
                     "accuracy",
-                    f"the run ended with an accuracy of {said:.4f}, and its answers score "
+                    f"the run ended with an accuracy of {reported:.4f}, and its answers score "
                     f"{m['accuracy']['value']:.4f}: {folder.predictions.name} was changed since",
                     variant,
                 )
                 break
         if (items := own[0]["items"]) < FEW_ITEMS:
-            spread, one = found["spreads"].get(variant), own[0]["accuracy"]
+            spread, one = measured["spreads"].get(variant), own[0]["accuracy"]
             low, high = spread["items_interval"] if spread and spread["items_interval"] else (one["low"], one["high"])
             of_mean = "a mean accuracy" if spread else "an accuracy"
             warn(
@@ -82,7 +82,7 @@ def warnings_of(
                 variant,
             )
         if not facts.untrained_head:
-            for doubt in class_warnings(own[0]["confusion"], found["labels"]):
+            for doubt in class_warnings(own[0]["confusion"], measured["labels"]):
                 warn(doubt.kind, "accuracy", doubt.text, variant)
         without: dict[str, list[metrics.Metric]] = {}  # by the reason
         for metric in metrics.METRICS:
@@ -93,7 +93,7 @@ def warnings_of(
             least = f"fewer than {FEWEST_ITEMS_OF_A_CLASS}"
             warn("no_interval", some[0].name, f"no interval of {words}: {reason} ({least})", variant)
     if absent := [
-        label for label, line in zip(answers.labels, found["measures"][0]["confusion"], strict=True) if not sum(line)
+        label for label, line in zip(answers.labels, measured["measures"][0]["confusion"], strict=True) if not sum(line)
     ]:
         warn("absent_class", "macro_recall", _absent(absent))
     if unknown := facts.unknown_tokens:
@@ -130,8 +130,8 @@ def _trained_on(overlap: ev.Overlap, items: int) -> str:
     )
 
 
-def _mean_accuracy(found: RunMeasures) -> float:
-    return fmean(m["accuracy"]["value"] for m in found["measures"])
+def _mean_accuracy(measured: RunMeasures) -> float:
+    return fmean(m["accuracy"]["value"] for m in measured["measures"])
 
 
 def _rose(facts: RunFacts) -> str:

@@ -53,29 +53,29 @@ def item_table(folder: RunFolder, texts: bool = True) -> ItemTable:
         sets.setdefault((line.variant, line.repeat), {})[line.hash] = line
     first = next(iter(sets.values()), {})
     hashes = [h for h in items if h in first] if items else list(first)
-    found = ItemTable({"hash": hashes})
+    table = ItemTable({"hash": hashes})
     if items:
-        found.columns["row"] = [items[h].row for h in hashes]
-        found.integers.add("row")
+        table.columns["row"] = [items[h].row for h in hashes]
+        table.integers.add("row")
         if texts and not any(h.startswith(WITHOUT_TEXT) for h in hashes):
-            found.columns["text"] = [items[h].text for h in hashes]
-    found.columns["label"] = [first[h].label for h in hashes]
+            table.columns["text"] = [items[h].text for h in hashes]
+    table.columns["label"] = [first[h].label for h in hashes]
     several = len({repeat for _, repeat in sets}) > 1
     for (variant, repeat), answers in sorted(sets.items()):
         suffix = (f"_{variant}" if variant else "") + (f"_{repeat + 1}" if several else "")
         given = [answers.get(h) or Prediction(h, "") for h in hashes]
-        found.columns[f"predicted{suffix}"] = [line.predicted for line in given]
+        table.columns[f"predicted{suffix}"] = [line.predicted for line in given]
         if any(line.probabilities for line in given):
             for at, label in enumerate(labels):
                 name = f"probability_{label}{suffix}"
-                found.columns[name] = [_probability(line, at) for line in given]
-                found.floats.add(name)
+                table.columns[name] = [_probability(line, at) for line in given]
+                table.floats.add(name)
         if any(line.tokens_read is not None for line in given):
-            found.columns[f"tokens_read{suffix}"] = [line.tokens_read for line in given]
-            found.integers.add(f"tokens_read{suffix}")
+            table.columns[f"tokens_read{suffix}"] = [line.tokens_read for line in given]
+            table.integers.add(f"tokens_read{suffix}")
         if any(line.text is not None for line in given):
-            found.columns[f"answer{suffix}"] = [line.text for line in given]
-    return found
+            table.columns[f"answer{suffix}"] = [line.text for line in given]
+    return table
 
 
 def _probability(line: Prediction, at: int) -> float | None:

@@ -184,36 +184,36 @@ def _apart(row: ResultRow) -> ResultRow:
     return replace(row, same_items=False, varied=varied, warnings=(*row.warnings, ("items", DIFFERENT_ITEMS)))
 
 
-def with_measures(row: ResultRow, found: RunMeasures) -> ResultRow:
+def with_measures(row: ResultRow, measured: RunMeasures) -> ResultRow:
     """A run's row with what was found in its answers."""
     variant = row.variant
-    own = [m for m in found["measures"] if m["row"]["variant"] == variant]
+    own = [m for m in measured["measures"] if m["row"]["variant"] == variant]
     if not own:
         return row
     if len(own) == 1:
-        measured = _measured(own[0])
-        row = replace(row, **measured | {"figures": measured["figures"] | row.figures})
+        fields = _measured(own[0])
+        row = replace(row, **fields | {"figures": fields["figures"] | row.figures})
     else:
-        labels = found["labels"]
+        labels = measured["labels"]
         repeats = [
             repeat_row(
                 row,
                 m["row"]["repeat"],
                 m["value"],
-                varied=found["varied"],
+                varied=measured["varied"],
                 **figures_of(Scores(m["accuracy"]["value"]), m["items"], labels, m["confusion"]) | _measured(m),
             )
             for m in own
         ]
         row = with_repeats(row, repeats)
-        if variant in found["spreads"]:
-            row = with_spread(row, found["spreads"][variant])
+        if variant in measured["spreads"]:
+            row = with_spread(row, measured["spreads"][variant])
     warnings = tuple(
         (COLUMN_OF.get(warning["figure"], warning["figure"]), clean(warning["text"]))
-        for warning in found["warnings"]
+        for warning in measured["warnings"]
         if warning["variant"] in (None, variant)
     )
-    return replace(row, estimate_bytes=found["estimate_bytes"], warnings=(*row.warnings, *warnings))
+    return replace(row, estimate_bytes=measured["estimate_bytes"], warnings=(*row.warnings, *warnings))
 
 
 def _measured(measures: Measures) -> dict[str, Any]:
@@ -230,17 +230,17 @@ def _measured(measures: Measures) -> dict[str, Any]:
 
 def lines(tops: Sequence[ResultRow], opened: Collection[str]) -> list[Line]:
     """The rows that are on the screen when those with a key in `opened` show what is under them."""
-    found: list[Line] = []
+    shown: list[Line] = []
 
     def add(row: ResultRow, depth: int, last: bool, parent: str) -> None:
-        found.append(Line(row, depth, last, parent))
+        shown.append(Line(row, depth, last, parent))
         if row.key in opened:
             for at, child in enumerate(row.children):
                 add(child, depth + 1, at == len(row.children) - 1, row.key)
 
     for row in tops:
         add(row, 0, False, "")
-    return found
+    return shown
 
 
 def every(tops: Iterable[ResultRow]) -> Iterator[ResultRow]:

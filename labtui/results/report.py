@@ -108,9 +108,9 @@ class _Page:
         self._runs = list(dict.fromkeys(row.run for row in rows))  # newest first
         self._names = {row.run: short_name(row) for row in rows if not row.variant}
         self._imported = {row.run for row in rows if row.engine == IMPORTED}
-        found = groups.read(self._study, [*rows, *published], say)
-        self._measured, self._unread = found.measured, found.unreadable
-        self._tops = sort_rows(found.tops, "accuracy")
+        read = groups.read(self._study, [*rows, *published], say)
+        self._measured, self._unread = read.measured, read.unreadable
+        self._tops = sort_rows(read.tops, "accuracy")
 
     def html(self) -> str:
         """The whole page."""
@@ -142,13 +142,13 @@ class _Page:
         own = [row for row in self._rows if not row.variant]
         imported = sum(row.engine == IMPORTED for row in own)
         engines = sorted({row.engine for row in own if row.engine != IMPORTED})
-        sets = Counter(found["test_set"] for found in self._measured.values())
+        sets = Counter(measured["test_set"] for measured in self._measured.values())
         items = sorted({row.items for row in own if row.items})
-        said = f"{len(own) - imported} run{'' if len(own) - imported == 1 else 's'} of this program"
+        sentence = f"{len(own) - imported} run{'' if len(own) - imported == 1 else 's'} of this program"
         if engines:
-            said += f" ({', '.join(map(_text, engines))})"
+            sentence += f" ({', '.join(map(_text, engines))})"
         if imported:
-            said += f" and {imported} imported from other programs"
+            sentence += f" and {imported} imported from other programs"
         count = (
             f"{format.count(items[0])}"
             if len(items) == 1
@@ -163,7 +163,7 @@ class _Page:
             else ""
         )
         return (
-            f"{said}{tested}. Intervals are 95 % and over the items (Wilson for accuracies, bootstrap for macro "
+            f"{sentence}{tested}. Intervals are 95 % and over the items (Wilson for accuracies, bootstrap for macro "
             "scores and for means over repeats); standard deviations are of the sample and between repeats. "
             "Which of two is better is told by the comparisons, not by intervals that overlap or do not." + more
         )
@@ -228,11 +228,11 @@ class _Page:
     # -- repeats --------------------------------------------------------------------------------------------
 
     def _repeats(self) -> str:
-        found = []
+        tables = []
         for run, measured in self._measured.items():
             for variant in measured["spreads"]:
-                found.append(self._repeat_table(self._name(run, variant), self._study.repeats(run, variant)))
-        return "".join(found)
+                tables.append(self._repeat_table(self._name(run, variant), self._study.repeats(run, variant)))
+        return "".join(tables)
 
     def _repeat_table(self, name: str, table: RepeatTable) -> str:
         spread, labels = table["spread"], table["labels"]
@@ -252,17 +252,17 @@ class _Page:
         body.append(self._repeat_row("majority", "", table["majority"], labels))
         interval = f" (95 % over {spread['interval_over']} {_range(*spread['interval'])})" if spread["interval"] else ""
         sd = f", sample standard deviation {spread['sd']:.4f}" if spread["sd"] is not None else ""
-        said = (
+        sentence = (
             f"Mean accuracy {spread['mean']:.4f}{interval}{sd}, from {spread['lowest']:.4f} to {spread['highest']:.4f}."
         )
         if spread["all_agree"] is not None:
             kappa = f", Fleiss kappa {spread['kappa']:.4f}" if spread["kappa"] is not None else ""
-            said += (
+            sentence += (
                 f" All {len(table['measures'])} agree on {100 * spread['all_agree']:.1f} % of the items"
                 f"{kappa}; {format.count(spread['flips'])} items flip."
             )
             if spread["kappa"] is not None and spread["kappa"] < 0.1:
-                said += " A kappa near zero or below means that the repeats agree no more than by chance."
+                sentence += " A kappa near zero or below means that the repeats agree no more than by chance."
         agreement = [
             f"<tr><td class=l>{at + 1}</td>"
             + "".join(
@@ -274,7 +274,7 @@ class _Page:
         ]
         numbers = [str(at + 1) for at in range(len(table["agreement"]))]
         return (
-            f"<h3>{_text(name)}</h3><p>{said}</p>"
+            f"<h3>{_text(name)}</h3><p>{sentence}</p>"
             + _table(f"Repeats of {name}", head, body)
             + _table(
                 "Share of items on which two repeats agree (Cohen's kappa)",
@@ -308,7 +308,7 @@ class _Page:
                 # columns of a foreign file are what it was made for; repeats of our own stand in a table above
                 own = [*row.children] if row.engine == IMPORTED and row.children else [row]
                 sets.setdefault(self._measured[row.run]["test_set"], []).extend(own)
-        found = []
+        parts = []
         for digest, rows in sorted(sets.items(), key=lambda pair: -len(pair[1])):
             if len(rows) < 2:
                 continue
@@ -318,18 +318,22 @@ class _Page:
             try:
                 comparison = self._study.compare(firsts, names, executions)
             except UserError as error:
-                found.append(f"<p class=warn>{_text(str(error))}</p>")
+                parts.append(f"<p class=warn>{_text(str(error))}</p>")
                 continue
-            found.append(self._comparison(digest, comparison))
-        return "".join(found)
+            parts.append(self._comparison(digest, comparison))
+        return "".join(parts)
 
-    def _comparison(self, digest: str, found: Comparison) -> str:
-        names, pairs = found["names"], found["pairs"]
-        said = f"{len(names)} sets of answers to the same {format.count(found['items'])} items, {len(pairs)} pairs."
+    def _comparison(self, digest: str, comparison: Comparison) -> str:
+        names, pairs = comparison["names"], comparison["pairs"]
+        sentence = (
+            f"{len(names)} sets of answers to the same {format.count(comparison['items'])} items, {len(pairs)} pairs."
+        )
         if len(pairs) > 1:
-            said += " The p of the last column is corrected for all of these pairs (Holm), and the verdict goes by it."
-        if found["reason"]:
-            return f"<h3>Test set {_text(digest[:12])}</h3><p>{_text(found['reason'])}</p>"
+            sentence += (
+                " The p of the last column is corrected for all of these pairs (Holm), and the verdict goes by it."
+            )
+        if comparison["reason"]:
+            return f"<h3>Test set {_text(digest[:12])}</h3><p>{_text(comparison['reason'])}</p>"
         head = _heads(
             [
                 "first",
@@ -348,7 +352,7 @@ class _Page:
         )
         told = "".join(f"<li>{_text(pair['sentence'])}.</li>" for pair in pairs) if len(pairs) < MANY_PAIRS else ""
         return (
-            f"<h3>Test set {_text(digest[:12])}</h3><p>{said}</p>"
+            f"<h3>Test set {_text(digest[:12])}</h3><p>{sentence}</p>"
             + (f"<ul>{told}</ul>" if told else "")
             + _table(f"Pairs on test set {digest[:12]}", head, [self._pair(pair, names) for pair in pairs])
         )
@@ -370,7 +374,7 @@ class _Page:
     def _answers(self) -> str:
         if self._plots is None:
             return ""
-        found = []
+        parts = []
         for run, measured in self._measured.items():
             for m in measured["measures"]:
                 if m["row"]["repeat"]:
@@ -384,14 +388,14 @@ class _Page:
                 if m["reliability"]:
                     told = ", ".join(_of_probabilities(m))
                     figures += _figure(self._plots.reliability(name, m["reliability"]), f"Reliability; {told}")
-                found.append(f"<div><h3>{_text(name + which)}</h3><div class=plots>{figures}</div></div>")
-        return f"<div class=each>{''.join(found)}</div>"
+                parts.append(f"<div><h3>{_text(name + which)}</h3><div class=plots>{figures}</div></div>")
+        return f"<div class=each>{''.join(parts)}</div>"
 
     def _validation(self) -> str:
         curves = [
-            (self._names.get(run, run), found["validation"])
-            for run, found in self._measured.items()
-            if sum(point["epoch"] is not None for point in found["validation"]) > 1
+            (self._names.get(run, run), measured["validation"])
+            for run, measured in self._measured.items()
+            if sum(point["epoch"] is not None for point in measured["validation"]) > 1
         ]
         if not curves or self._plots is None:
             return ""

@@ -56,12 +56,12 @@ class Plots:
             axes.set_xlabel("accuracy")
             axes.grid(axis="x", color=_FAINT, alpha=0.35, linewidth=0.6)
             axes.tick_params(axis="y", length=0)
-            said = "; ".join(f"{name} {value:.3f}" for name, value, *_ in rows[:12])
-            return self._svg(figure, f"Accuracies with 95 % intervals: {said}")
+            spoken = "; ".join(f"{name} {value:.3f}" for name, value, *_ in rows[:12])
+            return self._svg(figure, f"Accuracies with 95 % intervals: {spoken}")
 
     def reliability(self, name: str, bins: Sequence[Bin]) -> str:
         """Accuracy against confidence, a dot a bin, the larger the more items; the diagonal is perfect calibration."""
-        most = max(found["items"] for found in bins)
+        most = max(each["items"] for each in bins)
         with self._drawing(3.1, 2.9) as (figure, axes):
             axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=0.9, linestyle="--")
             axes.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], color=_ACCENT, linewidth=1.0)
@@ -77,10 +77,10 @@ class Plots:
             axes.set_ylim(0, 1.04)
             axes.set_xlabel("confidence")
             axes.set_ylabel("accuracy")
-            said = "; ".join(
+            spoken = "; ".join(
                 f"confidence {b['confidence']:.2f}, accuracy {b['accuracy']:.2f}, {b['items']:,} items" for b in bins
             )
-            return self._svg(figure, f"Reliability of {name}: {said}")
+            return self._svg(figure, f"Reliability of {name}: {spoken}")
 
     def confusion(self, name: str, labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
         """A heat map: a row per true class, a column per answer, `invalid` last where there is one; row shares."""
@@ -99,18 +99,18 @@ class Plots:
             axes.set_xlabel("answered")
             axes.set_ylabel("true")
             axes.tick_params(length=0)
-            said = "; ".join(
+            spoken = "; ".join(
                 f"true {label}: " + ", ".join(f"{row[x]:,} {column}" for x, column in enumerate(columns))
                 for label, row in zip(labels, confusion, strict=True)
             )
-            return self._svg(figure, f"Confusion of {name}: {said}")
+            return self._svg(figure, f"Confusion of {name}: {spoken}")
 
     def validation(self, curves: Sequence[tuple[str, Sequence[Validation]]], key: Literal["loss", "accuracy"]) -> str:
         """The `key` ("loss" or "accuracy") of several runs on their validation splits, over epochs."""
         from matplotlib.ticker import MaxNLocator
 
         with self._drawing(7.2, 2.7) as (figure, axes):
-            said = []
+            spoken = []
             for at, (name, points) in enumerate(curves):
                 known = [(x, y) for p in points if (x := p["epoch"]) is not None and (y := p[key]) is not None]
                 axes.plot(
@@ -124,13 +124,13 @@ class Plots:
                     markersize=3 if at % 2 else 6,
                     markerfacecolor=None if at % 2 else "none",
                 )
-                said.append(f"{name} " + ", ".join(f"{y:.3f}" for _, y in known))
+                spoken.append(f"{name} " + ", ".join(f"{y:.3f}" for _, y in known))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlabel("epoch")
             axes.set_ylabel(f"validation {key}")
             axes.grid(color=_FAINT, alpha=0.35, linewidth=0.6)
             axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
-            return self._svg(figure, f"Validation {key} by epoch: {'; '.join(said)}")
+            return self._svg(figure, f"Validation {key} by epoch: {'; '.join(spoken)}")
 
     @contextmanager
     def _drawing(self, width_inch: float, height_inch: float) -> "Iterator[tuple[Figure, Axes]]":
@@ -174,7 +174,7 @@ class Plots:
         for colour, ours in _STANDS_FOR.items():
             rest = rest.replace(colour, ours)
         self._count += 1
-        rest = _NAMED.sub(lambda found: f"{found.group(1)}plot{self._count}-", rest)
+        rest = _NAMED.sub(lambda match: f"{match.group(1)}plot{self._count}-", rest)
         return (
             f'<svg viewBox="{box.group(1)}" role="img" style="max-width:{1.25 * width / _INCH_PT:.2f}in" '
             f'aria-label="{escape(words)}">{rest.strip()}'

@@ -171,10 +171,10 @@ def result_of(folder: RunFolder) -> ResultRow | None:
 
 def _repeats(row: ResultRow, folder: RunFolder, count: int) -> list[ResultRow]:
     """A row for each repeat; the whole file is read only where its end does not hold them all."""
-    found: dict[int, ev.Repeat] = {}
+    repeats: dict[int, ev.Repeat] = {}
     for records in (ev.read_last(folder.events), ev.read_all(folder.events)):
-        found |= {record.event.index: record.event for record in records if isinstance(record.event, ev.Repeat)}
-        if len(found) >= count:
+        repeats |= {record.event.index: record.event for record in records if isinstance(record.event, ev.Repeat)}
+        if len(repeats) >= count:
             break
     return [
         repeat_row(
@@ -184,7 +184,7 @@ def _repeats(row: ResultRow, folder: RunFolder, count: int) -> list[ResultRow]:
             varied=event.varied,
             **figures_of(event.scores, sum(map(sum, event.confusion)), event.labels, event.confusion),
         )
-        for at, event in sorted(found.items())
+        for at, event in sorted(repeats.items())
     ]
 
 

@@ -68,8 +68,8 @@ def to_table(rows: Sequence[ResultRow], width: int | None = None) -> tuple[str, 
         )
         return "  ".join(padded).rstrip()
 
-    said = [*(f"{name_of(row)}: {text}" for row in rows for _, text in row.warnings), *published_notes(rows)]
-    notes = [part for note in said for part in (textwrap.wrap(note, width) if width else [note])]
+    remarks = [*(f"{name_of(row)}: {text}" for row in rows for _, text in row.warnings), *published_notes(rows)]
+    notes = [part for note in remarks for part in (textwrap.wrap(note, width) if width else [note])]
     lines = [line(c.header for c in shown), *(line(c.text(row) for c in shown) for row in rows)]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n", dropped
 
@@ -152,13 +152,13 @@ def table_json(rows: Sequence[ResultRow], columns: Sequence[Column]) -> str:
 
 
 def _values(row: ResultRow, columns: Sequence[Column]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    record: dict[str, Any] = {}
     for column in columns:
         if column.key == "interval":
-            found["interval_low"], found["interval_high"] = row.interval or (None, None)
+            record["interval_low"], record["interval_high"] = row.interval or (None, None)
         else:
-            found[column.key] = column.value(row)
-    return found | ({"source": row.source, "note": row.note} if row.published else {})
+            record[column.key] = column.value(row)
+    return record | ({"source": row.source, "note": row.note} if row.published else {})
 
 
 def table_markdown(rows: Sequence[ResultRow], columns: Sequence[Column]) -> str:

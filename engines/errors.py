@@ -17,6 +17,7 @@ is asked of a worker is no error: `engines.reporter.Stop` and `Restart` are not 
 """
 
 import errno
+import os
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full: make room, then do it again",
@@ -75,6 +76,14 @@ class AlreadyRunningError(RunError):
 
 class ServingError(RunError):
     """The classify worker could not answer; the message says why and what to do."""
+
+
+def lacks_room(error: BaseException) -> bool:
+    """Whether a disk or a quota is full, also where a library raises something else than `OSError`."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if isinstance(error, OSError) and error.errno:
+        return error.errno in numbers
+    return any(os.strerror(number) in str(error) for number in numbers)
 
 
 def sentence_of(error: UserError | OSError) -> str:

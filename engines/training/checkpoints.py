@@ -9,6 +9,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
+from engines.runs.reading import Count, read_json
 from engines.runs.writing import sha256, sync, write_folder
 
 MANIFEST = "manifest.json"
@@ -36,15 +39,24 @@ def write(folder: Path, step: int, fill: Callable[[Path], None]) -> Path:
     return target
 
 
+class _File(msgspec.Struct):
+    size_bytes: Count
+    sha256: str
+
+
+class _Manifest(msgspec.Struct):
+    files: dict[str, _File]
+
+
 def is_complete(checkpoint: Path) -> bool:
-    """Whether every file that the manifest names is there with its size and content."""
+    """Whether the manifest names files and every one is there with its size and content."""
     try:
-        files = json.loads((checkpoint / MANIFEST).read_bytes())["files"]
-        return all(
-            (checkpoint / name).stat().st_size == file["size_bytes"] and sha256(checkpoint / name) == file["sha256"]
+        files = read_json(checkpoint / MANIFEST, _Manifest).files
+        return bool(files) and all(
+            (checkpoint / name).stat().st_size == file.size_bytes and sha256(checkpoint / name) == file.sha256
             for name, file in files.items()
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return False
 
 
@@ -55,6 +67,11 @@ def newest_complete(folder: Path, damaged: Callable[[Path], None] = lambda check
             return checkpoint
         damaged(checkpoint)
     return None
+
+
+def is_there(folder: Path, step: int) -> bool:
+    """Whether a checkpoint of `step` was written, complete or not."""
+    return any(s == step for _, s, _ in _all(folder))
 
 
 def of_step(folder: Path, step: int) -> Path | None:

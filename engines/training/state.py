@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engines.errors import UserError
+from engines.errors import UserError, lacks_room, reason_of
 from engines.reporter import Reporter
 from engines.runs.writing import sha256
 from engines.settings import flatten
@@ -83,7 +83,10 @@ class TrainingState:
             torch.cuda.set_rng_state(self._random["cuda"])
 
     def save(self) -> None:
-        """Write a checkpoint of this step, and remove those that are no longer needed."""
+        """Write a checkpoint of this step, and remove those that are no longer needed.
+
+        Where the disk has no room for it, say so and go on with those that are there.
+        """
         from safetensors.torch import save_file
 
         def fill(folder: Path) -> None:
@@ -93,15 +96,33 @@ class TrainingState:
             (folder / "position.json").write_text(json.dumps(asdict(self.at)))
 
         run = self._report.folder
-        checkpoint = checkpoints.write(run.checkpoints, self.at.step, fill)
+        try:
+            checkpoint = checkpoints.write(run.checkpoints, self.at.step, fill)
+        except Exception as error:
+            if not lacks_room(error):
+                raise
+            last = checkpoints.newest_complete(run.checkpoints)
+            kept = f"{last.name} stays the last one" if last else "there is none yet"
+            why = f"step {self.at.step}: no room for a checkpoint ({reason_of(error)})"
+            self._report.note(f"{why}; {kept}, training goes on, and the next one is tried in its time", "warning")
+            return
         size_bytes = checkpoints.size_bytes(checkpoint)
         self._report.checkpoint(self.at.step, str(checkpoint.relative_to(run.path)), size_bytes)
         checkpoints.prune(run.checkpoints, self.at.best_step)
 
     def load_best_weights(self) -> None:
-        """Go back to the weights of the best validation. Raises `UserError` where their checkpoint is damaged."""
+        """Go back to the weights of the best validation; where they could not be saved, say so and stay.
+
+        Raises `UserError` where their checkpoint is damaged.
+        """
         folder, at = self._report.folder.checkpoints, self.at
         if not 0 < at.best_step < at.step:
+            return
+        if not checkpoints.is_there(folder, at.best_step):  # it found no room on the disk
+            self._report.note(
+                f"the best model, that of step {at.best_step}, could not be saved; the last one is taken", "warning"
+            )
+            at.best_step = 0
             return
         best = checkpoints.of_step(folder, at.best_step)
         if best is None:

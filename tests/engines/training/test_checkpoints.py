@@ -25,7 +25,9 @@ def test_the_newest_checkpoint_is_found_by_the_order_of_writing(tmp_path: Path) 
     assert checkpoints.size_bytes(last) > 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "no manifest", "torn manifest"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "changed", "missing", "no manifest", "torn manifest", "no files", "nested", "text", "elsewhere"]
+)
 def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path: Path, damage: str) -> None:
     good = checkpoints.write(tmp_path, 1, fill("abcd"))
     torn = checkpoints.write(tmp_path, 2, fill("abcd"))
@@ -41,6 +43,14 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path: Path, damage: s
             manifest.unlink()
         case "torn manifest":
             manifest.write_bytes(manifest.read_bytes()[:-5])
+        case "no files":
+            manifest.write_text('{"step": 2, "files": {}}')
+        case "nested":
+            manifest.write_text('{"files": ' + "[" * 100_000)
+        case "text":
+            manifest.write_text('{"files": {"weights": "whole"}}')
+        case "elsewhere":
+            manifest.write_text('{"files": {"never/was": {"size_bytes": 0, "sha256": ""}}}')
     named: list[Path] = []
     assert checkpoints.newest_complete(tmp_path, named.append) == good
     assert named == [torn]

@@ -1,10 +1,18 @@
 import copy
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engines.runs import events as ev
+from engines.training import checkpoints
 from engines.training.state import TrainingState, flattened, unflattened
 from tests.engines.conftest import Recorder
 
@@ -73,3 +81,53 @@ def test_a_restored_paged_state_is_in_paged_memory_when_the_next_step_begins(rec
     for weight in model.parameters():
         buffer = optimizer.state[weight]["state1"]
         assert any(buffer is paged for paged in optimizer.paged) and torch.equal(buffer, torch.ones_like(weight))
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    """No file of this process grows larger, as on a disk without room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_checkpoint_that_does_not_fit_keeps_the_last_one_and_the_next_is_tried(recorder: Recorder) -> None:
+    recorder.folder.splits.write_text("{}")
+    model = torch.nn.Linear(200, 100)
+    state = TrainingState(model, WeightsOfModel(model), torch.optim.SGD(model.parameters()), recorder.report, 0)
+    state.at.step = 1
+    with files_of_at_most(20_000):
+        state.save()
+    assert checkpoints.newest_complete(recorder.folder.checkpoints) is None
+    state.save()
+    first = checkpoints.newest_complete(recorder.folder.checkpoints)
+    assert first is not None and first.name.endswith("step-1")
+    state.at.step = state.at.best_step = 2
+    with files_of_at_most(20_000):
+        state.save()
+    assert checkpoints.newest_complete(recorder.folder.checkpoints) == first
+    assert [path.name for path in recorder.folder.checkpoints.iterdir()] == [first.name]
+    state.at.step = 3
+    state.save()
+    state.load_best_weights()
+    notes = [note.text for note in recorder.events(ev.Note) if note.level == "warning"]
+    assert [note.partition(":")[0] for note in notes[:2]] == ["step 1", "step 2"]
+    assert "there is none yet" in notes[0] and f"{first.name} stays the last one" in notes[1]
+    assert notes[2] == "the best model, that of step 2, could not be saved; the last one is taken"
+    assert state.at.best_step == 0
+
+
+def test_another_fault_than_lack_of_room_ends_the_training(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder.folder.splits.write_text("{}")
+    model = torch.nn.Linear(2, 1)
+    state = TrainingState(model, WeightsOfModel(model), torch.optim.SGD(model.parameters()), recorder.report, 0)
+
+    def ill(*args: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(checkpoints, "write", ill)
+    with pytest.raises(OSError, match="Input/output error"):
+        state.save()

@@ -9,6 +9,7 @@ import msgspec
 import tomli_w
 
 from engines.errors import RunError
+from engines.runs import order
 from engines.runs.credentials import refuse_secrets
 from engines.runs.home import Home
 from engines.runs.reading import Count, Seconds, read_json, wrong_with
@@ -23,10 +24,12 @@ class Launch:
     argv: list[str]
     host: str
     boot_id: str
-    launched: Seconds  # the order of the queue
+    launched: Seconds
     devices: list[str]  # device ids the run accepts: "cpu" or GPU UUIDs
     pid: Count = 0
     pid_start_ticks: Count = 0  # /proc/PID/stat field 22: a reused pid has other ticks
+    number: Count = 0  # the order of the queue (`engines.runs.order`); 0: of a version that went by the clock
+    last_seq: int | None = None  # of the last event before this launch, -1: there was none; None: as above
 
 
 class _Model(msgspec.Struct):
@@ -70,6 +73,7 @@ class RunFolder:
             except FileExistsError:
                 continue
         folder = cls(path)
+        order.append(home, folder.name)
         make_private(folder.requests)
         write_atomic(folder.config, tomli_w.dumps(document).encode())
         return folder

@@ -70,6 +70,11 @@ class Home:
         return self._folder("runs")
 
     @property
+    def launches(self) -> Path:
+        """The names of the runs, a line each time that one is made or launched (`engines.runs.order`)."""
+        return self.path / "launches.txt"
+
+    @property
     def items(self) -> Path:
         """Test items of the runs, one content-addressed file per set."""
         return self._folder("items")

@@ -4,6 +4,7 @@ Unlike a pid, such a lock dies with its last holder, on `kill -9` too; unlike `f
 being taken, and forked children (data loaders, which hold device memory) keep it.
 """
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -27,6 +28,15 @@ def try_lock(path: Path) -> int | None:
         os.close(fd)
         raise
     return fd
+
+
+def wait_for(fd: int) -> None:
+    """Take the lock of an open file as soon as nobody else holds it; closing the descriptor gives it back.
+
+    Where the file system knows no locks it is not taken.
+    """
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _WHOLE_FILE)
 
 
 def is_locked(path: Path) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from engines.errors import AlreadyRunningError
-from engines.runs import locks, queue
+from engines.runs import events as ev
+from engines.runs import locks, order, queue
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.reading import NotAFileError
 from engines.runs.writing import PRIVATE, UMASK
@@ -54,12 +55,25 @@ def launch(folder: RunFolder, devices: list[str]) -> None:
     try:
         folder.clear_request("stop")
         argv = [sys.executable, "-m", "engines.worker", str(folder.path)]
-        launch = Launch(argv, socket.gethostname(), boot_id(), time.time(), devices)
+        launch = _new_launch(folder, argv, devices)
         folder.write_launch(launch)
         queue.join(folder, launch)
         spawn(argv, folder.path, folder.log, fd)
     finally:
         os.close(fd)
+
+
+def _new_launch(folder: RunFolder, argv: list[str], devices: list[str]) -> Launch:
+    last = ev.read_last(folder.events)
+    return Launch(
+        argv,
+        socket.gethostname(),
+        boot_id(),
+        time.time(),
+        devices,
+        number=order.append(folder.home, folder.name),
+        last_seq=last[-1].seq if last else -1,
+    )
 
 
 def spawn(argv: list[str], folder: Path, log: Path, lock_fd: int) -> None:
@@ -133,7 +147,7 @@ def hold_alive(lock: Path) -> int:
 def record_pid(folder: RunFolder) -> Launch:
     """Called by a worker: write its own pid into `launch.json` (making one when started by hand)."""
     launch = replace(
-        folder.read_launch() or Launch(sys.argv, "", "", time.time(), ["cpu"]),
+        folder.read_launch() or _new_launch(folder, sys.argv, ["cpu"]),
         pid=os.getpid(),
         pid_start_ticks=start_ticks(os.getpid()),
         host=socket.gethostname(),

@@ -1,9 +1,9 @@
 """Waiting for a device without a scheduler: tickets give the order, file locks the device.
 
-A launched run leaves a ticket, an empty file; tickets sort by launch time, and `launch.json` says which devices the
-run accepts. A run whose ticket has no living earlier rival for a free device takes that device's lock, removes its
-ticket and starts. Locks die with their process; the ticket of a dead run is removed by whoever
-meets it.
+A launched run leaves a ticket, an empty file; tickets sort by the number of the launch (`engines.runs.order`), and
+`launch.json` says which devices the run accepts. A run whose ticket has no living earlier rival for a free device takes
+that device's lock, removes its ticket and starts. Locks die with their process; the ticket of a dead run is removed by
+whoever meets it.
 """
 
 import os
@@ -31,7 +31,9 @@ class DeviceLease:
 
 
 def _ticket(folder: RunFolder, launch: Launch) -> Path:
-    return folder.home.queue / f"{int(launch.launched * 1e6):017d}-{folder.name}"
+    # tickets of earlier versions begin with microseconds, and go first
+    place = f"1{launch.number:016d}" if launch.number else f"{int(launch.launched * 1e6):017d}"
+    return folder.home.queue / f"{place}-{folder.name}"
 
 
 def device_lock(home: Home, device: str) -> Path:
@@ -69,7 +71,7 @@ def rivals(folder: RunFolder, launch: Launch) -> list[set[str]]:
 def runs_ahead(home: Home, devices: list[str]) -> int:
     """How many runs go first if a run that accepts `devices` were launched now; 0: it starts at once."""
     wanted = set(devices)
-    now = Launch([], "", "", time.time(), devices)  # leaves no ticket, only asks who is before it
+    now = Launch([], "", "", time.time(), devices, number=10**15)  # leaves no ticket, only asks who is before it
     earlier = [r for r in rivals(RunFolder(home.runs / "launch"), now) if r & wanted]
     free = [d for d in devices if not locks.is_locked(device_lock(home, d)) and not any(d in r for r in earlier)]
     return 0 if free else len(earlier) + 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from engines.errors import RunError, RunNotFoundError, reason_of
 from engines.runs import events as ev
-from engines.runs import processes
+from engines.runs import order, processes
 from engines.runs.folder import RunFolder
 from engines.runs.forecast import Forecast, earlier_costs
 from engines.runs.home import Home
@@ -48,6 +48,7 @@ class Summary:
     _config_fault: str = ""
     _events_fault: str = ""
     _last: ev.Event | None = None
+    _last_seq: int = -1
     _has_learnt: bool = False
     _steps: int = 0  # of the training that are done
 
@@ -122,7 +123,7 @@ class Summary:
 
     def _apply(self, record: ev.Record) -> None:
         event = record.event
-        self.changed, self._last = record.time, event
+        self.changed, self._last, self._last_seq = record.time, event, record.seq
         self._forecast.apply(record)
         match event:
             case ev.Queued():
@@ -195,7 +196,11 @@ class Summary:
 
     def _relaunched(self) -> bool:
         launch = self.folder.read_launch()
-        return launch is not None and launch.launched > (self.changed or 0.0)
+        if launch is None:
+            return False
+        if launch.last_seq is None:  # of a version that went by the clock
+            return launch.launched > (self.changed or 0.0)
+        return self._last_seq <= launch.last_seq
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -263,9 +268,10 @@ def unreadable(folder: RunFolder, error: Exception) -> Summary:
 
 
 def list_runs(home: Home) -> list[RunFolder]:
-    """All run folders, newest first."""
+    """All run folders, the one made last first; of runs of earlier versions, after them, by name."""
     folders = [RunFolder(p) for p in home.runs.iterdir() if p.is_dir() and os.path.lexists(p / "config.toml")]
-    return sorted(folders, key=lambda f: f.name, reverse=True)
+    places = order.places(home)
+    return sorted(folders, key=lambda f: (places.get(f.name, -1), f.name), reverse=True)
 
 
 def find_run(home: Home, name: str) -> RunFolder:

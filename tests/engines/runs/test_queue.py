@@ -1,11 +1,16 @@
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+
+import pytest
 
 from engines.runs import events as ev
 from engines.runs import locks, processes, queue
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.home import Home
-from engines.runs.summary import FINISHED, LOST, QUEUED, RUNNING, STOPPED, summarize
+from engines.runs.summary import FINISHED, LOST, QUEUED, RUNNING, STOPPED, list_runs, summarize
 from tests.support import wait_until
 
 Scripted = Callable[..., RunFolder]
@@ -94,3 +99,33 @@ def test_a_run_killed_while_it_waited_does_not_wait_for_itself_when_resumed(scri
     wait_until(lambda: state(waiting) == QUEUED and summarize(waiting).ahead == 1)
     processes.stop(first)
     wait_until(lambda: state(waiting) == FINISHED)
+
+
+def test_a_clock_that_is_set_back_changes_no_order(
+    home: Home, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = locks.try_lock(queue.device_lock(home, "cpu"))
+    assert held is not None
+    now = time.time()
+    launched = []
+    for name, clock_s in (("first", now), ("second", now - 86400)):
+        monkeypatch.setattr(time, "time", lambda clock_s=clock_s: clock_s)
+        launched.append(scripted(name, steps=1))
+    first, second = launched
+    wait_until(lambda: summarize(second).ahead == 2 and summarize(first).ahead == 1, what="the order of launches")
+    assert queue.runs_ahead(home, ["cpu"]) == 3
+    os.close(held)
+    wait_until(lambda: state(second) == FINISHED)
+    assert [f.name for f in list_runs(home)] == [second.name, first.name]
+
+
+def test_launches_by_many_processes_at_once_get_numbers_of_their_own(home: Home) -> None:
+    program = (
+        "import sys; from engines.runs import order; from engines.runs.home import Home\n"
+        "print(*[order.append(Home(sys.argv[1]), f'run-{n}') for n in range(50)])"
+    )
+    assert home.runs.is_dir()
+    asked = [sys.executable, "-c", program, str(home.path)]
+    workers = [subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    numbers = [int(number) for worker in workers for number in worker.communicate()[0].split()]
+    assert len(set(numbers)) == len(numbers) == 200

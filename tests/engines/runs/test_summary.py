@@ -51,24 +51,70 @@ def test_state_follows_the_last_event_while_the_lock_is_held(scripted: Scripted)
     assert summarize(folder).state == LOST
 
 
-def test_an_ended_run_is_queued_again_only_when_it_was_launched_after_its_end(scripted: Scripted) -> None:
-    folder = scripted(start=False)
+def ended(folder: RunFolder) -> ev.Record:
     report = Reporter(folder)
     report.started("cpu", 0, "", {})
     report.stopped("asked")
     report.close()
     end = read_end(folder)
     assert end is not None
+    return end
+
+
+@pytest.mark.parametrize("clock_s", [-86400.0, 0.0, 86400.0])
+def test_an_ended_run_is_queued_again_only_when_it_was_launched_after_its_end_whatever_the_clock_says(
+    scripted: Scripted, clock_s: float
+) -> None:
+    folder = scripted(start=False)
+    end = ended(folder)
+
+    def state(last_seq: int) -> str:
+        folder.write_launch(Launch([], "host", "boot", end.time + clock_s, ["cpu"], number=1, last_seq=last_seq))
+        return summarize(folder).state
+
+    assert state(end.seq) == STOPPED, "nobody works on it"
+    fd = locks.try_lock(folder.lock)
+    assert fd is not None
+    assert [state(last_seq) for last_seq in (-1, end.seq - 1, end.seq)] == [STOPPED, STOPPED, QUEUED]
+    os.close(fd)
+
+
+def test_a_launch_of_an_earlier_version_is_told_from_the_end_by_the_clock(scripted: Scripted) -> None:
+    folder = scripted(start=False)
+    end = ended(folder)
+    fd = locks.try_lock(folder.lock)
+    assert fd is not None
 
     def state(launched: float) -> str:
         folder.write_launch(Launch([], "host", "boot", launched, ["cpu"]))
         return summarize(folder).state
 
-    assert state(end.time + 0.001) == STOPPED, "nobody works on it"
-    fd = locks.try_lock(folder.lock)
-    assert fd is not None
     assert [state(end.time + later) for later in (-1.0, 0.0, 0.001)] == [STOPPED, STOPPED, QUEUED]
     os.close(fd)
+
+
+def test_runs_are_listed_as_they_were_made_and_those_of_before_that_was_written_down_come_last(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter(["20260102-b-0001", "20260101-a-0002", "20250101-old-0003", "20250102-old-0004"])
+    monkeypatch.setattr(home, "new_run_name", lambda name: next(names))
+    for _ in range(2):
+        RunFolder.create(home, {"experiment": "x"})
+    with home.launches.open("ab") as file:
+        file.write(b"torn")
+    kept = home.launches.read_bytes()
+    for _ in range(2):
+        RunFolder.create(home, {"experiment": "x"})
+    listed = home.launches.read_bytes()
+    home.launches.write_bytes(kept)  # as if the last two were of a version that kept no list
+    assert [f.name for f in list_runs(home)] == [
+        "20260101-a-0002",
+        "20260102-b-0001",
+        "20250102-old-0004",
+        "20250101-old-0003",
+    ]
+    home.launches.write_bytes(listed)
+    assert [f.name for f in list_runs(home)][:2] == ["20250102-old-0004", "20250101-old-0003"]
 
 
 def test_an_ended_run_is_read_from_the_end_of_its_file_alone(scripted: Scripted) -> None:

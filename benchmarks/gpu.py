@@ -42,6 +42,7 @@ from engines.models.architectures import Architecture, architecture, read_config
 from engines.prompts import encoding, likelihood
 from engines.reporter import Reporter, Restart, Stop
 from engines.runs import events as ev
+from engines.runs.event_files import read_all
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.training.adapter_tuning import AdapterTuning
@@ -322,7 +323,7 @@ def encode(part: Part, place: Place) -> dict[str, Any]:
             raise RuntimeError(f"finetune_loop ran on the {'GPU' if on_gpu else 'CPU'}, which is not what is measured")
         ours.append(count / end.training_seconds)
         peaks.append(end.host_memory_peak_bytes if place.small else end.memory_peak_bytes)
-        steps = [r.event for r in ev.read_all(summary.folder.events) if isinstance(r.event, ev.Step)]
+        steps = [r.event for r in read_all(summary.folder.events) if isinstance(r.event, ev.Step)]
         paces = sorted(step.tokens_per_s for step in steps if step.tokens_per_s is not None)
         flops.append(6 * shape(place, part).linear_parameters * paces[len(paces) // 2])
         study.append(count / plain_seconds(str(model), data, count, length, "512" if length == 512 else "LONGEST"))

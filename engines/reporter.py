@@ -13,6 +13,7 @@ import psutil
 from engines.errors import REMEDIES, UserError, reason_of
 from engines.runs import events as ev
 from engines.runs.attempts import seconds_in_training
+from engines.runs.event_files import EventWriter, read_all
 from engines.runs.folder import RunFolder
 from engines.runs.scores import Scores
 
@@ -61,7 +62,7 @@ class Reporter:
         self.folder = folder
         self.device = "cpu"  # what torch should use: "cpu" or "cuda"
         self.model = ""  # shown as the model of this run
-        self._writer = ev.EventWriter(folder.events)
+        self._writer = EventWriter(folder.events)
         self._process = psutil.Process()
         self._host_peak = 0
         self._phase = ev.Phase("")
@@ -89,7 +90,7 @@ class Reporter:
 
     def resumed(self, step: int) -> None:
         """Training goes on from the checkpoint of `step`; readers drop the steps above it."""
-        self._training_s = seconds_in_training(ev.read_all(self.folder.events))
+        self._training_s = seconds_in_training(read_all(self.folder.events))
         self._emit(ev.Resumed(step))
 
     def finished(self) -> None:

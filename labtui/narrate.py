@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader, read_last
 from engines.runs.folder import RunFolder
 from engines.runs.summary import ALIVE, Summary, open_summary
 from engines.settings import flatten
@@ -17,7 +18,7 @@ STEP_EVERY_S = 2.0
 def narrate(folder: RunFolder, say: Callable[[str], None]) -> str:
     """Say what happens in a run until it has ended; returns its last state."""
     summary = open_summary(folder)
-    reader = ev.EventReader(folder.events)
+    reader = EventReader(folder.events)
     step_at = 0.0
     while True:
         alive_before = summary.settle().state in ALIVE  # read once more after the end, or the last events are missed
@@ -169,7 +170,7 @@ def describe(summary: Summary) -> Iterator[str]:
     yield "last events"
     lines = [
         (r.time, sentence(r.event))
-        for r in ev.read_last(summary.folder.events)
+        for r in read_last(summary.folder.events)
         if not isinstance(r.event, ev.Step | ev.Progress)
     ]
     for at, line in lines[-12:]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engines.runs import events as ev
+from engines.runs.event_files import read_all
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.cli import main
@@ -55,7 +56,7 @@ def test_their_results_have_the_figures_of_then(capsys: Captured) -> None:
 
 
 def test_the_facts_that_their_notes_told_are_fields(home: Home) -> None:
-    head, tuned = ([r.event for r in ev.read_all(RunFolder(home.runs / run).events)] for run in (HEAD, TUNED))
+    head, tuned = ([r.event for r in read_all(RunFolder(home.runs / run).events)] for run in (HEAD, TUNED))
     assert [e for e in head if isinstance(e, ev.Fact)] == [ev.Untrained("head")]
     assert [e for e in tuned if isinstance(e, ev.Fact)] == [
         ev.Truncated("train", 30, 48, 48),

@@ -19,6 +19,7 @@ from engines.answers import predictions
 from engines.answers.variant import Variant
 from engines.errors import HomeError, UserError
 from engines.runs import events as ev
+from engines.runs.event_files import read_all, read_last
 from engines.runs.folder import RunFolder
 from engines.runs.writing import write_atomic
 
@@ -233,7 +234,7 @@ def _build(folder: RunFolder) -> tuple[_Head, dict[str, Any]]:
 
 def _labels(folder: RunFolder) -> list[str]:
     """In class order, as the run's last event names them."""
-    readers: tuple[Callable[[Path], Iterable[ev.Record]], ...] = (ev.read_last, ev.read_all)
+    readers: tuple[Callable[[Path], Iterable[ev.Record]], ...] = (read_last, read_all)
     for read in readers:  # the end of a long file mostly tells
         for record in reversed(list(read(folder.events))):
             if isinstance(record.event, ev.Ended | ev.Evaluated | ev.Repeat) and record.event.labels:

@@ -22,6 +22,7 @@ from engines.importing.harness import SAMPLE_KEYS, Samples
 from engines.importing.tables import TABLE, read_predictions
 from engines.reporter import Notes
 from engines.runs import events as ev
+from engines.runs.event_files import EventWriter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.writing import sha256
@@ -145,7 +146,7 @@ def _write(
     try:
         write_items(folder, answers.examples, labels)
         predictions.write(folder, _predictions(answers))
-        writer = ev.EventWriter(folder.events)
+        writer = EventWriter(folder.events)
         try:
             for event in story:
                 writer.write(event)

@@ -15,6 +15,7 @@ from typing import Any
 
 from engines.errors import RunError
 from engines.runs import events as ev
+from engines.runs.event_files import read_last
 from engines.runs.folder import RunFolder
 from engines.runs.reading import open_regular
 
@@ -226,7 +227,7 @@ def phase_costs(events: Path, device: str) -> dict[str, PhaseCost]:
     """What the phases of a run on `device` cost that went through without a break; empty for any other run."""
     costs: dict[str, PhaseCost] = {}
     try:
-        tail = ev.read_last(events, 4096)
+        tail = read_last(events, 4096)
         if not tail or not isinstance(tail[-1].event, ev.Finished) or events.stat().st_size > BYTES_MAX:
             return {}
         with open_regular(events) as file:

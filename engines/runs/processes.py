@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from engines.errors import AlreadyRunningError
-from engines.runs import events as ev
 from engines.runs import locks, order, queue
+from engines.runs.event_files import read_last
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.reading import NotAFileError
 from engines.runs.writing import PRIVATE, UMASK
@@ -64,7 +64,7 @@ def launch(folder: RunFolder, devices: list[str]) -> None:
 
 
 def _new_launch(folder: RunFolder, argv: list[str], devices: list[str]) -> Launch:
-    last = ev.read_last(folder.events)
+    last = read_last(folder.events)
     return Launch(
         argv,
         socket.gethostname(),

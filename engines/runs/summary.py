@@ -8,6 +8,7 @@ from typing import Any
 from engines.errors import RunError, RunNotFoundError, reason_of
 from engines.runs import events as ev
 from engines.runs import order, processes
+from engines.runs.event_files import EventReader, read_last
 from engines.runs.folder import RunFolder
 from engines.runs.forecast import Forecast, earlier_costs
 from engines.runs.home import Home
@@ -108,7 +109,7 @@ class Summary:
         """Seconds until the whole run ends, as of its last event; None where too little is known."""
         return self._forecast.left_s if self.state == RUNNING else None
 
-    def read(self, reader: ev.EventReader, limit_bytes: int = 1 << 22) -> list[ev.Record]:
+    def read(self, reader: EventReader, limit_bytes: int = 1 << 22) -> list[ev.Record]:
         """Fold the next records of the run's events in, and what of them cannot be read; returns the records."""
         records = reader.read(limit_bytes)
         self.apply(records)
@@ -237,7 +238,7 @@ def open_summary(folder: RunFolder) -> Summary:
 def read_end(folder: RunFolder) -> ev.Record | None:
     """The record of a run's end, if that is the last one of its file."""
     for most_bytes in (4096, 65536, ev.LINE_MOST_BYTES):  # an end is short, unless it carries a long traceback
-        if tail := ev.read_last(folder.events, most_bytes):
+        if tail := read_last(folder.events, most_bytes):
             return tail[-1] if isinstance(tail[-1].event, ev.Ended) else None
     return None
 
@@ -249,7 +250,7 @@ def summarize(folder: RunFolder) -> Summary:
     """
     try:
         summary = open_summary(folder)
-        reader = ev.EventReader(folder.events)
+        reader = EventReader(folder.events)
         if end := read_end(folder):
             summary.apply([end])
             head = reader.read(limit_bytes=1 << 12)

@@ -8,6 +8,7 @@ import msgspec
 
 from engines.runs import events as ev
 from engines.runs.attempts import counting_events
+from engines.runs.event_files import read_all
 from engines.runs.folder import RunFolder
 from engines.runs.reading import Count, read_json
 from engines.runs.scores import Scores
@@ -81,7 +82,7 @@ def read_facts(folder: RunFolder) -> RunFacts:
 
 def _telling_events(folder: RunFolder) -> list[ev.Event]:
     """All events but the many that tell of a step or of progress."""
-    return [r.event for r in ev.read_all(folder.events) if not isinstance(r.event, ev.Step | ev.Progress)]
+    return [r.event for r in read_all(folder.events) if not isinstance(r.event, ev.Step | ev.Progress)]
 
 
 def read_settings(folder: RunFolder) -> dict[str, Any]:

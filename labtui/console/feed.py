@@ -15,6 +15,7 @@ from pathlib import Path
 from engines import catalog
 from engines.errors import UserError
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader, read_last
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.reading import open_regular
@@ -45,7 +46,7 @@ class _ListedRun:
     def reread(self) -> None:
         """Forget what was read: at the start, or when the file was replaced. `view` stays until all is read anew."""
         self.summary = open_summary(self.folder)
-        self._reader: ev.EventReader | None = None
+        self._reader: EventReader | None = None
         self._size = self._mtime_ns = -1
         self._unread_bytes = 0
         self.look_again()
@@ -84,7 +85,7 @@ class _ListedRun:
 
     def _open(self, known_bytes: int) -> None:
         if 0 < known_bytes < self._size and self.summary.end is not None:  # launched again: it goes on from there
-            self._reader, self._unread_bytes = ev.EventReader(self.folder.events, known_bytes), self._size - known_bytes
+            self._reader, self._unread_bytes = EventReader(self.folder.events, known_bytes), self._size - known_bytes
             return
         size, mtime_ns = self._size, self._mtime_ns
         self.reread()
@@ -92,12 +93,12 @@ class _ListedRun:
         if end := self._read_end():
             self.summary.apply([end])
         else:
-            self._reader, self._unread_bytes = ev.EventReader(self.folder.events), size
+            self._reader, self._unread_bytes = EventReader(self.folder.events), size
 
     def _end_of_story(self) -> Summary:
         """What the last events tell, while all of them are being read."""
         summary = open_summary(self.folder)
-        summary.apply(ev.read_last(self.folder.events))
+        summary.apply(read_last(self.folder.events))
         return summary.settle()
 
     def _read_end(self) -> ev.Record | None:

@@ -19,6 +19,7 @@ from engines.errors import UserError
 from engines.models import cards
 from engines.runs import events as ev
 from engines.runs import writing
+from engines.runs.event_files import EventReader, read_last
 from engines.runs.folder import RunFolder
 from engines.runs.reading import open_regular
 from engines.runs.summary import FINISHED, Summary, open_summary
@@ -189,7 +190,7 @@ def _library(engine: str) -> str | None:
 
 
 def _ending(folder: RunFolder) -> ev.Ended:
-    tail = ev.read_last(folder.events)
+    tail = read_last(folder.events)
     end = tail[-1].event if tail else None
     if not isinstance(end, ev.Finished):
         raise UserError(f"{folder.name} is not {FINISHED}; only a finished run can be exported")
@@ -244,9 +245,7 @@ def _card_lines(folder: RunFolder, summary: Summary, end: ev.Ended, model: str, 
     lines += cards.table(("score", "value", "95 % interval"), rows, numbers=("value",))
     lines += ["", "## Data", "", f"Source: `{_code(source)}`." if source else "Source: not recorded.", ""]
     lines += cards.files({path.name: path for path in (folder.items, folder.splits, folder.predictions)})
-    started = next(
-        (r.event for r in ev.EventReader(folder.events).read(1 << 16) if isinstance(r.event, ev.Started)), None
-    )
+    started = next((r.event for r in EventReader(folder.events).read(1 << 16) if isinstance(r.event, ev.Started)), None)
     if started and started.versions:
         lines += ["", "## Made with", ""]
         if summary.engine != IMPORTED:

@@ -14,6 +14,7 @@ from engines.answers.variant import Variant
 from engines.errors import UserError
 from engines.models import cards
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.reading import read_small
@@ -412,7 +413,7 @@ class _Page:
         return "".join(self._detail(RunFolder(self._home.runs / run)) for run in self._runs)
 
     def _detail(self, folder: RunFolder) -> str:
-        records = ev.EventReader(folder.events).read(1 << 16)
+        records = EventReader(folder.events).read(1 << 16)
         started = next((r.event for r in records if isinstance(r.event, ev.Started)), None)
         imported = folder.name in self._imported
         facts = [("run", folder.name)]

@@ -14,6 +14,7 @@ from engines.answers.metrics import ACCURACY, beside_accuracy
 from engines.answers.variant import Variant
 from engines.errors import reason_of
 from engines.runs import events as ev
+from engines.runs.event_files import read_all, read_last
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
@@ -172,7 +173,7 @@ def result_of(folder: RunFolder) -> ResultRow | None:
 def _repeats(row: ResultRow, folder: RunFolder, count: int) -> list[ResultRow]:
     """A row for each repeat; the whole file is read only where its end does not hold them all."""
     repeats: dict[int, ev.Repeat] = {}
-    for records in (ev.read_last(folder.events), ev.read_all(folder.events)):
+    for records in (read_last(folder.events), read_all(folder.events)):
         repeats |= {record.event.index: record.event for record in records if isinstance(record.event, ev.Repeat)}
         if len(repeats) >= count:
             break

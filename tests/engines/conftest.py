@@ -10,6 +10,7 @@ import pytest
 from engines.models import opening, tiny
 from engines.reporter import Reporter
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from tests.stub_hub import StubHub, running
@@ -25,7 +26,7 @@ class Recorder:
     report: Reporter
 
     def events(self, kind: type[E]) -> list[E]:
-        return [r.event for r in ev.EventReader(self.folder.events).read() if isinstance(r.event, kind)]
+        return [r.event for r in EventReader(self.folder.events).read() if isinstance(r.event, kind)]
 
     @property
     def notes(self) -> str:

@@ -6,6 +6,7 @@ import pytest
 from engines.errors import ConfigError
 from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader
 from engines.runs.folder import RunFolder
 
 Scripted = Callable[..., RunFolder]
@@ -17,7 +18,7 @@ def folder(scripted: Scripted) -> RunFolder:
 
 
 def events(folder: RunFolder) -> list[ev.Event]:
-    return [r.event for r in ev.EventReader(folder.events).read()]
+    return [r.event for r in EventReader(folder.events).read()]
 
 
 def test_progress_is_throttled_but_the_last_item_is_always_said(folder: RunFolder) -> None:

@@ -11,6 +11,7 @@ from engines.answers import columns
 from engines.reporter import Reporter, Restart
 from engines.runs import events as ev
 from engines.runs import processes
+from engines.runs.event_files import read_all
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FAILED, FINISHED, QUEUED, summarize
@@ -43,7 +44,7 @@ def test_a_signal_that_comes_with_the_end_makes_no_second_end(
 
     monkeypatch.setattr(Reporter, "finished", terminated)
     assert worker.main(["worker", str(folder.path)]) == 0
-    ends = [r.event.kind for r in ev.read_all(folder.events) if isinstance(r.event, ev.Ended)]
+    ends = [r.event.kind for r in read_all(folder.events) if isinstance(r.event, ev.Ended)]
     assert ends == ["finished"] and summarize(folder).state == FINISHED
     assert not folder.checkpoints.exists(), "a finished run has nothing to resume"
 
@@ -64,7 +65,7 @@ def test_a_run_leaves_its_answers_as_columns(in_process: None, bag: RunFolder) -
 
 def test_the_settings_of_a_run_are_hashed_as_those_of_its_group_of_results(in_process: None, bag: RunFolder) -> None:
     assert worker.main(["worker", str(bag.path)]) == 0
-    (started,) = [r.event for r in ev.read_all(bag.events) if isinstance(r.event, ev.Started)]
+    (started,) = [r.event for r in read_all(bag.events) if isinstance(r.event, ev.Started)]
     row = result_of(bag)
     assert row is not None and started.config_hash == row.config != ""
 
@@ -75,7 +76,7 @@ def test_no_fault_of_the_columns_costs_a_run(in_process: None, bag: RunFolder, m
 
     monkeypatch.setattr(columns, "write", fail)
     assert worker.main(["worker", str(bag.path)]) == 0
-    notes = [r.event for r in ev.read_all(bag.events) if isinstance(r.event, ev.Note)]
+    notes = [r.event for r in read_all(bag.events) if isinstance(r.event, ev.Note)]
     assert [n.text for n in notes if n.level == "warning"] == ["predictions.npz: MemoryError: too many"]
     assert summarize(bag).state == FINISHED
 
@@ -111,14 +112,14 @@ def test_a_run_waits_for_the_model_that_another_one_is_making(home: Home, script
     settings = {"model.name": str(maker.model), "data.train": 60, "data.validation": 0, "data.test": 40}
     folder = RunFolder.create(home, catalog.read("quickstart/distilbert-loop", settings).document())
     processes.launch(folder, ["cpu"])
-    wait_until(lambda: any(isinstance(r.event, ev.Queued) for r in ev.read_all(folder.events)))
+    wait_until(lambda: any(isinstance(r.event, ev.Queued) for r in read_all(folder.events)))
     assert summarize(folder).state == QUEUED
     assert not any(folder.name in ticket.name for ticket in home.queue.iterdir()), "it would bar its maker's way"
     processes.stop(maker, "ask")
     wait_until(lambda: summarize(folder).state == FAILED)
     end = summarize(folder).end
     assert isinstance(end, ev.Failed) and f"{maker.name} holds no model (it is stopped)" in end.message
-    assert not any(isinstance(r.event, ev.Started) for r in ev.read_all(folder.events)), "no device was taken for it"
+    assert not any(isinstance(r.event, ev.Started) for r in read_all(folder.events)), "no device was taken for it"
 
 
 def test_data_that_no_look_at_launch_has_read_are_read_before_the_queue(
@@ -130,4 +131,4 @@ def test_data_that_no_look_at_launch_has_read_are_read_before_the_queue(
     assert worker.main(["worker", str(folder.path)]) == 1
     end = summarize(folder).end
     assert isinstance(end, ev.Failed) and "a.zip: damaged or unknown archive" in end.message
-    assert [r.event.kind for r in ev.read_all(folder.events)] == ["failed"]
+    assert [r.event.kind for r in read_all(folder.events)] == ["failed"]

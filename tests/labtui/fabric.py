@@ -7,6 +7,7 @@ from typing import Any
 
 from engines.runs import events as ev
 from engines.runs import locks
+from engines.runs.event_files import EventWriter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
@@ -24,7 +25,7 @@ def make_run(home: Home, *events: ev.Event, experiment: str = "encoders/loop", *
 
 def append(folder: RunFolder, *events: ev.Event) -> None:
     """Write further events as the worker does."""
-    writer = ev.EventWriter(folder.events)
+    writer = EventWriter(folder.events)
     for event in events:
         writer.write(event)
     writer.close()

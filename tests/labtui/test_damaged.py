@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from engines.reporter import Reporter
 from engines.runs import events as ev
+from engines.runs.event_files import read_last
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
@@ -198,14 +200,16 @@ def test_the_reason_names_file_line_and_field(
 
 def test_a_fault_of_the_program_shows_as_one_damaged_row(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, other = finished(home, "whole"), finished(home, "other")
-    real = ev.read_last
+    real = read_last
 
     def faulty(path: Path, *more: int) -> list[ev.Record]:
         if path == other.events:
             raise ZeroDivisionError("of ours")
         return real(path, *more)
 
-    monkeypatch.setattr(ev, "read_last", faulty)
+    for module in list(sys.modules.values()):
+        if getattr(module, "read_last", None) is real:
+            monkeypatch.setattr(module, "read_last", faulty)
     assert summarize(whole).state == FINISHED
     assert (summarize(other).state, summarize(other).damage) == (DAMAGED, "ZeroDivisionError: of ours")
     follower = Follower(home)

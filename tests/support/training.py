@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from engines import catalog
 from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
+from engines.runs.event_files import read_all
 from engines.runs.folder import RunFolder
 
 E = TypeVar("E", bound=ev.Event)
@@ -48,4 +49,4 @@ def train(folder: RunFolder, stop: Callable[[str, int], bool] = lambda phase, st
 
 def records(folder: RunFolder, kind: type[E]) -> list[E]:
     """The events of a kind, as they were written."""
-    return [r.event for r in ev.read_all(folder.events) if isinstance(r.event, kind)]
+    return [r.event for r in read_all(folder.events) if isinstance(r.event, kind)]

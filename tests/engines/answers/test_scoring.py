@@ -10,6 +10,7 @@ from engines.answers import scoring
 from engines.data.items import Example
 from engines.reporter import Reporter
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 
@@ -101,7 +102,7 @@ def test_conclude_writes_a_line_an_item_and_reports_the_same_figures(home: Home)
             "not_finite": {"probabilities.0": "nan"},
         },
     ]
-    (record,) = ev.EventReader(folder.events).read()
+    (record,) = EventReader(folder.events).read()
     assert record.event == ev.Evaluated("test", 3, result, ["no", "yes"], [[1, 0, 0], [0, 1, 1]], loss=0.5)
     assert result.accuracy == pytest.approx(2 / 3) and result.invalid == 1
     assert {p.name for p in folder.path.iterdir()} == {"config.toml", "events.jsonl", "predictions.jsonl", "requests"}

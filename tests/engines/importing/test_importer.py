@@ -17,6 +17,7 @@ from engines.errors import DataError, UserError
 from engines.importing import importer
 from engines.methods.evaluate import open_classifier
 from engines.runs import events as ev
+from engines.runs.event_files import read_all
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
@@ -76,7 +77,7 @@ def test_the_studys_three_executions_have_the_reference_accuracies(home: Home, h
     assert [round(a, 4) for a in summary.scores.repeats] == [0.4936, 0.6216, 0.5996]
     assert summary.scores.accuracy == pytest.approx(0.5716) and summary.as_dict()["items"] == 2500
     assert summary.scores.accuracy_sd == pytest.approx(0.06844, abs=5e-6)
-    repeats = [r.event for r in ev.read_all(folder.events) if isinstance(r.event, ev.Repeat)]
+    repeats = [r.event for r in read_all(folder.events) if isinstance(r.event, ev.Repeat)]
     assert [(r.index, r.varied, r.value) for r in repeats] == [
         (0, "head", "run1"),
         (1, "head", "run2"),
@@ -407,7 +408,7 @@ def test_log_likelihoods_of_choices_become_probabilities(imported: Imported, tmp
     summary = summarize(folder)
     assert (summary.model, summary.experiment) == ("org/model-2b", "own_task")
     assert summary.accuracy == pytest.approx(2 / 3)
-    started = next(r.event for r in ev.read_all(folder.events) if isinstance(r.event, ev.Started))
+    started = next(r.event for r in read_all(folder.events) if isinstance(r.event, ev.Started))
     assert started.versions == {"lm_eval": "0.4.13", "transformers": "5.23.0"}
     assert folder.read_document()["imported"]["shots"] == 3
     assert summary.end is not None
@@ -453,7 +454,7 @@ def test_the_filters_of_one_file_are_repeats(imported: Imported) -> None:
         ),
         "samples_x.jsonl",
     )
-    repeats = [r.event for r in ev.read_all(folder.events) if isinstance(r.event, ev.Repeat)]
+    repeats = [r.event for r in read_all(folder.events) if isinstance(r.event, ev.Repeat)]
     assert [(r.varied, r.value, r.scores.invalid) for r in repeats] == [
         ("filter", "strict", 1),
         ("filter", "flexible", 0),

@@ -14,6 +14,7 @@ from engines.memory.history import Estimated, PastRun, past_runs, record
 from engines.methods.prompting import Config, Prompting
 from engines.models.location import Model
 from engines.runs import events as ev
+from engines.runs.event_files import EventWriter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.training import course, encoder, lora
@@ -224,7 +225,7 @@ def test_finished_runs_are_read_from_their_folders(home: Home) -> None:
     expected = estimate_peak(catalog.read("quickstart/distilbert-loop"), device="cpu").uncorrected_bytes
     for folder in (done, going):
         record(folder, "distilbert", "cpu", expected)
-        writer = ev.EventWriter(folder.events)
+        writer = EventWriter(folder.events)
         writer.write(ev.Started("cpu", "", {}))
         if folder is done:
             writer.write(ev.Finished(seconds=9.0, items=10, items_per_s=5.0, host_memory_peak_bytes=2 * expected))

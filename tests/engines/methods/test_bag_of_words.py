@@ -14,6 +14,7 @@ from engines.methods import bag_of_words
 from engines.methods.evaluate import open_classifier
 from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from tests.engines.conftest import Recorder
@@ -31,7 +32,7 @@ def run(home: Home, config: bag_of_words.Config) -> tuple[RunFolder, list[ev.Eve
         bag_of_words.run(config, report)
     finally:
         report.close()
-    return folder, [r.event for r in ev.EventReader(folder.events).read()]
+    return folder, [r.event for r in EventReader(folder.events).read()]
 
 
 def test_it_learns_and_the_loaded_model_answers_as_the_trained_one(home: Home) -> None:

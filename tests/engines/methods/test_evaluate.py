@@ -13,6 +13,7 @@ from engines.methods import bag_of_words, evaluate
 from engines.methods.evaluate import open_classifier, source_run
 from engines.reporter import Reporter
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader, read_all
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import summarize
@@ -43,7 +44,7 @@ def write(path: Path, rows: list[tuple[str, str]]) -> str:
 
 
 def overlaps(folder: RunFolder) -> list[ev.Overlap]:
-    return [r.event for r in ev.read_all(folder.events) if isinstance(r.event, ev.Overlap)]
+    return [r.event for r in read_all(folder.events) if isinstance(r.event, ev.Overlap)]
 
 
 def config(run: str, source: str, overlap: str = "refuse") -> evaluate.Config:
@@ -63,7 +64,7 @@ def test_a_finished_model_is_scored_on_other_data_in_a_run_of_its_own(
     folder = run(home, evaluate, config(finished.name, write(tmp_path / "other.tsv", texts)))
     summary = summarize(folder)
     assert summary.state == "finished" and summary.model == "bag of words"
-    (scored,) = [r.event for r in ev.EventReader(folder.events).read() if isinstance(r.event, ev.Evaluated)]
+    (scored,) = [r.event for r in EventReader(folder.events).read() if isinstance(r.event, ev.Evaluated)]
     assert scored.split == "test" and scored.items == 6 and scored.labels == ["negative", "positive"]
     items = [json.loads(line) for line in folder.items.read_text().splitlines()]
     assert {(i["text"], i["label"]) for i in items} == set(texts)

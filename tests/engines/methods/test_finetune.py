@@ -18,6 +18,7 @@ from engines.models import tiny
 from engines.reporter import Reporter, Stop
 from engines.runs import events as ev
 from engines.runs import processes
+from engines.runs.event_files import EventReader, read_last
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.training import course, schedule
@@ -266,8 +267,8 @@ def test_a_worker_tells_a_gapless_story_and_prints_nothing(home: Home, monkeypat
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     folder = make(home, "finetune_trainer")
     processes.launch(folder, ["cpu"])
-    wait_until(lambda: any(isinstance(r.event, ev.Ended) for r in ev.read_last(folder.events)), 90, "the run's end")
-    found = ev.EventReader(folder.events).read()
+    wait_until(lambda: any(isinstance(r.event, ev.Ended) for r in read_last(folder.events)), 90, "the run's end")
+    found = EventReader(folder.events).read()
     assert [r.seq for r in found] == list(range(len(found)))
     assert isinstance(found[0].event, ev.Started) and isinstance(found[-1].event, ev.Finished)
     end = found[-1].event

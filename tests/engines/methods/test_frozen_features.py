@@ -11,6 +11,7 @@ from engines.methods.evaluate import open_classifier
 from engines.models.location import Model
 from engines.reporter import Reporter
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from tests.support import known
@@ -28,7 +29,7 @@ def run(home: Home, config: frozen_features.Config) -> tuple[RunFolder, list[ev.
     frozen_features.run(config, report)
     report.finished()
     report.close()
-    return folder, [r.event for r in ev.EventReader(folder.events).read()]
+    return folder, [r.event for r in EventReader(folder.events).read()]
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])

@@ -19,6 +19,7 @@ from engines.prompts import answering, templates
 from engines.prompts.untrained_head import Headed
 from engines.reporter import Reporter
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import summarize
@@ -69,7 +70,7 @@ def run(home: Home, config: Config) -> tuple[RunFolder, list[ev.Event]]:
     prompting.run(config, report)
     report.finished()
     report.close()
-    return folder, [r.event for r in ev.EventReader(folder.events).read()]
+    return folder, [r.event for r in EventReader(folder.events).read()]
 
 
 def lines(folder: RunFolder) -> list[dict[str, Any]]:

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader, EventWriter, read_last
 from engines.runs.scores import Scores
 
 STEP = ev.Step(3, 10, 0.3, 0.5, 1e-4, grad_norm=1.5, memory_peak_bytes=1024)
 
 
 def read(path: Path) -> list[ev.Record]:
-    return ev.EventReader(path).read()
+    return EventReader(path).read()
 
 
 def test_every_kind_survives_a_round_trip() -> None:
@@ -74,7 +75,7 @@ def test_unknown_kinds_are_skipped_and_unknown_fields_kept(tmp_path: Path) -> No
 def test_a_torn_last_line_waits_for_its_newline(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     line = ev.encode(ev.Note("whole"), 0, 1.0)
-    reader = ev.EventReader(path)
+    reader = EventReader(path)
     assert reader.read() == []
     path.write_bytes(line + line[:9])
     assert len(reader.read()) == 1
@@ -87,7 +88,7 @@ def test_a_torn_last_line_waits_for_its_newline(tmp_path: Path) -> None:
 def test_a_bad_line_is_skipped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\0\0garbage\n[1]\n" + ev.encode(ev.Note("after"), 0, 1.0))
-    reader = ev.EventReader(path)
+    reader = EventReader(path)
     assert [r.event for r in reader.read()] == [ev.Note("after")]
     assert reader.bad_lines == 2
 
@@ -95,7 +96,7 @@ def test_a_bad_line_is_skipped_and_counted(tmp_path: Path) -> None:
 def test_a_shrunk_file_is_read_again_from_the_start(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(ev.encode(ev.Note("one"), 0, 1.0) * 3)
-    reader = ev.EventReader(path)
+    reader = EventReader(path)
     assert len(reader.read()) == 3
     path.write_bytes(ev.encode(ev.Note("new"), 0, 1.0))
     assert [r.event for r in reader.read()] == [ev.Note("new")] and reader.restarted
@@ -103,13 +104,13 @@ def test_a_shrunk_file_is_read_again_from_the_start(tmp_path: Path) -> None:
 
 def test_the_writer_cuts_a_torn_tail_and_goes_on_counting(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    first = ev.EventWriter(path)
+    first = EventWriter(path)
     first.write(ev.Note("one"))
     first.write(ev.Note("two"))
     first.close()
     with path.open("ab") as file:
         file.write(b'{"seq":2,"time":3,"ki')
-    second = ev.EventWriter(path)
+    second = EventWriter(path)
     second.write(ev.Note("three"))
     second.close()
     assert [(r.seq, r.event) for r in read(path)] == [(0, ev.Note("one")), (1, ev.Note("two")), (2, ev.Note("three"))]
@@ -118,7 +119,7 @@ def test_the_writer_cuts_a_torn_tail_and_goes_on_counting(tmp_path: Path) -> Non
 def test_a_torn_first_line_leaves_an_empty_file_and_seq_zero(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b'{"seq":0,"ti')
-    writer = ev.EventWriter(path)
+    writer = EventWriter(path)
     writer.write(ev.Note("a"))
     writer.close()
     assert [r.seq for r in read(path)] == [0]
@@ -126,7 +127,7 @@ def test_a_torn_first_line_leaves_an_empty_file_and_seq_zero(tmp_path: Path) -> 
 
 def test_a_short_write_is_cut_back_and_the_event_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "events.jsonl"
-    writer = ev.EventWriter(path)
+    writer = EventWriter(path)
     writer.write(ev.Note("before"))
     real, full = os.write, True
 
@@ -148,7 +149,7 @@ def test_a_short_write_is_cut_back_and_the_event_written_later(tmp_path: Path, m
 
 def test_a_full_disk_raises_nothing_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "events.jsonl"
-    writer = ev.EventWriter(path)
+    writer = EventWriter(path)
     real, full = os.write, True
 
     def refuse(fd: int, data: bytes) -> int:
@@ -167,16 +168,16 @@ def test_a_full_disk_raises_nothing_and_loses_nothing(tmp_path: Path, monkeypatc
 def test_reading_the_end_of_a_long_file_gives_its_last_records(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(ev.encode(STEP, n, 1.0) for n in range(5000)))
-    last = ev.read_last(path, 4096)
+    last = read_last(path, 4096)
     assert last[-1].seq == 4999 and 10 < len(last) < 60
 
 
 def test_a_torn_tail_that_the_next_writer_cuts_off_costs_a_reader_no_event(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(ev.encode(ev.Note("one"), 0, 1.0) + b'{"seq":1,"time":2,"ki')
-    reader = ev.EventReader(path)
+    reader = EventReader(path)
     assert len(reader.read()) == 1
-    writer = ev.EventWriter(path)  # the worker that goes on
+    writer = EventWriter(path)  # the worker that goes on
     writer.write(ev.Note("a line longer than what was torn"))
     writer.close()
     assert [r.seq for r in reader.read()] == [1] and reader.bad_lines == 0
@@ -185,7 +186,7 @@ def test_a_torn_tail_that_the_next_writer_cuts_off_costs_a_reader_no_event(tmp_p
 def test_a_line_longer_than_the_limit_of_a_read_is_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(ev.encode(ev.Note("x" * 1000), 0, 1.0) + ev.encode(ev.Note("next"), 1, 1.0))
-    reader = ev.EventReader(path)
+    reader = EventReader(path)
     assert [[r.seq for r in reader.read(100)] for _ in range(3)] == [[0], [1], []]
 
 
@@ -199,7 +200,7 @@ def test_a_huge_torn_line_is_read_once_and_in_little_memory(tmp_path: Path) -> N
     path.write_bytes(ev.encode(ev.Note("one"), 0, 1.0))
     with path.open("ab") as file:
         file.truncate(200 << 20)  # a hole: zeros, and no newline
-    reader = ev.EventReader(path)
+    reader = EventReader(path)
     tracemalloc.start()
     assert [r.seq for r in reader.read()] == [0]
     assert reader.read() == []
@@ -226,7 +227,7 @@ def test_a_writer_cuts_a_huge_torn_line_off_in_little_memory(tmp_path: Path) -> 
         file.truncate(200 << 20)
     before = bytes_read()
     tracemalloc.start()
-    writer = ev.EventWriter(path)
+    writer = EventWriter(path)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (writer.seq, path.stat().st_size) == (1, whole)
@@ -237,7 +238,7 @@ def test_a_writer_cuts_a_huge_torn_line_off_in_little_memory(tmp_path: Path) -> 
 def test_a_torn_line_that_grew_long_and_was_cut_off_costs_a_reader_no_event(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"{" * (ev.LINE_MOST_BYTES + 10))
-    reader = ev.EventReader(path)
+    reader = EventReader(path)
     assert reader.read() == []
     path.write_bytes(ev.encode(ev.Note("one"), 0, 1.0))
     assert [r.seq for r in reader.read()] == [0] and reader.bad_lines == 0
@@ -250,7 +251,7 @@ def test_a_file_of_more_than_a_gigabyte_opens_at_its_end(tmp_path: Path) -> None
         file.seek(0, os.SEEK_END)
         file.write(b"\n" + ev.encode(ev.Note("last"), 7, 1.0))
     before = bytes_read()
-    assert [r.seq for r in ev.read_last(path)] == [7]
+    assert [r.seq for r in read_last(path)] == [7]
     assert bytes_read() - before < 1 << 20
 
 

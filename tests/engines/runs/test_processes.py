@@ -11,6 +11,7 @@ import pytest
 from engines.errors import AlreadyRunningError
 from engines.runs import events as ev
 from engines.runs import locks, processes, queue
+from engines.runs.event_files import EventReader, read_all
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.summary import FAILED, FINISHED, LOST, RUNNING, STOPPED, list_runs, summarize
 from tests.support import wait_until
@@ -23,7 +24,7 @@ def state(folder: RunFolder) -> str:
 
 
 def gapless(folder: RunFolder) -> list[ev.Event]:
-    reader = ev.EventReader(folder.events)
+    reader = EventReader(folder.events)
     records = reader.read()
     assert [r.seq for r in records] == list(range(len(records))) and reader.bad_lines == 0
     return [r.event for r in records]
@@ -180,8 +181,8 @@ def test_the_device_stays_with_a_run_that_restarts(scripted: Scripted) -> None:
     wait_until(lambda: state(first) == RUNNING)
     second = scripted(steps=1)
     wait_until(lambda: state(second) == FINISHED)
-    starts = {f: [r.time for r in ev.read_all(f.events) if isinstance(r.event, ev.Started)] for f in (first, second)}
-    end = [r.time for r in ev.read_all(first.events)][-1]
+    starts = {f: [r.time for r in read_all(f.events) if isinstance(r.event, ev.Started)] for f in (first, second)}
+    end = [r.time for r in read_all(first.events)][-1]
     assert len(starts[first]) == 4 and end <= starts[second][0] + 0.001
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from engines.runs import events as ev
 from engines.runs import locks, processes, queue
+from engines.runs.event_files import EventReader
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, LOST, QUEUED, RUNNING, STOPPED, list_runs, summarize
@@ -21,7 +22,7 @@ def state(folder: RunFolder) -> str:
 
 
 def started_at(folder: RunFolder) -> float:
-    return next(r.time for r in ev.EventReader(folder.events).read() if isinstance(r.event, ev.Started))
+    return next(r.time for r in EventReader(folder.events).read() if isinstance(r.event, ev.Started))
 
 
 def test_one_run_a_device_and_the_rest_wait_in_order_of_launch(scripted: Scripted) -> None:
@@ -47,7 +48,7 @@ def test_a_run_that_accepts_several_devices_takes_the_first_to_come_free(scripte
     either = scripted("either", devices=["GPU-a", "GPU-b"], steps=1)
     wait_until(lambda: state(either) == FINISHED)
     assert summarize(holder).state == RUNNING
-    events = [r.event for r in ev.EventReader(either.events).read()]
+    events = [r.event for r in EventReader(either.events).read()]
     assert [e.device for e in events if isinstance(e, ev.Started)] == ["GPU-b"]
 
 

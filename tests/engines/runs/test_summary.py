@@ -7,6 +7,7 @@ from engines.errors import RunNotFoundError
 from engines.reporter import Reporter
 from engines.runs import events as ev
 from engines.runs import locks
+from engines.runs.event_files import EventReader, read_all
 from engines.runs.folder import Launch, RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
@@ -139,7 +140,6 @@ def test_an_ended_run_is_read_from_the_end_of_its_file_alone(scripted: Scripted)
 
 
 def test_folding_piece_by_piece_gives_the_same_as_at_once(scripted: Scripted) -> None:
-    from engines.runs.events import EventReader
 
     folder = scripted(steps=0, start=False)
     report = Reporter(folder)
@@ -176,7 +176,7 @@ def test_an_ended_run_says_when_its_turn_came_and_on_which_device(scripted: Scri
     report.started("GPU-1", 0, "", {})
     report.finished()
     report.close()
-    started = next(r.time for r in ev.EventReader(folder.events).read() if isinstance(r.event, ev.Started))
+    started = next(r.time for r in EventReader(folder.events).read() if isinstance(r.event, ev.Started))
     shown = summarize(folder).as_dict()
     assert shown["device"] == "GPU-1" and shown["started"] == pytest.approx(started, abs=0.05)
 
@@ -202,5 +202,5 @@ def test_a_run_launched_again_is_not_where_its_earlier_worker_was(scripted: Scri
     report.started("cpu", 0, "", {})
     report.close()
     summary = open_summary(folder)
-    summary.apply(ev.read_all(folder.events))
+    summary.apply(read_all(folder.events))
     assert (summary.phase, summary.done, summary.total, summary.items_per_s) == ("", 0, None, None)

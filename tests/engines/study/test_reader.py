@@ -15,6 +15,7 @@ from engines.data import items
 from engines.errors import UserError
 from engines.reporter import Reporter
 from engines.runs import events as ev
+from engines.runs.event_files import EventWriter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
@@ -700,7 +701,7 @@ def test_every_answer_is_made_of_plain_values(home: Home) -> None:
 
 def test_a_long_story_of_steps_is_read_past(home: Home) -> None:
     folder = answered(home, truth(100), truth(100), validated=[(1, 0.5)])
-    writer = ev.EventWriter(folder.events)
+    writer = EventWriter(folder.events)
     for step in range(3000):
         writer.write(ev.Step(step, 3000, 1.0, 0.5, 1e-4))
     writer.close()

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from engines.runs import events as ev
+from engines.runs.event_files import EventWriter
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
@@ -86,7 +87,7 @@ def test_a_rising_validation_loss_is_said_with_both_losses(home: Home) -> None:
 )
 def test_a_rising_loss_says_which_model_was_tested(home: Home, step: int, end: str) -> None:
     folder = answered(home, truth(100), truth(100), validated=[(1, 0.5), (2, 0.4), (3, 0.45)])
-    writer = ev.EventWriter(folder.events)
+    writer = EventWriter(folder.events)
     writer.write(ev.Selected(step, "validation", "accuracy", 0.9))
     writer.close()
     assert warnings_of(home, folder)["loss"].endswith(f"0.4500 at epoch 3{end}")

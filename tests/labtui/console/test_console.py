@@ -9,6 +9,7 @@ from pathlib import Path
 import pyte
 
 from engines.runs import events as ev
+from engines.runs.event_files import EventReader
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.summary import FINISHED, list_runs, summarize
@@ -107,5 +108,5 @@ def test_a_run_outlives_a_killed_console_and_another_shows_its_full_curve(
         for console in filter(None, (killed, reopened)):
             console.close()
     assert summarize(run).state == FINISHED
-    records = ev.EventReader(run.events).read()
+    records = EventReader(run.events).read()
     assert [r.event.step for r in records if isinstance(r.event, ev.Step)] == list(range(1, 151))

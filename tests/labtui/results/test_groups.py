@@ -24,7 +24,7 @@ def tree(home: Home) -> list[ResultRow]:
 
 def test_runs_that_differ_in_seed_and_title_alone_are_one_group(home: Home, finished: Finished) -> None:
     runs = [finished("a", GOOD, seed=1), finished("a", FAIR, seed=2, settings={"title": "other"})]
-    newest, older = sorted((run.name for run in runs), reverse=True)
+    older, newest = (run.name for run in runs)
     (group,) = tree(home)
     assert (group.level, group.n, group.varied, group.run) == ("group", 2, "seed", newest)
     assert [child.run for child in group.children] == [newest, older]
@@ -196,7 +196,7 @@ def test_the_agreement_of_runs_is_asked_once_for_each_set_of_runs(home: Home, fi
     names = [finished("a", GOOD, seed=seed).name for seed in (1, 2)]
     (group,) = tree(home)
     ((key, rows),) = groups.spread_questions([group]).items()
-    assert rows == [row(name) for name in sorted(names, reverse=True)]
+    assert rows == [row(name) for name in reversed(names)]
     (known,) = gather(collect_rows(home), spreads={key: spread(rows, [0.9, 0.9])})
     assert known.interval == (0.71, 0.79) and known.varied == "seed" and known.same_items
     assert known.interval_over == "items and repeats"

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from engines.runs import events as ev
+from engines.runs.event_files import read_all
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from engines.runs.scores import Scores
@@ -15,7 +16,7 @@ from tests.labtui.fabric import finished, make_run, started, steps
 def told(folder: RunFolder) -> tuple[str, str]:
     """What the title and the page say of a run."""
     summary = open_summary(folder)
-    summary.apply(ev.read_all(folder.events))
+    summary.apply(read_all(folder.events))
     view = RunView.of(summary.settle())
     return "  ".join(where(view)), summary_text(view, 100).plain
 

@@ -15,8 +15,9 @@ from typing import Literal
 from engines.answers import columns, predictions, scoring
 from engines.answers.predictions import Prediction
 from engines.data.items import write_items
-from engines.data.tables import read_table
+from engines.data.tables import head_of, read_table
 from engines.errors import DataError
+from engines.importing import spreadsheets
 from engines.importing.columns import ImportedAnswers, ImportedRepeat
 from engines.importing.harness import SAMPLE_KEYS, Samples
 from engines.importing.tables import TABLE, read_predictions
@@ -75,6 +76,8 @@ def import_file(
     if path.name.startswith("results_") and path.suffix == ".json":
         raise DataError(f"{path}: the answers stand in the samples_*.jsonl beside this file; import that")
     table = read_table(path, notes, setting="FILE")
+    if spreadsheets.is_export(head_of(path), table.columns):
+        table = spreadsheets.as_exported(table)
     digest = sha256(path)
     if table.objects and table.objects[0].keys() >= SAMPLE_KEYS:
         if label:

@@ -28,6 +28,7 @@ def add(command: Command) -> None:
         default="table",
         help="table (default; fitted to a terminal), or with all columns: json, csv, md, latex (booktabs)",
     )
+    _add_excel(sub)
     sub.add_argument("--published", action="store_true", help="add the published figures of the founding study")
     sub.add_argument(
         "--sort", default="accuracy", metavar="COLUMN", help="accuracy (default), items, macro_f1, items_per_s, ..."
@@ -52,6 +53,7 @@ def add(command: Command) -> None:
         help="csv (default), parquet, json, or card: a README.md for the hub with the scores",
     )
     sub.add_argument("--output", metavar="FILE", help="write here instead of standard output; never over a file")
+    _add_excel(sub)
     sub.add_argument("--no-texts", action="store_true", help="leave the texts of the items out")
 
     sub = command("import", _import, "make a run of the predictions that another program made")
@@ -93,11 +95,28 @@ def add(command: Command) -> None:
     sub.add_argument("--output", default="report.html", metavar="FILE", help="default: report.html; never over a file")
 
 
+def _add_excel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--excel",
+        action="store_true",
+        help="of csv: marked as UTF-8, and texts that a spreadsheet would run as formulas get an apostrophe before "
+        "them; `labtui import` takes it off again",
+    )
+
+
+def _check_excel(arguments: argparse.Namespace) -> None:
+    if arguments.excel and arguments.format != "csv":
+        raise UserError(f"--excel is of --format csv, not of {arguments.format}")
+
+
 def _results(arguments: argparse.Namespace) -> int:
-    return print_results(Home(), arguments.format, published=arguments.published, sort=arguments.sort)
+    _check_excel(arguments)
+    return print_results(
+        Home(), arguments.format, published=arguments.published, sort=arguments.sort, excel=arguments.excel
+    )
 
 
-def print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
+def print_results(home: Home, form: str, *, published: bool, sort: str, excel: bool = False) -> int:
     """Print the finished runs in a format of `labtui results`; the exit code."""
     from labtui.results import groups, tables
 
@@ -115,6 +134,8 @@ def print_results(home: Home, form: str, *, published: bool, sort: str) -> int:
     rows = sort_rows(rows, sort)
     if form == "table":
         text, dropped = tables.to_table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    elif excel:
+        text, dropped = tables.to_csv(rows, excel=True), []
     else:
         text, dropped = tables.RECORDS[form](rows), []
     write_data(text.rstrip("\n") + "\n")
@@ -219,13 +240,15 @@ def repeat_of(folder: RunFolder, named: str) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from labtui.results import exports
 
+    _check_excel(arguments)
     folder = find_run(Home(), arguments.run)
     if arguments.format == "parquet" and not arguments.output:
         raise UserError("Parquet is no text; name a file by --output")
     if arguments.format == "card":
         content = exports.model_card(folder).encode()
     else:
-        content = exports.ITEMS[arguments.format](exports.item_table(folder, texts=not arguments.no_texts))
+        table = exports.item_table(folder, texts=not arguments.no_texts)
+        content = exports.items_csv(table, excel=True) if arguments.excel else exports.ITEMS[arguments.format](table)
     if arguments.output:
         say(f"wrote {exports.save(Path(arguments.output), content)}")
     else:

@@ -16,6 +16,7 @@ from engines.answers.predictions import Prediction
 from engines.answers.variant import Variant
 from engines.data.items import StoredItem, decode_item
 from engines.errors import UserError
+from engines.importing import spreadsheets
 from engines.models import cards
 from engines.runs import events as ev
 from engines.runs import writing
@@ -84,13 +85,17 @@ def _probability(line: Prediction, at: int) -> float | None:
     return line.probabilities[at] if line.probabilities and math.isfinite(line.probabilities[at]) else None
 
 
-def items_csv(table: ItemTable) -> bytes:
-    """Comma-separated, with a header; what is not known is empty."""
+def items_csv(table: ItemTable, excel: bool = False) -> bytes:
+    """Comma-separated, with a header; what is not known is empty.
+
+    With `excel` no text is taken for a formula by a spreadsheet; `import` reads the texts as they were.
+    """
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows(zip(*table.columns.values(), strict=True))
-    return output.getvalue().encode("utf-8", "replace")
+    rows = zip(*table.columns.values(), strict=True)
+    writer.writerows(map(spreadsheets.escaped, row) for row in rows) if excel else writer.writerows(rows)
+    return spreadsheets.BOM * excel + output.getvalue().encode("utf-8", "replace")
 
 
 def items_json(table: ItemTable) -> bytes:

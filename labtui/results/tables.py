@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from engines.answers.metrics import ACCURACY, scored_by_runs
+from engines.importing import spreadsheets
+from engines.models import cards
 from engines.runs.summary import FINISHED
 from labtui.results.columns import Column, known_columns, left_out_first
 from labtui.results.rows import ResultRow, name_of
@@ -115,8 +117,11 @@ def to_json(rows: Sequence[ResultRow]) -> str:
     return json_text([as_dict(row) for row in rows], indent=1) + "\n"
 
 
-def to_csv(rows: Sequence[ResultRow]) -> str:
-    """One line per run, full precision; the recall of every class has a column `recall.CLASS`, None is empty."""
+def to_csv(rows: Sequence[ResultRow], excel: bool = False) -> str:
+    """One line per run, full precision; the recall of every class has a column `recall.CLASS`, None is empty.
+
+    With `excel` no text is taken for a formula by a spreadsheet.
+    """
     classes = list(dict.fromkeys(label for row in rows for label in row.recall))
     lines = []
     for row in rows:
@@ -128,8 +133,8 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
         output, [*header, *(k for k in (lines[0] if lines else ()) if k not in header)], lineterminator="\n"
     )
     writer.writeheader()
-    writer.writerows(lines)
-    return output.getvalue()
+    writer.writerows({k: spreadsheets.escaped(v) for k, v in line.items()} if excel else line for line in lines)
+    return spreadsheets.BOM.decode() * excel + output.getvalue()
 
 
 # -- the columns that a screen shows ------------------------------------------------------------------------
@@ -165,7 +170,7 @@ def table_markdown(rows: Sequence[ResultRow], columns: Sequence[Column]) -> str:
     """A Markdown table of what the screen shows, and under it the notes of published rows."""
 
     def line(texts: Sequence[str]) -> str:
-        return "| " + " | ".join(t.replace("\\", "\\\\").replace("|", "\\|") for t in texts) + " |"
+        return "| " + " | ".join(map(cards.cell, texts)) + " |"
 
     rule = "|" + "|".join("---:" if c.right else "---" for c in columns) + "|"
     cells = [line([clean(c.text(row)) for c in columns]) for row in rows]

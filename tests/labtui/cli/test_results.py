@@ -69,6 +69,8 @@ def test_an_imported_run_is_listed_shown_compared_and_exported(theirs: str, tmp_
         ("compare RUN:1 RUN:original", "tuned no model that answered before"),
         ("compare RUN", "name two or more runs to compare"),
         ("export RUN --format parquet", "name a file by --output"),
+        ("export RUN --format json --excel", "--excel is of --format csv"),
+        ("results --excel", "--excel is of --format csv"),
         ("export RUN --output .", "is a folder"),
         ("report RUN --output /nowhere/report.html", "there is no folder /nowhere"),
         ("import nothing.csv", "nothing.csv: no such file"),

@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 import os
@@ -59,6 +60,29 @@ def test_answers_come_back_as_they_were_when_they_are_imported_again(
     (first, *_) = json.loads(exports.ITEMS["json"](exports.item_table(folder)))
     assert first["text"] == "so, so" and first["predicted_2"] == "positive" and first["probability_positive_1"] == 0.75
     assert "text" not in exports.item_table(folder, texts=False).columns
+
+
+def test_labels_and_texts_like_formulas_come_back_from_an_export_for_spreadsheets(
+    home: Home, tmp_path: Path, foreign_run: Callable[..., RunFolder]
+) -> None:
+    rows = ["=1+1,-1,-1,0.9", "'=quoted,+,+,0.8", "@x,-1,+,0.7", '"plain, ""so""",+,-1,0.6']
+    folder = foreign_run("text,label,prediction,score\n" + "\n".join(rows) + "\n")
+    table = exports.item_table(folder)
+    assert set(table.columns["label"]) == {"-1", "+"}
+    path = tmp_path / "for excel.csv"
+    path.write_bytes(exports.items_csv(table, excel=True))
+    written = list(csv.DictReader(path.open(encoding="utf-8-sig", newline="")))
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    assert [row["text"] for row in written] == ["'=1+1", "''=quoted", "'@x", 'plain, "so"']
+    assert [row["label"] for row in written] == ["'-1", "'+", "'-1", "'+"]
+    (again,) = importer.import_file(home, path, Silent())
+    assert again.items.read_text() == folder.items.read_text()
+    assert again.predictions.read_text() == folder.predictions.read_text()
+
+
+def test_without_being_asked_an_export_changes_no_text(foreign_run: Callable[..., RunFolder]) -> None:
+    table = exports.item_table(foreign_run("text,label,prediction\n=1+1,-1,-1\n+,1,1\n"))
+    assert exports.items_csv(table).splitlines()[1].endswith(b"=1+1,-1,-1")
 
 
 def test_a_run_that_tuned_a_model_has_columns_for_the_model_before(home: Home, finished: Finished) -> None:

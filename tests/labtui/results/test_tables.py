@@ -136,3 +136,19 @@ def test_tables_hold_the_rows_and_columns_as_shown(home: Home, finished: Finishe
     assert found[0]["interval_low"] == float(first["interval_low"]) == (rows[0].interval or [None])[0]
     markdown = tables.table_markdown(rows, shown).splitlines()
     assert markdown[0] == "| run | accuracy | 95 % |" and markdown[2].startswith("| b\\|c") and len(markdown) == 4
+
+
+def test_markdown_shows_foreign_names_as_they_are_written(home: Home, finished: Finished) -> None:
+    finished("a|b *c* [d](e) `f` <g> ~h~ #i", [[4, 1, 0], [1, 4, 0]])
+    *_, line = tables.table_markdown(*rows_and_columns(home)).splitlines()
+    escaped = r"a\|b \*c\* \[d\](e) \`f\` \<g\> \~h\~ \#i"
+    assert escaped in line
+
+
+def test_a_csv_for_spreadsheets_holds_no_formula_and_numbers_stay_numbers(home: Home, finished: Finished) -> None:
+    finished('=HYPERLINK("x")', [[4, 1, 0], [1, 4, 0]], model="-1")
+    (plain,) = csv.DictReader(io.StringIO(tables.to_csv(collect_rows(home))))
+    (safe,) = csv.DictReader(io.StringIO(tables.to_csv(collect_rows(home), excel=True).removeprefix("\ufeff")))
+    assert (plain["config"], plain["model"]) == ('=HYPERLINK("x")', "-1")
+    assert (safe["config"], safe["model"]) == ('\'=HYPERLINK("x")', "'-1")
+    assert safe["accuracy"] == plain["accuracy"] == "0.8"

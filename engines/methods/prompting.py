@@ -150,7 +150,7 @@ def run(config: Config, report: Reporter) -> None:
             "data.labels gives the classes names, in their order",
             "warning",
         )
-    path = location.locate(config.model, report)
+    path = location.locate(config.model, report, config.trust_remote_code)
     provenance.check_apart(path, config.model.name, splits.test, config.data.overlap, report)
     if config.trust_remote_code and "/" in config.model.name and not Path(config.model.name).expanduser().exists():
         hub.fetch(config.model.name, "model", (*hub.MODEL_FILES, "*.py"), report, config.model.revision)

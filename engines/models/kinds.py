@@ -41,3 +41,14 @@ def usable_positions(config: Any) -> int | None:
         padding = getattr(text, "pad_token_id", None)
         return positions - (padding if isinstance(padding, int) else 1) - 1
     return positions
+
+
+def needs_own_code(path: Path) -> bool:
+    """Whether a model in `path` is of a kind that only the code beside it can open."""
+    from transformers import CONFIG_MAPPING
+
+    try:
+        config = json.loads((path / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING

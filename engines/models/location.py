@@ -7,6 +7,7 @@ from pathlib import Path
 from engines import hub
 from engines.errors import ModelError
 from engines.models import gguf_files, sources
+from engines.models.kinds import needs_own_code
 from engines.reporter import Listener, Reporter
 from engines.settings import nearest, option
 
@@ -24,17 +25,24 @@ class Model:
     revision: str = option("", "Branch, tag or commit of a model on the hub; empty: its main branch.")
 
 
-def locate(model: Model, report: Reporter) -> Path:
+def locate(model: Model, report: Reporter, trust_remote_code: bool = False) -> Path:
     """The folder with the model's configuration, tokenizer and safetensors, downloaded first where needed.
 
-    Raises `ModelError` (or `HubError`) in one sentence.
+    Raises `ModelError` (or `HubError`) in one sentence; also where the model cannot be opened without code that it
+    brings along, unless `trust_remote_code` says that this may be run.
     """
     path = _local_path(model)
     if path is None:
         path = hub.fetch(model.name, "model", hub.MODEL_FILES, report, model.revision)
     elif gguf_files.is_gguf(model.name):
         path = gguf_files.dequantised(path, report)
-    return _checked(path, model.name)
+    _checked(path, model.name)
+    if not trust_remote_code and needs_own_code(path):
+        raise ModelError(
+            f"model.name = {model.name} brings code of its own, of a kind that transformers does not know; prompting "
+            "runs it where trust_remote_code = true, the other engines never do: choose another model"
+        )
+    return path
 
 
 def locate_tokenizer(model: Model, report: Listener) -> Path:

@@ -83,3 +83,15 @@ def test_damaged_weights_are_named_before_they_are_opened(
     weights.write_bytes(damage(weights.read_bytes()))
     with pytest.raises(ModelError, match="model.safetensors is damaged or cut off; copy or download it again"):
         locate(Model(str(folder)), recorder.report)
+
+
+def test_code_that_a_model_brings_along_is_refused_alike_by_all_but_who_trusts_it(
+    folder: Path, recorder: Recorder
+) -> None:
+    own = {"model_type": "their_own_kind", "auto_map": {"AutoModelForCausalLM": "modeling.Theirs"}}
+    (folder / "config.json").write_text(json.dumps(own))
+    with pytest.raises(ModelError, match="brings code of its own, .*trust_remote_code = true, the other engines"):
+        locate(Model(str(folder)), recorder.report)
+    assert locate(Model(str(folder)), recorder.report, trust_remote_code=True) == folder
+    (folder / "config.json").write_text(json.dumps({**own, "model_type": "bert"}))
+    assert locate(Model(str(folder)), recorder.report) == folder, "a kind that is known needs no code"

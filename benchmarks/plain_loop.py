@@ -24,8 +24,8 @@ pad = True if padding == "LONGEST" else "max_length"
 
 def collate(batch: list[tuple[str, int]]) -> dict[str, torch.Tensor]:
     texts, labels = zip(*batch, strict=True)
-    found = tokenizer(list(texts), truncation=True, max_length=int(length), padding=pad, return_tensors="pt")
-    return {name: values.to(device) for name, values in {**found, "labels": torch.tensor(labels)}.items()}
+    encoded = tokenizer(list(texts), truncation=True, max_length=int(length), padding=pad, return_tensors="pt")
+    return {name: values.to(device) for name, values in {**encoded, "labels": torch.tensor(labels)}.items()}
 
 
 loader: DataLoader[tuple[str, int]] = DataLoader(rows, batch_size=16, shuffle=True, collate_fn=collate)

@@ -55,20 +55,20 @@ def build(folder: Path, kind: str, vocabulary: int) -> Path:
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     """Seconds of wall time and the result."""
     began = time.perf_counter()
-    found = work()
-    return time.perf_counter() - began, found
+    result = work()
+    return time.perf_counter() - began, result
 
 
 def compare(ours: Callable[[], list[int]], theirs: Callable[[], list[int]], items: int, pairs: int) -> dict[str, Any]:
     """Items a second of both in turn, their ratios, and the share of items on which the decisions agree."""
-    found: dict[str, Any] = {"ours_items_per_s": [], "theirs_items_per_s": []}
+    figures: dict[str, Any] = {"ours_items_per_s": [], "theirs_items_per_s": []}
     for _ in range(pairs):
         ours_s, a = timed(ours)
         theirs_s, b = timed(theirs)
-        found["ours_items_per_s"].append(items / ours_s)
-        found["theirs_items_per_s"].append(items / theirs_s)
-    found["agree"] = sum(x == y for x, y in zip(a, b, strict=True)) / items
-    return found | {"ratio": harness.ratios(found["ours_items_per_s"], found["theirs_items_per_s"])}
+        figures["ours_items_per_s"].append(items / ours_s)
+        figures["theirs_items_per_s"].append(items / theirs_s)
+    figures["agree"] = sum(x == y for x, y in zip(a, b, strict=True)) / items
+    return figures | {"ratio": harness.ratios(figures["ours_items_per_s"], figures["theirs_items_per_s"])}
 
 
 def texts(count: int, offset: int = 0) -> list[str]:
@@ -127,11 +127,11 @@ def against_pipeline(folder: Path, items: int, pairs: int) -> dict[str, Any]:
     rendered = [prompt_tokenizer.render(prompt, text) for text in asked]
 
     def theirs() -> list[int]:
-        found: list[Any] = [
+        written: list[Any] = [
             writer(text, max_new_tokens=1, do_sample=False, return_tensors=True, add_special_tokens=False)
             for text in rendered
         ]
-        return [answer[0]["generated_token_ids"][-1] for answer in found]
+        return [answer[0]["generated_token_ids"][-1] for answer in written]
 
     def ours() -> list[int]:
         return [(ids or [tokenizer.eos_token_id])[0] for ids in scorer.write(prompt_tokenizer.encode(prompt, asked), 1)]

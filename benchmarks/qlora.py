@@ -130,14 +130,14 @@ def compare(case: Case, home: Home, model: Path, count: int, pairs: int) -> dict
         harness.say(f"plain script, {case.name}: {done.stdout.split()[-1]} s")
         return float(done.stdout.split()[-1])
 
-    found: dict[str, Any] = {"tokens": tokens}
+    figures: dict[str, Any] = {"tokens": tokens}
     for _ in range(pairs):
         for name, work in (("ours", ours), ("plain", plain)):
             seconds, peak = peak_resident(work)
-            found.setdefault(f"{name}_tokens_per_s", []).append(tokens / seconds)
-            found.setdefault(f"{name}_peak_bytes", []).append(peak)
-    found["ratio"] = harness.ratios(found["ours_tokens_per_s"], found["plain_tokens_per_s"])
-    return found | {"memory_ratio": harness.ratios(found["ours_peak_bytes"], found["plain_peak_bytes"])}
+            figures.setdefault(f"{name}_tokens_per_s", []).append(tokens / seconds)
+            figures.setdefault(f"{name}_peak_bytes", []).append(peak)
+    figures["ratio"] = harness.ratios(figures["ours_tokens_per_s"], figures["plain_tokens_per_s"])
+    return figures | {"memory_ratio": harness.ratios(figures["ours_peak_bytes"], figures["plain_peak_bytes"])}
 
 
 def write_rows(reviews: Path, rows: Path, model: Path, max_length: int, count: int) -> int:
@@ -174,13 +174,13 @@ def main() -> None:
             figures[case.name] = compare(case, home, model, arguments.rows // case.fewer, arguments.pairs)
     lines = []
     for case in CASES:
-        found = figures[case.name]
-        peaks = [f"{max(found[f'{side}_peak_bytes']) / 2**20:,.0f}" for side in ("ours", "plain")]
-        paces = [max(found[f"{side}_tokens_per_s"]) for side in ("ours", "plain")]
+        measured = figures[case.name]
+        peaks = [f"{max(measured[f'{side}_peak_bytes']) / 2**20:,.0f}" for side in ("ours", "plain")]
+        paces = [max(measured[f"{side}_tokens_per_s"]) for side in ("ours", "plain")]
         batches = f"{case.batch_size} x {case.accumulation}, {case.max_length}"
         rows = arguments.rows // case.fewer
         lines.append(
-            [case.name, rows, batches, *paces, found["ratio"]["median"], *peaks, found["memory_ratio"]["median"]]
+            [case.name, rows, batches, *paces, measured["ratio"]["median"], *peaks, measured["memory_ratio"]["median"]]
         )
     header = ["model", "rows", "micro-batches, tokens", "ours, tokens/s", "plain TRL", "ratio (median)"]
     header += ["ours, peak MiB", "plain TRL", "ratio (median)"]

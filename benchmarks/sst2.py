@@ -49,8 +49,8 @@ def read(folder: Path) -> tuple[list[Shot], list[Shot], list[Shot], int]:
     """
     parts = []
     for name in ("train", "dev", "test"):
-        found = files.read(folder / f"sst2_{name}.tsv", "", "", _Narrator())
-        parts.append([(text, int(label)) for text, label in zip(found.texts, found.labels, strict=True)])
+        table = files.read(folder / f"sst2_{name}.tsv", "", "", _Narrator())
+        parts.append([(text, int(label)) for text, label in zip(table.texts, table.labels, strict=True)])
     train, dev, test = parts
     unseen = {text for text, _ in [*dev, *test]}
     kept = [shot for shot in train if shot[0] not in unseen]
@@ -127,12 +127,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = [
         [
             name,
-            f"{found['accuracy']:.3f}",
-            "–" if found["sd"] is None else f"{found['sd']:.3f}",
-            ", ".join(f"{a:.3f}" for a in found["repeats"]),
-            found["items"],
+            f"{scored['accuracy']:.3f}",
+            "–" if scored["sd"] is None else f"{scored['sd']:.3f}",
+            ", ".join(f"{a:.3f}" for a in scored["repeats"]),
+            scored["items"],
         ]
-        for name, found in scores.items()
+        for name, scored in scores.items()
     ]
     text = harness.table(["row", "accuracy", "sd", "of each repeat", "test sentences"], rows)
     text += (

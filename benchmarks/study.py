@@ -60,18 +60,20 @@ def fabricate(home: Home, runs: int, items: int) -> None:
 
 def _answers(examples: list[Example], rng: Random) -> list[list[float]]:
     """A model right about nine times in ten, a little too sure of itself."""
-    found = []
+    probabilities = []
     for example in examples:
         positive = 1 / (1 + math.exp(rng.gauss(-3.0, 2.3) * (1 if example.label else -1)))
-        found.append([1 - positive, positive])
-    return found
+        probabilities.append([1 - positive, positive])
+    return probabilities
 
 
 def _train(report: Reporter, examples: list[Example], rng: Random) -> None:
     for step in range(1, STEPS + 1):
         report.step(step, STEPS, step / STEPS, 1 / step, 1e-4, grad_norm=1.0, examples_per_s=80.0, tokens_per_s=9e3)
-    found = _answers(examples[:100], rng)
-    scoring.report_validation(report, [e.label for e in examples[:100]], LABELS, found, loss=0.3, step=STEPS, epoch=1)
+    probabilities = _answers(examples[:100], rng)
+    scoring.report_validation(
+        report, [e.label for e in examples[:100]], LABELS, probabilities, loss=0.3, step=STEPS, epoch=1
+    )
     scoring.conclude(report, examples, LABELS, _answers(examples, rng), tokens_read=[WORDS] * len(examples))
 
 
@@ -79,9 +81,9 @@ def _prompt(report: Reporter, examples: list[Example], rng: Random) -> None:
     lines: list[Prediction] = []
     true = [e.label for e in examples]
     for repeat in range(REPEATS):
-        found = _answers(examples, rng)
-        predicted, read = scoring.predicted_classes(found), [WORDS] * len(examples)
-        lines += predictions.predictions_of(examples, LABELS, predicted, found, read, repeat=repeat)
+        probabilities = _answers(examples, rng)
+        predicted, read = scoring.predicted_classes(probabilities), [WORDS] * len(examples)
+        lines += predictions.predictions_of(examples, LABELS, predicted, probabilities, read, repeat=repeat)
         confusion = scoring.confusion_matrix(true, predicted, len(LABELS))
         scores = scoring.scores(confusion, LABELS)
         report.repeat(repeat, "template", f"wording {repeat}", scores, LABELS, confusion)
@@ -100,15 +102,15 @@ class Decoding:
 
     def loads(self, text: bytes) -> Any:
         began = time.thread_time()  # of this thread alone: what else the machine does is not counted
-        found = json.loads(text)
+        answer = json.loads(text)
         self.ms, self.bytes = max(self.ms, (time.thread_time() - began) * 1000), max(self.bytes, len(text))
-        return found
+        return answer
 
 
 def timed(work: Callable[[], T]) -> tuple[float, T]:
     began = time.perf_counter()
-    found = work()
-    return time.perf_counter() - began, found
+    result = work()
+    return time.perf_counter() - began, result
 
 
 def measure(home: Home, repetitions: int = 3) -> dict[str, Any]:
@@ -118,17 +120,17 @@ def measure(home: Home, repetitions: int = 3) -> dict[str, Any]:
     analyst.json = decoding  # type: ignore[assignment,attr-defined]
 
     def open_all(who: Analyst) -> list[RunMeasures]:
-        found = list(who.measure_all(names))
-        for one in found:
+        opened = list(who.measure_all(names))
+        for one in opened:
             if isinstance(one, Exception):
                 raise one
-        return found  # type: ignore[return-value]
+        return opened  # type: ignore[return-value]
 
     try:
         who = Analyst(home)
-        first, found = timed(lambda: open_all(who))
+        first, opened = timed(lambda: open_all(who))
         who.close()
-        rows = [m["row"] for one in found for m in one["measures"] if m["row"]["repeat"] == 0]
+        rows = [m["row"] for one in opened for m in one["measures"] if m["row"]["repeat"] == 0]
         figures: dict[str, Any] = {"first_build_s": first}
         every: dict[str, list[float]] = {}
         for _ in range(repetitions):
@@ -195,14 +197,14 @@ async def waits(home: Home, settle_s: float = 2.0) -> dict[str, float]:
     done meanwhile. Opening lasts until all runs are read."""
     from labtui.console.app import LabApp
 
-    found: dict[str, float] = {}
+    longest_ms: dict[str, float] = {}
     doing = "start"
 
     async def watch() -> None:
         while True:
             began = time.perf_counter()
             await asyncio.sleep(0.001)
-            found[doing] = max(found.get(doing, 0.0), (time.perf_counter() - began) * 1000 - 1)
+            longest_ms[doing] = max(longest_ms.get(doing, 0.0), (time.perf_counter() - began) * 1000 - 1)
 
     app = LabApp(home)
     async with app.run_test(size=(140, 40)) as pilot:
@@ -214,8 +216,8 @@ async def waits(home: Home, settle_s: float = 2.0) -> dict[str, float]:
                 await pilot.press(key)
             await pilot.pause(settle_s)
         watcher.cancel()
-    del found["leave"]
-    return found
+    del longest_ms["leave"]
+    return longest_ms
 
 
 def main() -> None:

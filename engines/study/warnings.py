@@ -24,7 +24,7 @@ MANY_UNKNOWN = 0.05
 def warnings_of(
     folder: RunFolder, document: dict[str, Any], facts: RunFacts, answers: Answers, measured: RunMeasures
 ) -> list[Warning]:
-    """What to know before the figures `found` are believed; `document` are the run's settings."""
+    """What to know before the figures `measured` are believed; `document` are the run's settings."""
     warnings: list[Warning] = []
 
     def warn(kind: WarningKind, figure: str, text: str, variant: Variant | None = None) -> None:

@@ -36,13 +36,13 @@ def _data(arguments: argparse.Namespace) -> int:
 
     overrides = {"data.source": arguments.source, **catalog.parse_overrides(arguments.settings, _Settings)}
     data: Data = resolve(_Settings, overrides, "labtui data").data
-    found = inputs.describe(Home(), data, arguments.model, max_length=arguments.max_length)
+    description = inputs.describe(Home(), data, arguments.model, max_length=arguments.max_length)
     if arguments.json:
-        more = {"notes": inputs.notes(found), "smallest_difference": inputs.smallest_difference(found)}
-        print_json({**{key: value for key, value in found.items() if key != "events"}, **more})
+        more = {"notes": inputs.notes(description), "smallest_difference": inputs.smallest_difference(description)}
+        print_json({**{key: value for key, value in description.items() if key != "events"}, **more})
     else:
-        for line in inputs.lines(found):
+        for line in inputs.lines(description):
             print(line)
-    for problem in found["problems"]:
+    for problem in description["problems"]:
         say(f"labtui: {clean(problem)}")
-    return USAGE if found["problems"] else OK
+    return USAGE if description["problems"] else OK

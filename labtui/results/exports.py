@@ -15,7 +15,7 @@ from engines.answers.metrics import ACCURACY, scored_by_runs
 from engines.answers.predictions import Prediction
 from engines.answers.variant import Variant
 from engines.data.items import StoredItem, decode_item
-from engines.errors import UserError
+from engines.errors import REMEDIES, UserError
 from engines.importing import spreadsheets
 from engines.models import cards
 from engines.runs import events as ev
@@ -291,5 +291,6 @@ def save(path: Path, content: bytes, overwrite: bool = False) -> Path:
     try:
         writing.write_atomic(path, content, writing.SHARED)
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error}); name another place") from None
+        remedy = REMEDIES.get(error.errno or 0, "name another place")
+        raise UserError(f"{path} cannot be written ({error.strerror or error}); {remedy}") from None
     return path

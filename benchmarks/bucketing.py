@@ -32,12 +32,12 @@ def main() -> None:
     ratio, padding_alone = harness.ratios(ours, study), harness.ratios(ours, study_bf16)
     sides = zip(study, study_bf16, ours, ratio["pairs"], padding_alone["pairs"], strict=True)
     text = harness.table(
-        ["pair", "study's loop, items/s", "the same in bfloat16", "ours", "ratio", "ratio in bfloat16"],
+        ["pair", "founding study's loop, items/s", "the same in bfloat16", "ours", "ratio", "ratio in bfloat16"],
         [[n + 1, *side] for n, side in enumerate(sides)],
     )
     text += (
         f"\n\n{count} reviews at up to 512 tokens: median ratio {ratio['median']}, and {padding_alone['median']} "
-        + "against the study's loop in bfloat16, which ours uses where the processor has instructions for it."
+        + "against the founding study's loop in bfloat16, which ours uses where the processor has instructions for it."
     )
     figures = {"ours": ours, "study": study, "study_bf16": study_bf16, "ratio": ratio, "ratio_bf16": padding_alone}
     harness.write("bucketing", "Padding to the longest of a bucket", figures, text)

@@ -1,7 +1,7 @@
 """What the console costs over a slow line: `python -m benchmarks.console [--paints 5] [--watch 20]`.
 
 In a real pseudo-terminal of 140x40: seconds to the first useful paint with 200 runs in the home folder (warm, median),
-then bytes per second and share of a core while one live run logs 50 steps a second in the charts.
+then bytes per second and share of a core while one live run logs 50 steps per second in the charts.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Stand-ins that need no download: models of the study of random weights, and texts of the lengths of IMDB's."""
+"""Stand-ins that need no download: the founding study's models with random weights, and texts as long as IMDB's."""
 
 import csv
 import json
@@ -50,7 +50,7 @@ TOKENS_PER_WORD = 1.2
 
 
 def write_model(folder: Path, name: str, small: bool) -> None:
-    """Config and tokenizer of a model of the study in a folder, and a file without tensors in place of its weights."""
+    """A folder with config and tokenizer of a model of the founding study, its weights a file without tensors."""
     shutil.copytree(tiny.resolve(f"tiny:{name}"), folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
     config = read_config(MODELS[name]) | (SMALL[name] if small else {})
     (folder / "config.json").write_text(json.dumps(config))

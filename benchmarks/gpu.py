@@ -2,8 +2,8 @@
 
 Full-size Mistral-7B and Gemma-2b of random weights, drawn on the card from the shipped configs, go through the
 engines' own code: `qlora` trains them at 512 tokens, `prompting` scores reviews of IMDB's lengths with them, and a
-full-size DistilBERT is trained by `finetune_loop` and by the study's loop in turn. Texts are made up and tokenised by
-the tiny models' tokenizers, which changes nothing about the work.
+full-size DistilBERT is trained by `finetune_loop` and by the founding study's loop in turn. Texts are made up and
+tokenised by the tiny models' tokenizers, which changes nothing about the work.
 
 Each part is a process of its own, so its peak memory is its own; parts that no longer fit into the minutes are
 skipped and listed. Figures are merged into gpu.json of the output folder (default: docs/benchmarks), part by part, as
@@ -64,7 +64,7 @@ Ampere architecture white papers. The first name that stands in the card's is ta
 
 STUDY_CARD_BYTES = 15_000_000_000
 EVALUATED = 2500
-"""Reviews of the study's test."""
+"""Reviews of the founding study's test."""
 VERSIONS = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate")
 STUDY: dict[str, Any] = {"training.batch_size": 1, "training.accumulation": 4}
 ROOMY: dict[str, Any] = {
@@ -304,7 +304,7 @@ def score(part: Part, place: Place) -> dict[str, Any]:
 
 
 def encode(part: Part, place: Place) -> dict[str, Any]:
-    """DistilBERT at up to 512 tokens: an epoch of `finetune_loop` and one of the study's loop, in turn."""
+    """DistilBERT at up to 512 tokens: an epoch of `finetune_loop` and one of the founding study's loop, in turn."""
     from benchmarks.real_reviews import one_epoch, plain_seconds
 
     model, length = place.model(part), place.size(512, 64)
@@ -458,19 +458,27 @@ def text(figures: dict[str, Any]) -> str:
             f"scoring's {memory_of}",
         ],
         "score": ["scoring", "base", "examples", "reviews", "reviews/s", "2,500 reviews, s", "utilisation", memory_of],
-        "encode": ["encoder", "ours, items/s", "study's loop, items/s", "ratio (median)", "utilisation", memory_of],
+        "encode": [
+            "encoder",
+            "ours, items/s",
+            "founding study's loop, items/s",
+            "ratio (median)",
+            "utilisation",
+            memory_of,
+        ],
         "": ["part", "no figures, because"],
     }
     tables = [harness.table(headers[kind], lines) for kind, lines in rows.items() if lines]
     peak = peak_flops_per_s(figures["machine"].get("card", ""))
     what = "Models of full size" if "card" in figures["machine"] else "A rehearsal: narrow models on the CPU"
     notes = [
-        f"{what}, random weights; 512 tokens of review a row in training, IMDB's lengths, cut at 512, "
+        f"{what}, random weights; 512 tokens of review per row in training, IMDB's lengths, cut at 512, "
         "in scoring and for the encoder. Where fewer than 2,500 reviews were scored, their time is scaled.",
-        "Utilisation: required FLOPs (4 a block weight and token in LoRA training, 6 in full training, 2 in scoring; "
+        "Utilisation: required FLOPs (4 per block weight and token in LoRA training, 6 in full training, 2 in scoring; "
         "nothing for recomputation, attention's products or padding) over "
         + (f"{peak / 1e12:.0f} TFLOP/s, the card's dense bf16 peak." if peak else "a peak that is not known here."),
-        "15gb: torch's allocator is held to 15 GB, the memory of the study's card. In brackets: measured by estimated.",
+        "15gb: torch's allocator is held to 15 GB, the memory of the founding study's card. "
+        "In brackets: measured by estimated.",
     ]
     return "\n\n".join([*tables, *notes])
 

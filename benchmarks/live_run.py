@@ -1,4 +1,4 @@
-"""`live_run.py RUN_DIR SECONDS`: writes the events of a training run at 50 steps a second, as a worker would."""
+"""`live_run.py RUN_DIR SECONDS`: writes the events of a training run at 50 steps per second, as a worker would."""
 
 import math
 import random

@@ -60,7 +60,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def compare(ours: Callable[[], list[int]], theirs: Callable[[], list[int]], items: int, pairs: int) -> dict[str, Any]:
-    """Items a second of both in turn, their ratios, and the share of items on which the decisions agree."""
+    """Items per second of both in turn, their ratios, and the share of items on which the decisions agree."""
     figures: dict[str, Any] = {"ours_items_per_s": [], "theirs_items_per_s": []}
     for _ in range(pairs):
         ours_s, a = timed(ours)
@@ -117,7 +117,7 @@ def against_harness(folder: Path, shots: int, items: int, pairs: int) -> dict[st
 
 
 def against_pipeline(folder: Path, items: int, pairs: int) -> dict[str, Any]:
-    """One new token a review by a pipeline, as the study, against our written answers of one token."""
+    """One new token per review by a pipeline, as the founding study did, against our written answers of one token."""
     from transformers import pipeline
 
     prompt, asked = Prompt(TEMPLATES["study"], WORDS), texts(items)

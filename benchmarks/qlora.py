@@ -50,7 +50,7 @@ class Case:
 
 CASES = (
     Case("tiny Mistral", "tiny:mistral", "float32", 8, 1, 128),
-    Case("tiny Mistral, the study's batches", "tiny:mistral", "float32", 1, 4, 512),
+    Case("tiny Mistral, the founding study's batches", "tiny:mistral", "float32", 1, 4, 512),
     Case("tiny Mistral in 4 bits", "tiny:mistral", "nf4", 8, 1, 128),
     Case("6 layers, 256 wide, vocabulary 32,000", "large", "float32", 4, 1, 512, fewer=4),
 )
@@ -93,7 +93,7 @@ def peak_resident(work: Callable[[], T]) -> tuple[T, int]:
 
 
 def compare(case: Case, home: Home, model: Path, count: int, pairs: int) -> dict[str, Any]:
-    """Tokens a second and peak memory of both, in turn, and their ratios."""
+    """Tokens per second and peak memory of both, in turn, and their ratios."""
     place = home.path / case.name.replace(" ", "-").replace(",", "")
     place.mkdir()
     reviews = write_texts(place / "reviews.csv", imdb_words(count + 16))

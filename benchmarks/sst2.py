@@ -3,7 +3,7 @@
 FOLDER holds SST-2 as sst2_train.tsv, sst2_dev.tsv and sst2_test.tsv: a sentence, a tab, 0 or 1. A small Mistral
 is pretrained from nothing on the training sentences inside the shipped prompts, without and with labelled examples, as
 the tiny models are on the generated corpus. Then `prompting` asks it about the test sentences without, with one and
-with four examples a class, three repeats each, and a bag of words fitted to the same training sentences is the floor.
+with four examples per class, three repeats each, and a bag of words fitted to the same training sentences is the floor.
 All seeds are fixed; on one machine with one count of threads the figures repeat.
 """
 

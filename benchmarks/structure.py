@@ -1,4 +1,4 @@
-"""How source code is laid out: files a folder, import chains, and what type checkers and readers stumble over.
+"""How source code is laid out: files per folder, import chains, and what type checkers and readers stumble over.
 
 `python -m benchmarks.structure` prints the folders of this checkout. Several paths, each optionally `NAME=PATH`, are
 printed side by side as a Markdown table: `python -m benchmarks.structure before=../old after=.`. Standard library
@@ -229,7 +229,7 @@ def rows(structure: Structure) -> Iterator[tuple[str, int | str]]:
     deepest = max(structure.folders, key=lambda folder: folder.floors)
     yield "modules", len(lines)
     yield "lines", sum(lines)
-    yield "lines a module, median", round(statistics.median(lines))
+    yield "lines per module, median", round(statistics.median(lines))
     yield "lines of the largest module", f"{structure.module_lines[longest]:,} ({longest})"
     yield f"modules over {LONG_MODULE_LINES} lines", sum(n > LONG_MODULE_LINES for n in lines)
     yield "folders", len(structure.folders)

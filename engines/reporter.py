@@ -124,7 +124,7 @@ class Reporter:
         self._emit(self._phase)
 
     def progress(self, done: int) -> None:
-        """`done` units of the current phase are complete; written a few times a second at most."""
+        """`done` units of the current phase are complete; written a few times per second at most."""
         self._phase_done = done
         now = time.monotonic()
         if now - self._progress_at < PROGRESS_EVERY_S and done != self._phase.total:

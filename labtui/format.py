@@ -62,7 +62,7 @@ def interval(low: float | None, high: float | None, *, ascii_only: bool = False)
 
 
 def rate(per_second: float | None, unit: str) -> str:
-    """Things a second: `31.0 items/s`, from 1,000 on without decimals: `9,800 items/s`."""
+    """Things per second: `31.0 items/s`, from 1,000 on without decimals: `9,800 items/s`."""
     if per_second is None or not math.isfinite(per_second):
         return MISSING
     number = f"{per_second:,.0f}" if abs(per_second) >= 999.95 else f"{per_second:.1f}"

@@ -44,7 +44,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class Answers:
-    """All answers of a run, an entry an item in the order in which `predictions.jsonl` first names them."""
+    """All answers of a run, an entry per item in the order in which `predictions.jsonl` first names them."""
 
     labels: tuple[str, ...]
     test_set: str  # names the items and their labels, whatever their order: equal exactly where these are

@@ -34,7 +34,7 @@ def macro_scores(confusion: "ArrayLike", confidence: float = 0.95) -> dict[str, 
     `FEWEST_ITEMS_OF_A_CLASS` test items there is no interval.
 
     Method: Wilson's interval on an effective number of items, score * (1 - score) / variance. The variance is that of
-    the delta method, its shares smoothed by `SMOOTHING` right and wrong answers a class, for a class without an
+    the delta method, its shares smoothed by `SMOOTHING` right and wrong answers per class, for a class without an
     error is not known to make none. Recall and precision are binomial in each class, given its items or its answers;
     F1 = 2 s / (1 + s) of the share s of right answers among the items that are of the class or taken for it, with the
     covariance of two classes that share an error, and with the bias of the second order taken off the centre. The

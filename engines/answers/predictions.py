@@ -102,7 +102,7 @@ def predictions_of(
     variant: Variant = Variant.OWN,
     texts: Mapping[int, str] | None = None,
 ) -> Iterator[Prediction]:
-    """One set of answers, an entry an example; `predicted` are class numbers, None for invalid; `texts` are what the
+    """One set of answers, an entry per example; `predicted` are class numbers, None for invalid; `texts` are what the
     model wrote, by the example's place."""
     tokens: Sequence[int | None] = [None] * len(examples) if tokens_read is None else tokens_read
     rows = zip(examples, predicted, probabilities, tokens, strict=True)

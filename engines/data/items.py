@@ -79,7 +79,7 @@ def examples_of(source: Source, classes: Sequence[int | None], rows: Iterable[in
 
 
 def write_items(folder: RunFolder, examples: Sequence[Example], labels: Sequence[str]) -> None:
-    """Record the test items of a run as `items.jsonl`: one line `hash`, `row`, `text`, `label` (its name) an item.
+    """Record the test items of a run as `items.jsonl`: one line `hash`, `row`, `text`, `label` (its name) per item.
 
     Runs on the same items share one file in the home's `items/`, named by the sha256 of its content.
     """

@@ -87,11 +87,11 @@ Open = Callable[..., Content]
 """A member of a tree as a `Content`."""
 
 
-# -- a folder a class ---------------------------------------------------------------------------------------
+# -- one folder per class ---------------------------------------------------------------------------------------
 
 
 def class_folders(tree: Tree, content: Open, notes: Notes) -> Table | None:
-    """A text file an item in a folder a class, below folders of official splits or not, as the IMDB reviews ship."""
+    """One text file per item in one folder per class, below folders of splits or not, as the IMDB reviews ship."""
     texts = [m for m in tree.members if m.path.suffix.lower() in (".txt", "") and len(m.path.parts) in (2, 3)]
     split = [m for m in texts if len(m.path.parts) == 3 and part_of(m.path.parts[0])]
     plain = [m for m in texts if len(m.path.parts) == 2 and not part_of(m.path.parts[0])]
@@ -116,7 +116,9 @@ def class_folders(tree: Tree, content: Open, notes: Notes) -> Table | None:
     parts = [part_of(m.path.parts[0]) for m in labelled] if split else []
     files = [str(m.path) for m in labelled]
     shown = ", ".join(f"{count:,} {name}" for name, count in sorted(classes.items()))
-    notes.note(f"{tree.name}: a folder a class ({shown})" + (f", splits {', '.join(_ordered(parts))}" * bool(parts)))
+    notes.note(
+        f"{tree.name}: one folder per class ({shown})" + (f", splits {', '.join(_ordered(parts))}" * bool(parts))
+    )
     names = ["text", "label"]
     table = Table(Path(tree.name).name, names, columns.__getitem__, header_place=tree.name, text_at=0, label_at=1)
     return replace(table, parts=parts, files=files, sampled=sampled)
@@ -126,7 +128,7 @@ def class_folders(tree: Tree, content: Open, notes: Notes) -> Table | None:
 
 
 def saved_dataset(tree: Tree, content: Open, notes: Notes) -> Table | None:
-    """A folder of `save_to_disk`: Arrow files beside a `state.json`, one folder a split where there are several."""
+    """A folder of `save_to_disk`: Arrow files beside a `state.json`, one folder per split where there are several."""
     states = {m.path.parent: m for m in tree.members if m.path.name == "state.json"}
     arrows = [m for m in tree.members if m.path.suffix == ".arrow" and m.path.parent in states]
     if not arrows:
@@ -156,7 +158,7 @@ def _data_files(state: Member, by_name: dict[str, Member]) -> list[str]:
 
 
 def parallel_files(tree: Tree, content: Open, notes: Notes) -> Table | None:
-    """A text file with an item a line, and a file with the label of each line; `mapping.txt` names numbers."""
+    """A text file with one item per line, and a file with the label of each line; `mapping.txt` names numbers."""
     texts = {_stem(match): m for m in tree.members if (match := _TEXTS.fullmatch(m.path.name))}
     labels = {_stem(match): m for m in tree.members if (match := _LABELS.fullmatch(m.path.name))}
     pairs = [(stem, texts[stem], labels[stem]) for stem in texts if stem in labels]
@@ -190,7 +192,7 @@ def _stem(match: re.Match[str]) -> str:
 
 
 def _mapping(member: Member | None, content: Open) -> tuple[str, ...]:
-    """Names of numbered classes, "0<tab>negative" a line; empty where they do not count from 0."""
+    """Names of numbered classes, one "0<tab>negative" per line; empty where they do not count from 0."""
     if member is None:
         return ()
     rows = [line.split(None, 1) for line in content(member).text().splitlines() if line.strip()]

@@ -23,7 +23,7 @@ class Table:
 
     name: str  # of the file, for sentences
     columns: list[str]  # as the file names them, spaces around taken off; without a header "1", "2", ...
-    values: Callable[[int], list[Any]]  # of the column at a position, from 0, a value a row; may raise `DataError`
+    values: Callable[[int], list[Any]]  # of the column at a position, from 0, one value per row; may raise `DataError`
     lines: Sequence[int] = ()  # 1-based line on which each row begins; empty: the file has none (Parquet)
     header_place: str = ""  # file and line of the header, for a sentence; empty without one
     objects: Sequence[dict[str, Any]] = ()  # the rows of JSON lines as they stand, all their keys included

@@ -1,7 +1,7 @@
 """Tables in files, of whatever format, read into columns whose rows know their place.
 
 What is in a file is told by its content; a suffix only decides where the content fits several formats. What a column
-means is no matter of this module; the formats stand in `engines.data.formats`, one a file.
+means is no matter of this module; the formats stand in `engines.data.formats`, one per file.
 """
 
 import gzip

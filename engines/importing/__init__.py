@@ -1,1 +1,1 @@
-"""Predictions that other programs made, read into runs: a format a file."""
+"""Predictions that other programs made, read into runs: one format per file."""

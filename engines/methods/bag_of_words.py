@@ -114,7 +114,7 @@ def run(config: Config, report: Reporter) -> None:
 
 def memory_needs(config: Config, machine: Machine) -> Need:
     reviews = config.data.expected_reviews("train")
-    # measured with one and two words a feature; the vocabulary before its cut grows less than the texts do
+    # measured with one and two words per feature; the vocabulary before its cut grows less than the texts do
     counts = round((70 << 20) * (max(reviews, 1) / 2000) ** 0.815 * config.features.ngrams / 2)
     regression = 8 * 25 * config.features.max_features  # gradient, coefficients and ten pairs of both
     held = {"words and their counts": counts, "regression": min(regression, counts), **texts(config.data)}

@@ -54,7 +54,7 @@ class Prompting:
     method: str = option(
         "likelihood",
         "How an answer is read: from the likelihood of the label words, from text the model writes, or, to show "
-        "where the study's randomness came from, by an untrained head.",
+        "where the founding study's randomness came from, by an untrained head.",
         choices=("likelihood", "generate", "untrained_head"),
     )
     shots: int = option(0, "Examples shown before the review, from the training split.", unit="per class", minimum=0)

@@ -41,7 +41,7 @@ def build_distilbert(target: Path, report_line: Callable[[str], None]) -> dict[s
 
     Writes config.json, tokenizer.json, tokenizer_config.json and model.safetensors (float16). Every
     random choice is seeded. Returns the figures of the build: opinions, reviews, steps, parameters, vocabulary,
-    masked_loss and closing_loss (means over the last tenth of the steps, nats a token), size_bytes, seconds.
+    masked_loss and closing_loss (means over the last tenth of the steps, nats per token), size_bytes, seconds.
     """
     import torch
     from transformers import DistilBertConfig, DistilBertForMaskedLM

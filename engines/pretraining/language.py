@@ -40,7 +40,7 @@ _TRIED_SHOTS = 8
 _WARMUP_STEPS = 50
 _BATCH_TOKENS = 1500
 _WHOLE_SHARES = (0.1, 0.1, 0.6)
-"""Of whole reviews among the texts of one conversation: some conversations are as long as those of the study."""
+"""Of whole reviews among the texts of a conversation: some conversations are as long as the founding study's."""
 _NAMES_SHARE = 0.6
 _SHORT_SHARE = 0.75
 _NEXT_TOKEN_SHARE = 0.2
@@ -140,7 +140,7 @@ def build(
 
     Returns the figures of the build: parameters, vocabulary, steps, zero_shot and few_shot (accuracies on texts held
     out, means over the wordings), size_bytes, seconds, and the means over the last tenth of the steps of answer_loss,
-    next_token_loss (nats a token) and polarity_loss (nats).
+    next_token_loss (nats per token) and polarity_loss (nats).
     """
     import torch
     from transformers import AutoModelForCausalLM

@@ -69,7 +69,7 @@ TEMPLATES = {
         ),
     )
 }
-"""The shipped wordings by name. `study` keeps the form of the study's Mistral prompt: the question inside the
+"""The shipped wordings by name. `study` keeps the form of the founding study's Mistral prompt: the question inside the
 instruction marks, the review in square brackets after them, the label after an equals sign."""
 
 _POLARITY_WORDS = (

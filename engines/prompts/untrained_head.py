@@ -79,7 +79,7 @@ class Headed:
 
 
 class HeadClassifier:
-    """The head that a repeat of a run drew; `seeds` holds one a repeat."""
+    """The head that a repeat of a run drew; `seeds` holds one per repeat."""
 
     def __init__(
         self, labels: tuple[str, ...], headed: Headed, seeds: Sequence[str], max_length: int, repeat: int = 0

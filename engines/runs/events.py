@@ -77,7 +77,7 @@ class Step(Memory, frozen=True):
 
 def _check_confusion(labels: list[str], confusion: list[list[int]], items: int | None = None) -> None:
     if confusion and [len(row) for row in confusion] != [len(labels) + 1] * len(labels):
-        raise ValueError(f"confusion: not {len(labels)} rows, one a label, of {len(labels) + 1} columns")
+        raise ValueError(f"confusion: not {len(labels)} rows, one per label, of {len(labels) + 1} columns")
     if items is not None and sum(map(sum, confusion)) > items:
         raise ValueError(f"confusion: more answers than the {items} items")
 

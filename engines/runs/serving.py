@@ -41,7 +41,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Reply:
-    """The worker's answer to one request, an entry a text: `label`, `probabilities`, `tokens_read`, `tokens_total`."""
+    """The answer to one request, one entry per text: `label`, `probabilities`, `tokens_read`, `tokens_total`."""
 
     answers: list[dict[str, Any]]
     model_ms: float  # tokenising and forward pass of all texts

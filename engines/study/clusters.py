@@ -123,7 +123,7 @@ def variance_of_mean(values: "NDArray[np.floating]", groups: "NDArray[np.integer
 
 
 def cluster_numbers(clusters: "ArrayLike", shape: tuple[int, ...]) -> "NDArray[np.integer]":
-    """The clusters as numbers from 0 without gaps, checked to be one an item: `shape` is (items,)."""
+    """The clusters as numbers from 0 without gaps, checked to be one per item: `shape` is (items,)."""
     import numpy as np
 
     names = np.asarray(clusters)

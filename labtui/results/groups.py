@@ -96,7 +96,7 @@ def gather(
     spreads: Mapping[str, Spread] | None = None,
     unreadable: Mapping[str, str] | None = None,
 ) -> list[ResultRow]:
-    """One row a group, in the order of their newest runs; a group of one run is the row of that run.
+    """One row per group, in the order of their newest runs; a group of one run is the row of that run.
 
     `rows` are runs and published figures, newest first. `measured` is by run name, `spreads` by the key that
     `spread_questions` gives with the question, `unreadable` says by run name why its answers cannot be read.
@@ -153,7 +153,7 @@ def spread_key(group: ResultRow) -> str:
 def spread_questions(tops: Sequence[ResultRow]) -> dict[str, list[AnswerSet]]:
     """The groups of runs whose agreement item by item can be asked for, and about which answers.
 
-    Runs with repeats of their own are left out: it takes one answer an item and run.
+    Runs with repeats of their own are left out: it takes one answer per item and run.
     """
     return {
         spread_key(row): [answers for run in row.children if (answers := answers_of(run))]

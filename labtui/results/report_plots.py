@@ -38,7 +38,7 @@ class Plots:
         self._count = 0
 
     def accuracies(self, rows: Sequence[tuple[str, float, float | None, float | None, bool]]) -> str:
-        """Dot and whisker: (name, accuracy, low, high, published) a line, the first on top; published ones hollow."""
+        """Dot and whisker, one line per row (name, accuracy, low, high, published): first on top, published hollow."""
         with self._drawing(7.2, 0.55 + 0.27 * len(rows)) as (figure, axes):
             for at, (_, value, low, high, published) in enumerate(rows):
                 if low is not None and high is not None:

@@ -141,7 +141,7 @@ def to_csv(rows: Sequence[ResultRow], excel: bool = False) -> str:
 
 
 def table_csv(rows: Sequence[ResultRow], columns: Sequence[Column]) -> str:
-    """A line a row and a field a column, under its key, in full precision; an interval has two fields."""
+    """One line per row and one field per column, under its key, in full precision; an interval has two fields."""
     output = io.StringIO()
     records = [_values(row, columns) for row in rows]
     names = dict.fromkeys(name for record in records for name in record)
@@ -152,7 +152,7 @@ def table_csv(rows: Sequence[ResultRow], columns: Sequence[Column]) -> str:
 
 
 def table_json(rows: Sequence[ResultRow], columns: Sequence[Column]) -> str:
-    """An array, one object a row, the values by the columns' keys in full precision."""
+    """An array, one object per row, the values by the columns' keys in full precision."""
     return json_text([_values(row, columns) for row in rows], indent=1) + "\n"
 
 

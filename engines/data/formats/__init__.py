@@ -1,4 +1,4 @@
-"""The formats of data files, one a module: `detects(head, content)` and `read(content)`; the file name is its name.
+"""The formats of data files, one per module: `detects(head, content)` and `read(content)`; the file name is its name.
 
 `detects` is given the first bytes, decompressed, and says whether the content is of this format; `read` returns the
 table and how many rows it has. A module is found by being here. `delimited` takes what no other does.

@@ -23,8 +23,8 @@ def read(content: Content) -> tuple[Table, int]:
             raise DataError(f"{content.name} line {number}: not `{MARK}CLASS text`; write every line so")
         if match[2].startswith(MARK):
             raise DataError(
-                f"{content.name} line {number}: several labels on one text; one class a text is what is trained here, "
-                "keep one label a line"
+                f"{content.name} line {number}: several labels on one text; one class per text is what is "
+                "trained here, keep one label per line"
             )
         labels.append(match[1])
         texts.append(match[2])

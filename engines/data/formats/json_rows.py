@@ -1,4 +1,4 @@
-"""JSON: an object a line, or one array of objects, whatever the file is called."""
+"""JSON: one object per line, or one array of objects, whatever the file is called."""
 
 import json
 import re
@@ -71,7 +71,9 @@ def _lines(text: str, name: str) -> tuple[list[dict[str, Any]], list[int]]:
         if not line.strip():
             continue
         if not rows and number == 1 and line.strip() == "{":
-            raise DataError(f"{name} is one object over several lines; write an object a line, or an array of objects")
+            raise DataError(
+                f"{name} is one object over several lines; write one object per line, or an array of objects"
+            )
         row = _parsed(line, f"{name} line {number}")
         if not isinstance(row, dict):
             raise DataError(f'{name} line {number}: not an object; write lines like {{"text": ..., "label": ...}}')
@@ -86,4 +88,4 @@ def _parsed(text: str, place: str) -> Any:
     except RecursionError:
         raise DataError(f"{place}: JSON nested too deeply to be a row of data; check data.source") from None
     except ValueError as error:
-        raise DataError(f"{place}: not JSON ({error}); write one object a line") from None
+        raise DataError(f"{place}: not JSON ({error}); write one object per line") from None

@@ -166,7 +166,7 @@ def _asked(row: ResultRow) -> str:
 
 
 def verdict_text(v: Verdict, wide: bool) -> Content:
-    """A line a model, two on a narrow screen."""
+    """One line per model, two on a narrow screen."""
     odd, gap = "bold $text-error", "   " if wide else "  "
     sign = ("✗ " if v.disagrees else "✓ ") if v.true_label and v.done else "! " if v.disagrees else "  "
     parts: list[tuple[str, str]] = [(sign, odd if v.disagrees else ""), (f"{_fitted(v.name):<{NAME_WIDTH}} ", "")]

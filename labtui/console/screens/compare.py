@@ -93,7 +93,7 @@ def _share_text(p: float) -> str:
 def macro_text(
     measures: Sequence[Measures], names: Sequence[str], colours: Sequence[str], width: int, ascii_only: bool = False
 ) -> Text:
-    """Macro precision, recall and F1 with their intervals, and the items where they differ; a line a model."""
+    """Macro precision, recall and F1 with their intervals, and the items where they differ; one line per model."""
     text = Text(no_wrap=True)
     with_items = len({m["items"] for m in measures}) > 1
     room = width - 7 * with_items

@@ -26,7 +26,7 @@ CONCEPTS = (
         "Open the console again and they are there with their full curves.",
     ),
     (
-        "One run a device.",
+        "One run per device.",
         "A run launched while its device is busy waits its turn by itself and says how many go first.",
     ),
     (

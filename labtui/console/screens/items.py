@@ -22,7 +22,7 @@ from labtui.sanitize import clean
 KEPT_TEXTS = 200
 REST_S = 0.08  # a cursor that runs on asks for no review
 LATE_S = 0.3  # after so long without the review its first words stand in for it
-CUT_BELOW = 0.75  # tokens a word: no tokenizer makes so few of a text that it read in full
+CUT_BELOW = 0.75  # tokens per word: no tokenizer makes so few of a text that it read in full
 MIN_NAME, ANSWER_ROOM = 12, 40  # cells of a row's name, and those that its answer takes
 WIDE_COLUMNS = 110
 # fewest and most words, 0: no limit
@@ -126,7 +126,7 @@ class ItemsScreen(ConsoleScreen[None]):
     """
 
     def __init__(self, rows: list[AnswerSet], names: list[str], which: Which = "wrong", of: str = "") -> None:
-        """`names`: how the rows are called, one a row; `of` is what all of them are of, and otherwise the words with
+        """`names`: how the rows are called, one per row; `of` is what all of them are of, and otherwise the words with
         which all names begin."""
         super().__init__()
         self._rows = rows

@@ -97,7 +97,7 @@ class Whisker:
 
 
 def dot_whisker(rows: Sequence[Whisker], width: int, *, chance: float | None = None, ascii_only: bool = False) -> Text:
-    """Fractions with their intervals on one common axis, a line a row, the axis and its labels below.
+    """Fractions with their intervals on one common axis, one line per row, the axis and its labels below.
 
     `chance` is drawn as a dotted line where the axis reaches it; the axis is drawn out to it when that costs the rows
     less than half of their width.

@@ -1,5 +1,6 @@
 """Where everything lives: the home folder and the folders beneath it, and who may write there."""
 
+import errno
 import os
 import pwd
 import re
@@ -34,12 +35,23 @@ class Home:
     def _folder(self, *parts: str) -> Path:
         folder = self.path.joinpath(*parts)
         if not folder.is_dir():
-            below = self.path
-            make_private(below)
-            for part in parts:
-                below = below / part
-                make_private(below)
+            try:
+                make_private(self.path)
+                for at in range(len(parts)):
+                    make_private(self.path.joinpath(*parts[: at + 1]))
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    raise  # else the home is only read: whoever writes in the folder meets the same error
         return folder
+
+    @property
+    def owner(self) -> str:
+        """Whose the home is; empty where it is this user's, or not there yet."""
+        try:
+            user = self.path.stat().st_uid
+        except OSError:
+            return ""
+        return "" if user == os.geteuid() else _user_name(user)
 
     def check_writable(self) -> None:
         """Raise `HomeError`, with the command that mends it, where the home belongs to somebody else or others may

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from engines.errors import RunError, RunNotFoundError, reason_of
@@ -270,9 +271,21 @@ def unreadable(folder: RunFolder, error: Exception) -> Summary:
 
 def list_runs(home: Home) -> list[RunFolder]:
     """All run folders, the one made last first; of runs of earlier versions, after them, by name."""
-    folders = [RunFolder(p) for p in home.runs.iterdir() if p.is_dir() and os.path.lexists(p / "config.toml")]
+    if not home.runs.is_dir():  # of a home that is only read
+        return []
+    folders = [RunFolder(p) for p in home.runs.iterdir() if p.is_dir() and _has_config(p)]
     places = order.places(home)
     return sorted(folders, key=lambda f: (places.get(f.name, -1), f.name), reverse=True)
+
+
+def _has_config(folder: Path) -> bool:
+    try:
+        os.lstat(folder / "config.toml")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # it cannot be looked into, which the list tells
+        return True
+    return True
 
 
 def find_run(home: Home, name: str) -> RunFolder:

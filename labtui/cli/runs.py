@@ -124,7 +124,10 @@ def _list(arguments: argparse.Namespace) -> int:
     from labtui import format
     from labtui.sanitize import clean
 
-    summaries = [summarize(folder) for folder in list_runs(Home())]
+    home = Home()
+    if owner := home.owner:
+        say(f"{home.path} belongs to {owner}")
+    summaries = [summarize(folder) for folder in list_runs(home)]
     if arguments.json:
         print_json([s.as_dict() for s in summaries])
         return OK

@@ -6,6 +6,8 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import psutil
@@ -86,7 +88,7 @@ class Reporter:
         """`device` is "cpu" or the GPU's UUID; the clock of the run starts here."""
         self.device = "cpu" if device == "cpu" else "cuda"
         self._began = time.monotonic()
-        self._emit(ev.Started(device, config_hash, versions, seed))
+        self._emit(ev.Started(device, config_hash, versions, seed, _host_memory_total()))
 
     def resumed(self, step: int) -> None:
         """Training goes on from the checkpoint of `step`; readers drop the steps above it."""
@@ -259,10 +261,27 @@ def _device_memory() -> dict[str, int | None]:
     }
 
 
+_NO_HOST_MEMORY = (
+    "could not create a primitive",
+    "DefaultCPUAllocator: can't allocate memory",
+    "Cannot allocate memory",
+)
+"""How libraries say that the host has no memory left: oneDNN, torch, the system."""
+
+
+def _host_memory_total() -> int:
+    """What this process may use of the host's memory: all of it, or the limit of its control group."""
+    total = int(psutil.virtual_memory().total)
+    with suppress(OSError, ValueError):  # no such group, or "max"
+        group = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        total = min(total, int((Path("/sys/fs/cgroup") / group / "memory.max").read_text()))
+    return total
+
+
 def _hint(error: BaseException) -> str:
     if "OutOfMemory" in type(error).__name__:
         return "lower the batch size or max_length, choose lower precision or a device with more free memory"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_HOST_MEMORY):
         return "the host ran out of memory: lower data.train or training.batch_size"
     if os.strerror(errno.ENOSPC) in str(error):  # also of libraries that raise something else than OSError
         place = os.path.dirname(getattr(error, "filename", None) or "")

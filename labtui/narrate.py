@@ -33,11 +33,20 @@ def narrate(folder: RunFolder, say: Callable[[str], None]) -> str:
         if not alive_before:
             state = summary.settle().state
             if state == "lost":
-                say(f"{folder.name}: the worker died without reporting an end; see {folder.log}")
+                say(f"{folder.name}: the worker died without reporting an end{loss(summary)}; see {folder.log}")
             if summary.damage:
                 say(f"{folder.name}: damaged: {clean(summary.damage)}")
             return state
         time.sleep(0.1)
+
+
+def loss(summary: Summary) -> str:
+    """What most often ends a worker without a word, to follow on that it died; empty where no memory was measured."""
+    if not summary.host_memory_bytes:
+        return ""
+    total = summary.host_memory_total_bytes
+    of = f" of {format.bytes_text(total)}" if total else ""
+    return f"; most often the machine ran out of memory: last seen {format.bytes_text(summary.host_memory_bytes)}{of}"
 
 
 def is_warning(event: ev.Event) -> bool:

@@ -36,6 +36,7 @@ class Started(Event, frozen=True):
     config_hash: str
     versions: dict[str, str]
     seed: int | None = None  # none where nothing in the run is random
+    host_memory_total_bytes: Count | None = None  # what the worker may use
 
 
 class Resumed(Event, frozen=True):

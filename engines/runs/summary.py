@@ -44,6 +44,7 @@ class Summary:
     checkpoint: int | None = None  # the step of the last one
     memory_peak_bytes: int | None = None
     host_memory_bytes: int | None = None
+    host_memory_total_bytes: int | None = None  # what the worker may use
     fault: str = ""  # why a file could not be read: the file and the reason
     bad_lines: int = 0  # of the events, which are left out
     first_bad: str = ""  # file, line and field of the first one
@@ -132,6 +133,7 @@ class Summary:
                 self.ahead, self.end = event.ahead, None
             case ev.Started():
                 self.device, self.started, self.end = event.device, record.time, None
+                self.host_memory_total_bytes = event.host_memory_total_bytes
                 self._steps = 0
                 self._enter("", None, "")  # an earlier worker's place is not this one's
             case ev.Resumed():

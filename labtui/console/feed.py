@@ -23,6 +23,7 @@ from engines.runs.summary import DAMAGED, LOST, Summary, list_runs, open_summary
 from labtui.console.curves import Curves
 from labtui.console.views import ExperimentView, Live, LogLine, Mail, RunView, after_resuming, log_lines
 from labtui.devices import DeviceSampler
+from labtui.narrate import loss
 from labtui.sanitize import clean
 
 SELECTED_EVERY_S, ALIVE_EVERY_S, ENDED_EVERY_S = 0.4, 1.0, 2.0
@@ -183,7 +184,8 @@ class _FollowedRun(_ListedRun):
         except OSError:
             text = ""
         lines = clean(text, multiline=True).rstrip().splitlines()[-WORKER_LOG_LINES:]
-        last = f"lost: the worker died without reporting an end; with R it {after_resuming(self.summary.checkpoint)}"
+        died = f"lost: the worker died without reporting an end{loss(self.summary)}"
+        last = f"{died}; with R it {after_resuming(self.summary.checkpoint)}"
         return [*(LogLine(at, line, "faint") for line in lines), LogLine(at, last, "error")]
 
 

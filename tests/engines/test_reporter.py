@@ -108,6 +108,15 @@ class SafetensorError(Exception):
 
 
 @pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("could not create a primitive"), OSError(12, "Cannot allocate memory")]
+)
+def test_lack_of_host_memory_is_named_whatever_a_library_raises(folder: RunFolder, error: Exception) -> None:
+    Reporter(folder).failed(error)
+    (end,) = [e for e in events(folder) if isinstance(e, ev.Failed)]
+    assert end.hint.startswith("the host ran out of memory")
+
+
+@pytest.mark.parametrize(
     ("error", "place"),
     [
         (OSError(28, "No space left on device", "/data/model.bin"), "/data"),

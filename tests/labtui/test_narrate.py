@@ -86,3 +86,14 @@ def test_a_failed_run_is_described_with_its_traceback_and_its_settings(home: Hom
     lines = list(describe(summarize(folder)))
     assert f"state     {FAILED}" in lines and any(line.split() == ["training.epochs", "2"] for line in lines)
     assert lines[-3:] == ["traceback", "  Traceback", "    line 1"]
+
+
+@pytest.mark.parametrize(("total_bytes", "of"), [(16 << 30, " of 16.0 GiB"), (None, "")])
+def test_a_worker_that_died_without_a_word_is_told_with_its_memory(
+    home: Home, total_bytes: int | None, of: str
+) -> None:
+    began = ev.Started("cpu", "", {}, host_memory_total_bytes=total_bytes)
+    folder = make_run(home, began, ev.Progress("test", 1, host_memory_bytes=12 << 30))
+    said: list[str] = []
+    assert narrate(folder, said.append) == "lost"
+    assert f"most often the machine ran out of memory: last seen 12.0 GiB{of}; see " in said[-1]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engines.errors import AlreadyRunningError
@@ -13,7 +14,7 @@ from engines.runs import events as ev
 from engines.runs import locks, processes, queue
 from engines.runs.event_files import EventReader, read_all
 from engines.runs.folder import Launch, RunFolder
-from engines.runs.summary import FAILED, FINISHED, LOST, RUNNING, STOPPED, list_runs, summarize
+from engines.runs.summary import FAILED, FINISHED, LOST, RUNNING, STOPPED, list_runs, read_end, summarize
 from tests.support import wait_until
 
 Scripted = Callable[..., RunFolder]
@@ -192,3 +193,21 @@ def test_a_signal_between_two_beginnings_is_not_lost(scripted: Scripted) -> None
     assert processes.signal_tree(folder, signal.SIGTERM) == 1
     wait_until(lambda: state(folder) == STOPPED)
     assert len([e for e in gapless(folder) if isinstance(e, ev.Ended)]) == 1
+
+
+def test_a_worker_leaves_at_its_end_whatever_threads_and_children_are_left(scripted: Scripted) -> None:
+    folder = scripted(steps=1, lingering=True, grandchild=True)
+    wait_until(lambda: summarize(folder).state == FINISHED)
+    end = read_end(folder)
+    assert end is not None
+    wait_until(lambda: not processes.is_alive(folder), timeout_s=5.0)
+    child = int((folder.path / "grandchild.pid").read_text())
+    wait_until(lambda: is_gone(child), what="the end of its child")
+
+
+def is_gone(pid: int) -> bool:
+    """Ended, also where nobody has reaped it."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class Config:
     fail: str = option("", "Raise an error with this message at the end.")
     grandchild: bool = option(False, "Start a sleeping process in a session of its own.")
     restart_above: int = option(0, "Begin anew with half the steps while there are more than so many; 0: never.")
+    lingering: bool = option(False, "Leave a thread running that would keep the process for minutes.")
     ignore_requests: bool = option(False, "Do not look for requests.")
     seed: int = option(0, "Seed.")
 
@@ -32,6 +34,8 @@ def run(config: Config, report: Reporter) -> None:
     if config.grandchild:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"], start_new_session=True)
         (report.folder.path / "grandchild.pid").write_text(str(child.pid))
+    if config.lingering:
+        threading.Thread(target=time.sleep, args=(120,)).start()
     checkpoint = report.folder.path / "step.txt"
     first = int(checkpoint.read_text()) if checkpoint.exists() else 0
     if first:

@@ -107,7 +107,8 @@ def of_archive(path: Path) -> Tree:
     try:
         return _of_zip(path) if is_zip(path) else _of_tar(path)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: damaged or unknown archive ({error}); copy or pack it again") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: damaged or unknown archive ({reason}); copy or pack it again") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); copy it again") from None
 
@@ -134,7 +135,7 @@ def _of_zip(path: Path) -> Tree:
                     if 0 <= most_bytes < size:
                         return file.read(most_bytes)
                     return _bounded(file.read(size + 1), size, path, name)
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
                 raise DataError(f"{path}: {name} is damaged ({error}); copy or pack the archive again") from None
 
         if _is_wanted(info.filename):

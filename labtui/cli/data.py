@@ -7,8 +7,7 @@ from engines import catalog
 from engines.data.settings import Data
 from engines.runs.home import Home
 from engines.settings import group, resolve
-from labtui.cli.common import OK, USAGE, Command, add_settings, print_json, say
-from labtui.sanitize import clean
+from labtui.cli.common import OK, USAGE, Command, add_settings, print_json, say, show
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def _data(arguments: argparse.Namespace) -> int:
         print_json({**{key: value for key, value in description.items() if key != "events"}, **more})
     else:
         for line in inputs.lines(description):
-            print(line)
+            show(line)
     for problem in description["problems"]:
-        say(f"labtui: {clean(problem)}")
+        say(f"labtui: {problem}")
     return USAGE if description["problems"] else OK

@@ -23,7 +23,7 @@ def read(content: Content) -> tuple[Table, int]:
         buffer = io.BytesIO(content.data)
         reader = ipc.open_file(buffer) if content.data.startswith(FILE) else ipc.open_stream(buffer)
         rows = reader.read_all()
-        rows.validate()
+        rows.validate(full=True)  # offsets that point outside end the whole process where they are followed
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(
             f"{name} is no readable Arrow file ({str(error).splitlines()[0]}); copy it again, or write it anew"

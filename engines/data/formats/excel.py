@@ -1,7 +1,7 @@
 """Excel workbooks (.xlsx): the first sheet, its first row the names of the columns."""
 
 import io
-import zipfile
+import warnings
 
 from engines.data.table import Content, Table
 from engines.errors import DataError
@@ -20,11 +20,13 @@ def read(content: Content) -> tuple[Table, int]:
             f"{name} is an Excel workbook, which needs openpyxl; pip install 'labtui[excel]', or save it as CSV"
         ) from None
     try:
-        workbook = openpyxl.load_workbook(io.BytesIO(content.data), read_only=True, data_only=True)
-        sheet = workbook.worksheets[0]
-        rows = [list(row) for row in sheet.iter_rows(values_only=True)]
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, IndexError, TypeError) as error:
-        raise DataError(f"{name} is no readable workbook ({error}); save it again, or as CSV") from None
+        with warnings.catch_warnings(action="ignore"):  # of what the library does not read: styles, print areas
+            workbook = openpyxl.load_workbook(io.BytesIO(content.data), read_only=True, data_only=True)
+            sheet = workbook.worksheets[0]
+            rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+    except Exception as error:  # of zip, of XML and of whatever openpyxl makes of it: they have no base in common
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{name} is no readable workbook ({reason}); save it again, or as CSV") from None
     if len(workbook.worksheets) > 1:
         content.notes.note(f'{name}: of {len(workbook.worksheets)} sheets the first, "{sheet.title}", is read')
     numbered = [(number, row) for number, row in enumerate(rows, 1) if any(cell is not None for cell in row)]

@@ -55,8 +55,8 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[st
     done = subprocess.run([*labtui, "quickstart", "--follow"], env=environment, capture_output=True, timeout=840)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     listed = subprocess.run([*labtui, "results", "--format", "json"], env=environment, capture_output=True, check=True)
-    found = json.loads(listed.stdout)
-    yield {f"{row['config'].removeprefix('quickstart/')} {row['variant']}".rstrip(): row for row in found}
+    document = json.loads(listed.stdout)
+    yield {f"{row['config'].removeprefix('quickstart/')} {row['variant']}".rstrip(): row for row in document}
 
 
 @pytest.mark.timeout(900)

@@ -28,8 +28,8 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     finally:
         environment.undo()
     assert "| mistral-lora | bf16 |" in (output / "gpu.md").read_text()
-    found: dict[str, Any] = json.loads((output / "gpu.json").read_bytes())
-    return found
+    document: dict[str, Any] = json.loads((output / "gpu.json").read_bytes())
+    return document
 
 
 def test_parts_of_two_commands_stand_in_one_file_without_errors(figures: dict[str, Any]) -> None:
@@ -94,9 +94,9 @@ def test_out_of_memory_begins_anew_with_the_smaller_batch(tmp_path: Path, monkey
     for _ in range(2):
         with pytest.raises(Anew):
             gpu.tune(part, place)
-    found = gpu.tune(part, place)
-    assert (found["micro_batch"], found["accumulation"]) == (2, 4) and found["memory"]["score"]["peak_bytes"] > 0
-    assert [restart["before"]["training.batch_size"] for restart in found["restarts"]] == [8, 4]
+    tuned = gpu.tune(part, place)
+    assert (tuned["micro_batch"], tuned["accumulation"]) == (2, 4) and tuned["memory"]["score"]["peak_bytes"] > 0
+    assert [restart["before"]["training.batch_size"] for restart in tuned["restarts"]] == [8, 4]
 
 
 def test_what_fails_or_no_longer_fits_is_said_and_figures_from_before_stay(

@@ -33,19 +33,19 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_circle_through_a_function_is_a_two_way_pair_and_one_floor(project: Path) -> None:
-    found = measure(project)
-    assert {f.name: (f.modules, f.floors, f.two_way) for f in found.folders} == {
+    measured = measure(project)
+    assert {f.name: (f.modules, f.floors, f.two_way) for f in measured.folders} == {
         "shop": (3, 2, [("app", "paint")]),
         "shop.parts": (2, 2, []),
     }
-    assert (found.two_way, found.modules_in_circles, found.floors) == (1, 2, 3)
+    assert (measured.two_way, measured.modules_in_circles, measured.floors) == (1, 2, 3)
 
 
 def test_open_types_silenced_checks_and_reads_of_privates_are_counted_in_code_alone(project: Path) -> None:
-    found = measure(project)
-    assert (found.source.any_type, found.source.open_dicts, found.source.type_ignores) == (1, 1, 1)
-    assert found.source.format_skips == 1
-    assert (found.tests.type_ignores, found.tests.private_reads, found.test_files) == (0, 2, 1)
+    measured = measure(project)
+    assert (measured.source.any_type, measured.source.open_dicts, measured.source.type_ignores) == (1, 1, 1)
+    assert measured.source.format_skips == 1
+    assert (measured.tests.type_ignores, measured.tests.private_reads, measured.test_files) == (0, 2, 1)
 
 
 def test_two_projects_stand_side_by_side(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

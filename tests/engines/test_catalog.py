@@ -28,9 +28,9 @@ def test_every_shipped_config_resolves_and_holds_only_differences(name: str) -> 
 def test_every_engine_keeps_the_contract(name: str) -> None:
     engine = catalog.engine(name)
     assert engine.TITLE and isinstance(engine.USES_GPU, bool) and callable(engine.run) and callable(engine.load)
-    found = settings(engine.Config)
-    assert any(s.name == "data.source" for s in found)
-    for setting in found:
+    declared = settings(engine.Config)
+    assert any(s.name == "data.source" for s in declared)
+    for setting in declared:
         assert setting.help.endswith("."), f"{setting.name} needs a sentence"
         assert setting.check(setting.default) == setting.default
 

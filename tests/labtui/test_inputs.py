@@ -57,15 +57,26 @@ def write(path: Path, texts: list[str]) -> Path:
 def test_a_source_is_described_with_what_a_run_would_make_of_it(tmp_path: Path, home: Home) -> None:
     texts = [f"{'word ' * (n % 7)}unlike all others {n * 7919}" for n in range(60)]
     source = write(tmp_path / "a.csv", [*texts, texts[0], "one \x1b[31mred text"])
-    found = inputs.describe(home, Data(str(source)), "tiny:distilbert", max_length=6)
-    assert (found["layout"], found["rows"], found["copies"]) == ("delimited", 62, 1)
-    assert {(c["name"], c["count"], c["share"]) for c in found["classes"]} == {("bad", 31, 0.5), ("good", 31, 0.5)}
-    assert {split["split"]: split["items"] for split in found["splits"]} == {"train": 50, "validation": 6, "test": 6}
-    assert found["words"]["longest"] == 10 and found["words"]["median"] == 7
-    assert found["tokens"] is not None and found["tokens"]["truncated"] > 0.9 and found["tokens"]["max_length"] == 6
-    assert all(len(examples) == 5 for examples in found["examples"].values())
-    assert inputs.smallest_difference(found) == pytest.approx(0.861, abs=0.001)
-    text = "\n".join(inputs.lines(found))
+    description = inputs.describe(home, Data(str(source)), "tiny:distilbert", max_length=6)
+    assert (description["layout"], description["rows"], description["copies"]) == ("delimited", 62, 1)
+    assert {(c["name"], c["count"], c["share"]) for c in description["classes"]} == {
+        ("bad", 31, 0.5),
+        ("good", 31, 0.5),
+    }
+    assert {split["split"]: split["items"] for split in description["splits"]} == {
+        "train": 50,
+        "validation": 6,
+        "test": 6,
+    }
+    assert description["words"]["longest"] == 10 and description["words"]["median"] == 7
+    assert (
+        description["tokens"] is not None
+        and description["tokens"]["truncated"] > 0.9
+        and description["tokens"]["max_length"] == 6
+    )
+    assert all(len(examples) == 5 for examples in description["examples"].values())
+    assert inputs.smallest_difference(description) == pytest.approx(0.861, abs=0.001)
+    text = "\n".join(inputs.lines(description))
     assert "columns     text (text), label (label)" in text and "1 texts equal an earlier one" in text
     assert "\x1b" not in text and "labelled reviews" in text
 
@@ -79,18 +90,24 @@ def test_text_that_a_tokenizer_cannot_read_is_counted(tmp_path: Path, home: Home
 def test_near_copies_are_shown_by_their_places(tmp_path: Path, home: Home) -> None:
     long = "the second act of this film drags on and on until nobody cares who did what to whom or why at all"
     source = write(tmp_path / "a.csv", [*(f"number {n} and nothing else" for n in range(40)), long, f"{long} really"])
-    found = inputs.describe(home, Data(str(source)))
-    assert ("line 42", "line 43") in {(pair["first"], pair["second"]) for pair in found["near_pairs"]}
+    description = inputs.describe(home, Data(str(source)))
+    assert ("line 42", "line 43") in {(pair["first"], pair["second"]) for pair in description["near_pairs"]}
     unsearched = inputs.describe(home, Data(str(source), near_copies="ignore"))
     assert unsearched["near_copies"] is None and "not searched for" in "\n".join(inputs.lines(unsearched))
 
 
 def test_what_fails_after_the_reading_leaves_the_rest_to_see(tmp_path: Path, home: Home) -> None:
     source = write(tmp_path / "a.csv", [f"text {n}" for n in range(40)])
-    found = inputs.describe(home, Data(str(source), train=100), str(tmp_path / "nowhere"))
-    assert found["splits"] == [] and found["tokens"] is None and inputs.smallest_difference(found) is None
-    assert "are asked for, there are 40" in found["problems"][0] and "no such folder" in found["problems"][1]
-    assert any(line.startswith("classes     2: bad 20 (50.0 %)") for line in inputs.lines(found))
+    description = inputs.describe(home, Data(str(source), train=100), str(tmp_path / "nowhere"))
+    assert (
+        description["splits"] == []
+        and description["tokens"] is None
+        and inputs.smallest_difference(description) is None
+    )
+    assert (
+        "are asked for, there are 40" in description["problems"][0] and "no such folder" in description["problems"][1]
+    )
+    assert any(line.startswith("classes     2: bad 20 (50.0 %)") for line in inputs.lines(description))
 
 
 def test_data_that_cannot_be_read_are_refused_in_a_sentence(tmp_path: Path, home: Home) -> None:

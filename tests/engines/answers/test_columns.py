@@ -29,21 +29,21 @@ def garble_lines(folder: RunFolder) -> None:
 
 def test_columns_hold_what_the_lines_say(home: Home) -> None:
     folder = answered(home, [P, N, P], [P, None, N], labels=(P, N), sure={0: 0.75})
-    found = columns.read(folder)
-    assert found.labels == (P, N), "the order is that of the classes, not of the alphabet"
-    assert found.rows == (("", 0),)
-    assert found.hashes.tolist() == [item_hash(n).encode() for n in range(3)]
-    assert found.true.tolist() == [0, 1, 0]
-    assert found.predicted.tolist() == [[0, -1, 1]]
-    np.testing.assert_allclose(found.probabilities, [[[0.75, 0.25], [np.nan, np.nan], [0.1, 0.9]]], rtol=1e-6)
-    assert found.tokens_read.tolist() == [[10, 11, 12]]
-    assert [c.dtype for c in (found.true, found.predicted, found.probabilities, found.tokens_read)] == [
+    answers = columns.read(folder)
+    assert answers.labels == (P, N), "the order is that of the classes, not of the alphabet"
+    assert answers.rows == (("", 0),)
+    assert answers.hashes.tolist() == [item_hash(n).encode() for n in range(3)]
+    assert answers.true.tolist() == [0, 1, 0]
+    assert answers.predicted.tolist() == [[0, -1, 1]]
+    np.testing.assert_allclose(answers.probabilities, [[[0.75, 0.25], [np.nan, np.nan], [0.1, 0.9]]], rtol=1e-6)
+    assert answers.tokens_read.tolist() == [[10, 11, 12]]
+    assert [c.dtype for c in (answers.true, answers.predicted, answers.probabilities, answers.tokens_read)] == [
         np.int16,
         np.int16,
         np.float32,
         np.int32,
     ]
-    assert found.text(0, 0) is None
+    assert answers.text(0, 0) is None
 
 
 def test_the_stored_columns_are_the_built_ones(home: Home) -> None:
@@ -52,28 +52,28 @@ def test_the_stored_columns_are_the_built_ones(home: Home) -> None:
     assert (built.labels, built.rows, built.test_set) == (stored.labels, stored.rows, stored.test_set)
     for name, column in built.columns.items():
         np.testing.assert_array_equal(column, stored.columns[name])
-    for found in (built, stored):
-        assert [found.text(r, n) for r in range(2) for n in range(3)] == ["", None, "Ünsure", None, None, None]
+    for answers in (built, stored):
+        assert [answers.text(r, n) for r in range(2) for n in range(3)] == ["", None, "Ünsure", None, None, None]
 
 
 def test_a_tuned_model_is_the_runs_own_and_comes_before_the_original(home: Home) -> None:
-    found = columns.read(answered(home, [P, N], [P, N], original=[N, N]))
-    assert found.rows == ((Variant.OWN, 0), (Variant.BEFORE, 0))
-    assert found.predicted.tolist() == [[1, 0], [0, 0]]
+    answers = columns.read(answered(home, [P, N], [P, N], original=[N, N]))
+    assert answers.rows == ((Variant.OWN, 0), (Variant.BEFORE, 0))
+    assert answers.predicted.tolist() == [[1, 0], [0, 0]]
 
 
 def test_answers_without_probabilities_or_tokens_are_read(home: Home) -> None:
-    found = columns.read(answered(home, [P, N], [P, "something else"], bare=True))
-    assert found.predicted.tolist() == [[1, -1]]
-    assert np.isnan(found.probabilities).all() and found.tokens_read.tolist() == [[-1, -1]]
+    answers = columns.read(answered(home, [P, N], [P, "something else"], bare=True))
+    assert answers.predicted.tolist() == [[1, -1]]
+    assert np.isnan(answers.probabilities).all() and answers.tokens_read.tolist() == [[-1, -1]]
 
 
 def test_fresh_columns_spare_the_reading_of_the_lines(home: Home) -> None:
     folder = answered(home, [P, N], [P, N])
     columns.write(folder)
     garble_lines(folder)
-    found = columns.read(folder)
-    assert (found.predicted == [[1, 0]]).all() and len(found.hashes) == 2
+    answers = columns.read(folder)
+    assert (answers.predicted == [[1, 0]]).all() and len(answers.hashes) == 2
 
 
 def cut_in_half(path: Path) -> None:
@@ -113,9 +113,9 @@ def test_missing_and_torn_columns_are_built_anew(home: Home, damage: Callable[[P
     folder = answered(home, [P, N, P], [P, N, N])
     columns.write(folder)
     damage(folder.predictions_columns)
-    found = columns.read(folder)
-    assert found.predicted.tolist() == [[1, 0, 0]]
-    assert found.hashes.tolist() == [item_hash(n).encode() for n in range(3)]
+    answers = columns.read(folder)
+    assert answers.predicted.tolist() == [[1, 0, 0]]
+    assert answers.hashes.tolist() == [item_hash(n).encode() for n in range(3)]
 
 
 def test_columns_of_older_lines_are_built_anew(home: Home) -> None:
@@ -170,11 +170,11 @@ def test_an_item_with_two_labels_is_refused(home: Home) -> None:
 def test_answers_that_change_while_they_are_read_are_never_mixed(home: Home) -> None:
     folder = answered(home, [P, N] * 2000, [P, N] * 2000)
     columns.write(folder)
-    found = columns.read(folder)
+    answers = columns.read(folder)
     cut_in_half(folder.predictions_columns)  # the open file is the same
     write_atomic(folder.predictions, b"".join(folder.predictions.read_bytes().splitlines(keepends=True)[:2]))
     with pytest.raises(UserError, match="changed while they were read; ask again"):
-        _ = found.hashes
+        _ = answers.hashes
     assert len(columns.read(folder).hashes) == 2
 
 

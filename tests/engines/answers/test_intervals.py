@@ -31,8 +31,10 @@ def tango_by_likelihood(a_only: int, b_only: int, items: int, quantile: float) -
             counts = (a_only, b_only, items - a_only - b_only)
             return -sum(c * math.log(max(s, 1e-300)) for c, s in zip(counts, shares, strict=True) if c)
 
-        found = minimize_scalar(minus_log_likelihood, bounds=(least, most), method="bounded", options={"xatol": 1e-12})
-        variance = (2 * found.x + difference - difference**2) / items
+        minimum = minimize_scalar(
+            minus_log_likelihood, bounds=(least, most), method="bounded", options={"xatol": 1e-12}
+        )
+        variance = (2 * minimum.x + difference - difference**2) / items
         return ((a_only - b_only) / items - difference) / math.sqrt(variance)
 
     middle = (a_only - b_only) / items

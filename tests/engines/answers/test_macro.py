@@ -24,17 +24,17 @@ def test_macro_scores_are_those_of_scikit_learn_over_the_classes_that_count(rows
     from sklearn.metrics import f1_score, precision_score, recall_score
 
     table = np.array(rows)
-    found = macro_scores(table)
+    macro = macro_scores(table)
     if not table.sum():
-        assert all((s.value, s.interval, s.reason) == (None, None, "no test items") for s in found.values())
+        assert all((s.value, s.interval, s.reason) == (None, None, "no test items") for s in macro.values())
         return
     true, predicted = answers(table)
     tested = np.flatnonzero(table.sum(axis=1))
     named = np.flatnonzero(table.sum(axis=1) + table[:, :-1].sum(axis=0))
     options = {"average": "macro", "zero_division": 0}
-    assert found["macro_recall"].value == pytest.approx(recall_score(true, predicted, labels=tested, **options))
-    assert found["macro_precision"].value == pytest.approx(precision_score(true, predicted, labels=named, **options))
-    assert found["macro_f1"].value == pytest.approx(f1_score(true, predicted, labels=named, **options))
+    assert macro["macro_recall"].value == pytest.approx(recall_score(true, predicted, labels=tested, **options))
+    assert macro["macro_precision"].value == pytest.approx(precision_score(true, predicted, labels=named, **options))
+    assert macro["macro_f1"].value == pytest.approx(f1_score(true, predicted, labels=named, **options))
 
 
 @settings(max_examples=100)
@@ -57,10 +57,10 @@ def test_two_items_a_class_have_no_interval_and_the_reason_counts_the_classes() 
 
 
 def test_a_class_that_is_only_predicted_counts_in_precision_and_f1_and_not_in_recall() -> None:
-    found = macro_scores([[40, 0, 10, 0], [0, 50, 0, 0], [0, 0, 0, 0]])
-    assert found["macro_recall"].value == pytest.approx(0.9) and found["macro_recall"].interval
-    assert found["macro_precision"].value == pytest.approx(2 / 3)
-    assert found["macro_precision"].reason == "too few items in 1 class"
+    macro = macro_scores([[40, 0, 10, 0], [0, 50, 0, 0], [0, 0, 0, 0]])
+    assert macro["macro_recall"].value == pytest.approx(0.9) and macro["macro_recall"].interval
+    assert macro["macro_precision"].value == pytest.approx(2 / 3)
+    assert macro["macro_precision"].reason == "too few items in 1 class"
     assert macro_scores([[40, 0, 0], [0, 0, 0]])["macro_f1"].value == 1  # an absent class counts nowhere
 
 

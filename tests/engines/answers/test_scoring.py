@@ -22,21 +22,21 @@ ANSWERS = st.lists(st.tuples(st.integers(0, 2), st.none() | st.integers(0, 2)), 
 @given(ANSWERS)
 def test_scores_are_those_of_scikit_learn(pairs: list[tuple[int, int | None]]) -> None:
     true, predicted = [t for t, _ in pairs], [p for _, p in pairs]
-    found = scoring.scores(scoring.confusion_matrix(true, predicted, 3), LABELS)
+    scores = scoring.scores(scoring.confusion_matrix(true, predicted, 3), LABELS)
     theirs = [3 if p is None else p for p in predicted]  # invalid as a class of its own, not among those averaged
-    assert found.accuracy == pytest.approx(metrics.accuracy_score(true, theirs))
+    assert scores.accuracy == pytest.approx(metrics.accuracy_score(true, theirs))
     for name, labels in (
         ("recall", sorted(set(true))),
         ("precision", named := sorted({*true, *(p for p in predicted if p is not None)})),
         ("f1", named),
     ):
         theirs_of = {"recall": metrics.recall_score, "precision": metrics.precision_score, "f1": metrics.f1_score}[name]
-        of_class = getattr(found, name)
+        of_class = getattr(scores, name)
         assert list(of_class) == [LABELS[c] for c in labels]
         per_class = theirs_of(true, theirs, labels=labels, average=None, zero_division=0)
         assert list(of_class.values()) == pytest.approx(list(per_class))
         mean = theirs_of(true, theirs, labels=labels, average="macro", zero_division=0)
-        assert found.value(f"macro_{name}") == pytest.approx(mean)
+        assert scores.value(f"macro_{name}") == pytest.approx(mean)
 
 
 @settings(deadline=None)
@@ -50,17 +50,17 @@ def test_confusion_has_a_row_a_true_class_and_invalid_last(pairs: list[tuple[int
 
 
 def test_an_invalid_answer_is_wrong_and_counted_apart() -> None:
-    found = scoring.scores([[1, 0, 1], [0, 2, 0]], ["no", "yes"])
-    assert found.invalid == 1
-    assert found.accuracy == 0.75 and found.accuracy_answered == 1.0
-    assert found.recall == {"no": 0.5, "yes": 1.0} and found.precision == {"no": 1.0, "yes": 1.0}
+    scores = scoring.scores([[1, 0, 1], [0, 2, 0]], ["no", "yes"])
+    assert scores.invalid == 1
+    assert scores.accuracy == 0.75 and scores.accuracy_answered == 1.0
+    assert scores.recall == {"no": 0.5, "yes": 1.0} and scores.precision == {"no": 1.0, "yes": 1.0}
 
 
 def test_a_class_that_is_neither_tested_nor_predicted_counts_nowhere() -> None:
-    found = scoring.scores([[8, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], ["a", "b", "c"])
-    assert found.recall == {"a": 0.8} and found.precision == {"a": 1.0, "b": 0.0}
-    assert (found.macro_recall, found.macro_precision) == (0.8, 0.5)
-    assert found.macro_f1 == pytest.approx(sum(found.f1.values()) / 2)
+    scores = scoring.scores([[8, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], ["a", "b", "c"])
+    assert scores.recall == {"a": 0.8} and scores.precision == {"a": 1.0, "b": 0.0}
+    assert (scores.macro_recall, scores.macro_precision) == (0.8, 0.5)
+    assert scores.macro_f1 == pytest.approx(sum(scores.f1.values()) / 2)
 
 
 def test_a_mean_over_repeats_holds_the_classes_that_all_have() -> None:

@@ -60,18 +60,18 @@ def array() -> bytes:
 def test_a_sample_of_a_large_file_is_its_first_rows(tmp_path: Path, name: str, content: Callable[[], bytes]) -> None:
     path = tmp_path / name
     path.write_bytes(content())
-    found = sample(path)
-    assert found.sampled and 5 < len(found.texts) < 300
+    sampled = sample(path)
+    assert sampled.sampled and 5 < len(sampled.texts) < 300
     whole = files.read(path, "", "", Kept())
     assert not whole.sampled and len(whole.texts) == 600
-    assert found.texts == whole.texts[: len(found.texts)] and found.labels == whole.labels[: len(found.labels)]
+    assert sampled.texts == whole.texts[: len(sampled.texts)] and sampled.labels == whole.labels[: len(sampled.labels)]
 
 
 def test_a_sample_of_a_small_file_is_the_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(commas(ROWS[:10]))
-    found = sample(path)
-    assert not found.sampled and len(found.texts) == 10
+    sampled = sample(path)
+    assert not sampled.sampled and len(sampled.texts) == 10
 
 
 @pytest.mark.parametrize("layout", ["parquet", "arrow"])
@@ -86,8 +86,8 @@ def test_a_sample_of_a_table_without_lines_has_its_first_rows(tmp_path: Path, la
     else:
         with ipc.new_stream(path, table.schema) as writer:
             writer.write_table(table)
-    found = sample(path)
-    assert found.sampled and len(found.texts) == 40 == len(found.labels)
+    sampled = sample(path)
+    assert sampled.sampled and len(sampled.texts) == 40 == len(sampled.labels)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -102,9 +102,9 @@ def test_a_sample_of_class_folders_has_texts_of_every_class(tmp_path: Path, pack
         with zipfile.ZipFile(source, "w") as archive:
             for path in sorted((tmp_path / "reviews").rglob("*.txt")):
                 archive.write(path, path.relative_to(tmp_path))
-    found = sample(source)
-    assert found.sampled and len(found.texts) == 4 * layouts.SAMPLE_FILES
-    assert set(found.labels) == {"neg", "pos"} and set(found.parts) == {"train", "test"}
+    sampled = sample(source)
+    assert sampled.sampled and len(sampled.texts) == 4 * layouts.SAMPLE_FILES
+    assert set(sampled.labels) == {"neg", "pos"} and set(sampled.parts) == {"train", "test"}
 
 
 def test_a_sample_of_parallel_files_keeps_texts_beside_their_labels(tmp_path: Path) -> None:
@@ -112,8 +112,10 @@ def test_a_sample_of_parallel_files_keeps_texts_beside_their_labels(tmp_path: Pa
         "".join(f"{label} is the word of {n}\n" for n, (_, label) in enumerate(ROWS))
     )
     (tmp_path / "train_labels.txt").write_text("".join(f"{label}\n" for _, label in ROWS))
-    found = sample(tmp_path)
-    assert found.sampled and all(text.startswith(label) for text, label in zip(found.texts, found.labels, strict=True))
+    sampled = sample(tmp_path)
+    assert sampled.sampled and all(
+        text.startswith(label) for text, label in zip(sampled.texts, sampled.labels, strict=True)
+    )
 
 
 def test_a_large_tar_file_has_no_sample(tmp_path: Path) -> None:
@@ -132,5 +134,5 @@ def test_a_wrong_column_shows_in_a_sample(tmp_path: Path) -> None:
 
 def test_a_file_sorted_by_class_with_columns_of_no_usual_name_is_told_by_a_sample(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(commas().replace(b"text,label", b"v2,v1"))
-    found = sample(tmp_path / "a.csv")
-    assert (found.text_column, found.label_column, set(found.labels)) == ("v2", "v1", {"neg"})
+    sampled = sample(tmp_path / "a.csv")
+    assert (sampled.text_column, sampled.label_column, set(sampled.labels)) == ("v2", "v1", {"neg"})

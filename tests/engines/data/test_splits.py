@@ -213,8 +213,8 @@ def test_copies_stay_in_one_split_and_counts_are_kept(
     path = write("a.csv", with_copies(1000))
     splits = read(path, split=split, train=sizes[0], validation=sizes[1], test=sizes[2])
     assert (len(splits.train), len(splits.validation), len(splits.test)) == sizes
-    found = [{e.text for e in part} for part in (splits.train, splits.validation, splits.test)]
-    assert not found[0] & found[1] and not found[0] & found[2] and not found[1] & found[2]
+    texts = [{e.text for e in part} for part in (splits.train, splits.validation, splits.test)]
+    assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
     assert len({e.hash for e in everything(splits)}) == sum(sizes)
     assert "200 of them copies of another" in recorder.notes
     if split == "balanced":
@@ -536,8 +536,8 @@ def test_forty_thousand_real_reviews_split_without_a_leak(recorder: Recorder, re
     splits = read(path, train=28_000, validation=4_000, test=8_000)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (28_000, 4_000, 8_000)
     assert class_counts(everything(splits), splits.labels) == {"negative": 19_925, "positive": 20_075}
-    found = [{e.text for e in part} for part in (splits.train, splits.validation, splits.test)]
-    assert not found[0] & found[2] and not found[0] & found[1] and not found[1] & found[2]
+    texts = [{e.text for e in part} for part in (splits.train, splits.validation, splits.test)]
+    assert not texts[0] & texts[2] and not texts[0] & texts[1] and not texts[1] & texts[2]
     assert not any("<br" in e.text for e in everything(splits))
 
 

@@ -84,8 +84,8 @@ def test_the_studys_three_executions_have_the_reference_accuracies(home: Home, h
         (2, "head", "run3"),
     ]
     assert [round(known(r.scores.macro_precision), 4) for r in repeats] == [0.4819, 0.6232, 0.7105]
-    found = columns.read(folder)
-    assert found.rows == (("", 0), ("", 1), ("", 2)) and found.imported_without_texts
+    answers = columns.read(folder)
+    assert answers.rows == (("", 0), ("", 1), ("", 2)) and answers.imported_without_texts
     digest = hashlib.sha256(STUDY.read_bytes()).hexdigest()
     assert lines_of(folder)[0]["hash"] == f"file:{digest}:0"
 
@@ -127,13 +127,15 @@ def test_a_class_that_is_only_predicted_is_one_unless_the_classes_are_given(
 ) -> None:
     rows = 60 * ["sadness,sadness,sadness"] + 40 * ["neutral,neutral,neutral"] + 20 * ["neutral,joy,anger"]
     content = "\n".join(["label,prediction_1,prediction_2", *rows, ""])
-    found = ResultsReader(home).measure(imported(content, "all.csv").name)
-    assert found["labels"] == ["anger", "joy", "neutral", "sadness"]
-    spread = found["spreads"][Variant.OWN]
+    measured = ResultsReader(home).measure(imported(content, "all.csv").name)
+    assert measured["labels"] == ["anger", "joy", "neutral", "sadness"]
+    spread = measured["spreads"][Variant.OWN]
     assert spread["all_agree"] == pytest.approx(100 / 120) and spread["kappa"] == pytest.approx(0.7333, abs=1e-4)
     true, predicted = zip(*((row.split(",")[0], row.split(",")[1]) for row in rows), strict=True)
     oracle = precision_score(true, predicted, average="macro", zero_division=0)
-    assert found["measures"][0]["figures"]["macro_precision"]["value"] == pytest.approx(oracle) == pytest.approx(2 / 3)
+    assert (
+        measured["measures"][0]["figures"]["macro_precision"]["value"] == pytest.approx(oracle) == pytest.approx(2 / 3)
+    )
     assert any("joy (20), anger (20)" in note for note in heard.notes)
     two = imported(content, "two.csv", classes=["neutral", "sadness"])
     assert summarize(two).scores.invalid == 20
@@ -153,9 +155,9 @@ def test_a_repeat_of_invalid_answers_alone_counts(imported: Imported) -> None:
 
 @pytest.mark.parametrize("content", ["label,prediction\n1,1\n", "label,prediction\na,a\na,a\n"])
 def test_one_class_and_one_item_are_imported_and_measured(home: Home, imported: Imported, content: str) -> None:
-    found = ResultsReader(home).measure(imported(content).name)
-    assert len(found["labels"]) == 1 and found["measures"][0]["accuracy"]["value"] == 1
-    assert found["measures"][0]["figures"]["macro_f1"]["reason"] == "too few items in 1 class"
+    measured = ResultsReader(home).measure(imported(content).name)
+    assert len(measured["labels"]) == 1 and measured["measures"][0]["accuracy"]["value"] == 1
+    assert measured["measures"][0]["figures"]["macro_f1"]["reason"] == "too few items in 1 class"
 
 
 MODELS = "text,label,pred_bert,pred_gpt\na,0,0,0\nb,1,1,0\nc,0,0,1\n"

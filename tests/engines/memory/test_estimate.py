@@ -52,10 +52,10 @@ GIB = 1 << 30
 @pytest.mark.parametrize("name", sorted(catalog.experiments()))
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_every_shipped_config_has_an_estimate_offline(name: str, device: str) -> None:
-    found = estimate_peak(catalog.read(name), device=device)
-    assert sum(found.components.values()) == found.total_bytes
-    assert all(size > 0 for size in found.components.values())
-    assert describe_estimate(found, 8 * GIB)[-1] == "time: no earlier run of this engine and model here"
+    estimate = estimate_peak(catalog.read(name), device=device)
+    assert sum(estimate.components.values()) == estimate.total_bytes
+    assert all(size > 0 for size in estimate.components.values())
+    assert describe_estimate(estimate, 8 * GIB)[-1] == "time: no earlier run of this engine and model here"
 
 
 def test_no_heavy_library_is_imported_for_an_estimate() -> None:
@@ -77,8 +77,8 @@ def test_weights_of_mistral_in_bf16_and_nf4() -> None:
 
 
 def test_the_peak_is_the_highest_phase() -> None:
-    found = estimate_peak(finetuning(course.Training(batch_size=1, max_length=8)))
-    assert found.peak_phase == "validate" and "activations under way" not in found.components
+    estimate = estimate_peak(finetuning(course.Training(batch_size=1, max_length=8)))
+    assert estimate.peak_phase == "validate" and "activations under way" not in estimate.components
     assert estimate_peak(finetuning(course.Training(batch_size=64))).peak_phase == "train"
 
 
@@ -108,11 +108,11 @@ def test_a_paged_optimiser_is_needed_but_not_counted_in_the_measured_peak() -> N
     ],
 )
 def test_the_setting_named_makes_it_fit(experiment: Experiment, free_gib: int, words: str) -> None:
-    found = estimate_peak(experiment)
-    assert found.verdict(free_gib * GIB) == DOES_NOT_FIT
-    suggestion = found.suggestion(free_gib * GIB)
+    estimate = estimate_peak(experiment)
+    assert estimate.verdict(free_gib * GIB) == DOES_NOT_FIT
+    suggestion = estimate.suggestion(free_gib * GIB)
     assert suggestion.startswith("it fits with ") and words in suggestion
-    changes = next(o.changes for o in found.alternatives if suggestion.startswith(f"it fits with {o.text} ("))
+    changes = next(o.changes for o in estimate.alternatives if suggestion.startswith(f"it fits with {o.text} ("))
     changed = catalog.from_document(experiment.document(), place="", name="", overrides=changes)
     assert estimate_peak(changed).verdict(free_gib * GIB) in (FITS, TIGHT)
 
@@ -123,10 +123,10 @@ def test_what_no_setting_makes_fit_says_how_much_is_needed() -> None:
 
 
 def test_prompts_that_only_fit_in_smaller_batches_are_tight() -> None:
-    found = estimate_peak(prompting(shots=8))
-    assert found.verdict(64 * GIB) == FITS and found.suggestion(64 * GIB) == ""
-    assert found.verdict(8 * GIB) == TIGHT and "halves its batches" in found.suggestion(8 * GIB)
-    assert found.verdict(4 * GIB) == DOES_NOT_FIT
+    estimate = estimate_peak(prompting(shots=8))
+    assert estimate.verdict(64 * GIB) == FITS and estimate.suggestion(64 * GIB) == ""
+    assert estimate.verdict(8 * GIB) == TIGHT and "halves its batches" in estimate.suggestion(8 * GIB)
+    assert estimate.verdict(4 * GIB) == DOES_NOT_FIT
 
 
 def test_more_examples_mean_a_larger_cache_never_beyond_the_context() -> None:
@@ -186,11 +186,11 @@ def test_the_median_of_measured_by_estimated_corrects_and_is_said() -> None:
     other_family = earlier(9.0, estimated=Estimated("bert", "cpu", peak(course.Training())))
     other_device = earlier(9.0, estimated=Estimated("distilbert", "cuda", peak(course.Training())))
     runs = [earlier(1.1), earlier(1.2), earlier(3.0), other_family, other_device, earlier(9.0, engine="evaluate")]
-    found = estimate_peak(experiment, runs, device="cpu")
-    assert found.total_bytes == pytest.approx(1.2 * plain.total_bytes, rel=1e-6)
-    assert found.uncorrected_bytes == plain.uncorrected_bytes  # what is recorded of the new run
+    estimate = estimate_peak(experiment, runs, device="cpu")
+    assert estimate.total_bytes == pytest.approx(1.2 * plain.total_bytes, rel=1e-6)
+    assert estimate.uncorrected_bytes == plain.uncorrected_bytes  # what is recorded of the new run
     line = "corrected by 3 finished runs of distilbert: measured is 1.20 of the estimate (median)"
-    assert line in describe_estimate(found, 64 * GIB)
+    assert line in describe_estimate(estimate, 64 * GIB)
     only_others = estimate_peak(experiment, [earlier(0.5, engine="evaluate")], device="cpu")
     assert only_others.total_bytes == pytest.approx(0.5 * plain.total_bytes, rel=1e-6)
     assert only_others.components["correction by earlier runs"] < 0
@@ -201,8 +201,8 @@ def test_a_run_of_another_size_corrects_nothing() -> None:
     size = peak(course.Training())
     for times, counts in ((1 / 5, 0), (1 / 3, 1), (3, 1), (5, 0)):
         run = earlier(9.0, estimated=Estimated("distilbert", "cpu", round(size * times)))
-        found = estimate_peak(experiment, [run], device="cpu")
-        assert found.corrected_by == counts and (found.factor == 1.0) == (not counts)
+        estimate = estimate_peak(experiment, [run], device="cpu")
+        assert estimate.corrected_by == counts and (estimate.factor == 1.0) == (not counts)
 
 
 def test_time_is_scaled_from_runs_of_the_same_engine_model_and_device() -> None:
@@ -210,10 +210,10 @@ def test_time_is_scaled_from_runs_of_the_same_engine_model_and_device() -> None:
         "finetune_loop",
         encoder.Config(model=Model(DISTILBERT), data=Data(train=4000, test=1000), training=course.Training(epochs=2)),
     )
-    found = estimate_peak(experiment, [earlier(1.0), earlier(1.0, device="GPU-1")], device="cpu").pace
-    assert found is not None and found.runs == 1 and found.items_per_s == 10.0
-    assert found.seconds == pytest.approx(50 + 100 * 4 * 2 + 50 * 2)
-    assert "time: about 16 minutes, 10.0 items/s in the test, by 1 earlier run on this device" in found.text
+    pace = estimate_peak(experiment, [earlier(1.0), earlier(1.0, device="GPU-1")], device="cpu").pace
+    assert pace is not None and pace.runs == 1 and pace.items_per_s == 10.0
+    assert pace.seconds == pytest.approx(50 + 100 * 4 * 2 + 50 * 2)
+    assert "time: about 16 minutes, 10.0 items/s in the test, by 1 earlier run on this device" in pace.text
     assert estimate_peak(experiment, [earlier(1.0, model="other")], device="cpu").pace is None
     shorter = replace(experiment, config=replace(experiment.config, training=course.Training(max_length=128)))
     assert estimate_peak(shorter, [earlier(1.0)], device="cpu").pace is None
@@ -230,7 +230,7 @@ def test_finished_runs_are_read_from_their_folders(home: Home) -> None:
         if folder is done:
             writer.write(ev.Finished(seconds=9.0, items=10, items_per_s=5.0, host_memory_peak_bytes=2 * expected))
         writer.close()
-    (found,) = past_runs(home)
-    assert (found.engine, found.model, found.device) == ("finetune_loop", "tiny:distilbert", "cpu")
-    assert found.estimated == Estimated("distilbert", "cpu", expected) and found.measured_bytes == 2 * expected
-    assert estimate_peak(catalog.read("quickstart/distilbert-loop"), [found], device="cpu").factor == 2
+    (past_run,) = past_runs(home)
+    assert (past_run.engine, past_run.model, past_run.device) == ("finetune_loop", "tiny:distilbert", "cpu")
+    assert past_run.estimated == Estimated("distilbert", "cpu", expected) and past_run.measured_bytes == 2 * expected
+    assert estimate_peak(catalog.read("quickstart/distilbert-loop"), [past_run], device="cpu").factor == 2

@@ -94,8 +94,8 @@ def test_items_that_the_model_was_trained_on_are_refused_left_out_or_allowed_as_
     trained = [(e.text, ["negative", "positive"][e.label]) for e in load_splits(splits, report).train[:4]]
     report.close()
     source = write(tmp_path / "other.tsv", trained + REVIEWS[:2])
-    said = f"4 of the 6 items were training items of {finished.name}"
-    with pytest.raises(UserError, match=f'{said}; set data.overlap = "drop"'):
+    sentence = f"4 of the 6 items were training items of {finished.name}"
+    with pytest.raises(UserError, match=f'{sentence}; set data.overlap = "drop"'):
         run(home, evaluate, config(finished.name, source))
     allowed = ev.Overlap("test", "train", 4, run=finished.name)
     dropped = structs.replace(allowed, dropped=4, dropped_from="test")

@@ -106,13 +106,13 @@ def test_the_finished_model_answers_as_it_was_scored(whole: dict[str, RunFolder]
     assert others == {provenance.FILE}, "nothing that runs code, beside the hashes of the items that taught it"
     classifier = catalog.engine(engine).load(folder, "cpu")
     items = [json.loads(line) for line in folder.items.read_text().splitlines()]
-    said = [json.loads(line) for line in folder.predictions.read_text().splitlines()]
-    found = classifier.classify([item["text"] for item in items])
-    assert [item["hash"] for item in items] == [line["hash"] for line in said] and len(items) == 20
-    assert [answer.label for answer in found] == [line["predicted"] for line in said]
-    assert [answer.tokens_read for answer in found] == [line["tokens_read"] for line in said]
-    assert max(answer.tokens_read for answer in found) == 24 < max(answer.tokens_total for answer in found)
-    for answer, line in zip(found, said, strict=True):
+    written = [json.loads(line) for line in folder.predictions.read_text().splitlines()]
+    classified = classifier.classify([item["text"] for item in items])
+    assert [item["hash"] for item in items] == [line["hash"] for line in written] and len(items) == 20
+    assert [answer.label for answer in classified] == [line["predicted"] for line in written]
+    assert [answer.tokens_read for answer in classified] == [line["tokens_read"] for line in written]
+    assert max(answer.tokens_read for answer in classified) == 24 < max(answer.tokens_total for answer in classified)
+    for answer, line in zip(classified, written, strict=True):
         assert answer.probabilities == pytest.approx(line["probabilities"], abs=1e-5)
 
 
@@ -226,8 +226,8 @@ def test_losses_are_read_every_log_every_steps_as_their_mean(home: Home) -> None
     task.course.begin()
     for step in range(1, 7):
         task.course.stepped(torch.tensor(float(step)), torch.tensor(1.0))
-    found = records(task.report.folder, ev.Step)
-    assert [(s.step, s.loss) for s in found] == [(4, 2.5), (6, 5.5)], "and at the end of an epoch"
+    steps = records(task.report.folder, ev.Step)
+    assert [(s.step, s.loss) for s in steps] == [(4, 2.5), (6, 5.5)], "and at the end of an epoch"
 
 
 def test_a_warm_up_longer_than_the_training_is_shortened_and_said(home: Home) -> None:
@@ -269,10 +269,10 @@ def test_a_worker_tells_a_gapless_story_and_prints_nothing(home: Home, monkeypat
     folder = make(home, "finetune_trainer")
     processes.launch(folder, ["cpu"])
     wait_until(lambda: any(isinstance(r.event, ev.Ended) for r in read_last(folder.events)), 90, "the run's end")
-    found = EventReader(folder.events).read()
-    assert [r.seq for r in found] == list(range(len(found)))
-    assert isinstance(found[0].event, ev.Started) and isinstance(found[-1].event, ev.Finished)
-    end = found[-1].event
+    events_read = EventReader(folder.events).read()
+    assert [r.seq for r in events_read] == list(range(len(events_read)))
+    assert isinstance(events_read[0].event, ev.Started) and isinstance(events_read[-1].event, ev.Finished)
+    end = events_read[-1].event
     assert (end.step, end.total, end.split, end.items) == (STEPS, STEPS, "test", 20)
     assert end.training_seconds and end.training_seconds < end.seconds
     assert "loss" not in folder.log.read_text()

@@ -101,15 +101,15 @@ VARIED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("varies", VARIED)
 def test_each_repeat_is_an_event_and_can_be_asked_again(home: Home, gemma: Path, varies: str) -> None:
     folder, events = run(home, config(gemma, varies=varies, repeats=3, **VARIED[varies]))
-    found = repeats(events)
-    assert [r.index for r in found] == [0, 1, 2] and {r.varied for r in found} == {varies}
-    assert len({r.value for r in found}) == 3
-    assert all(sum(map(sum, r.confusion)) == ITEMS for r in found)
+    repeat_events = repeats(events)
+    assert [r.index for r in repeat_events] == [0, 1, 2] and {r.varied for r in repeat_events} == {varies}
+    assert len({r.value for r in repeat_events}) == 3
+    assert all(sum(map(sum, r.confusion)) == ITEMS for r in repeat_events)
     assert sum(isinstance(e, ev.Phase) and e.name == "load" for e in events) == 1, "the model is loaded once"
 
     (test,) = [e for e in events if isinstance(e, ev.Evaluated)]
-    accuracies = [known(r.scores.accuracy) for r in found]
-    assert test.scores.repeats == accuracies and test.items == ITEMS and test.confusion == found[0].confusion
+    accuracies = [known(r.scores.accuracy) for r in repeat_events]
+    assert test.scores.repeats == accuracies and test.items == ITEMS and test.confusion == repeat_events[0].confusion
     assert test.scores.accuracy == pytest.approx(statistics.mean(accuracies))
     assert test.scores.accuracy_sd == pytest.approx(statistics.stdev(accuracies))
 
@@ -198,11 +198,11 @@ def test_every_way_of_asking_says_how_many_reviews_are_truncated(home: Home, gem
 
 def test_examples_are_cut_to_what_the_model_reads_and_the_run_says_so(home: Home, gemma: Path) -> None:
     _, events = run(home, config(gemma, shots=8, max_length=200))
-    (said,) = [e.text for e in events if isinstance(e, ev.Note) and "examples" in e.text]
-    assert said.endswith("tokens of prompt with 16 examples")
+    (note,) = [e.text for e in events if isinstance(e, ev.Note) and "examples" in e.text]
+    assert note.endswith("tokens of prompt with 16 examples")
     (cut,) = [e for e in events if isinstance(e, ev.Truncated) and e.split == "examples"]
     assert cut.total == 16 and 0 < cut.items <= 16 and cut.max_length < 256
-    tokens = int(said.split(": ")[1].split()[0].replace(",", ""))
+    tokens = int(note.split(": ")[1].split()[0].replace(",", ""))
     assert tokens + 200 <= 600
     with pytest.raises(ConfigError, match=r"reads 600 tokens, too few .*lower prompt\.shots"):
         run(home, config(gemma, shots=20, max_length=300))

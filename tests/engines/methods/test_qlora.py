@@ -52,12 +52,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     with open(root / "reviews.csv", "w", newline="") as file:
         rows = [(r.text, r.label) for r in corpus.generate(60, seed=5)]
         csv.writer(file).writerows([("text", "label"), *rows])
-    found = {
+    models = {
         "mistral": language_models.write(root / "mistral", "mistral", chat=True),
         "gemma": language_models.write(root / "gemma", "gemma"),
         "reviews": root / "reviews.csv",
     }
-    return {name: str(path) for name, path in found.items()}
+    return {name: str(path) for name, path in models.items()}
 
 
 def make(home: Home, places: dict[str, str], model: str, **more: Any) -> RunFolder:
@@ -121,8 +121,8 @@ def test_the_learning_rate_rises_and_falls_by_a_cosine(whole: RunFolder) -> None
 
 def test_the_finished_model_answers_as_it_was_scored(whole: RunFolder) -> None:
     classifier = catalog.engine("qlora").load(whole, "cpu")
-    found = classifier.classify([item["text"] for item in lines(whole.items)])
-    for answer, line in zip(found, lines(whole.predictions)[10:], strict=True):
+    classified = classifier.classify([item["text"] for item in lines(whole.items)])
+    for answer, line in zip(classified, lines(whole.predictions)[10:], strict=True):
         assert (answer.label, answer.tokens_read) == (line["predicted"], line["tokens_read"])
         assert answer.probabilities == pytest.approx(line["probabilities"], abs=1e-6)
 
@@ -211,9 +211,9 @@ def test_out_of_memory_goes_on_with_half_the_batch_and_the_same_steps(
         folders[1].adjust(adjusted.after)
     assert train(folders[1])
     assert [r.step for r in records(folders[1], ev.Resumed)] == [6, 6]
-    found = [{s.step: s.loss for s in records(folder, ev.Step)} for folder in folders]
-    assert list(found[0]) == list(found[1]) == list(range(1, STEPS + 1))
-    assert list(found[0].values()) == pytest.approx(list(found[1].values()), abs=1e-4)
+    losses = [{s.step: s.loss for s in records(folder, ev.Step)} for folder in folders]
+    assert list(losses[0]) == list(losses[1]) == list(range(1, STEPS + 1))
+    assert list(losses[0].values()) == pytest.approx(list(losses[1].values()), abs=1e-4)
     for name, weight in adapters(folders[0]).items():
         torch.testing.assert_close(adapters(folders[1])[name], weight, atol=2e-3, rtol=0)
 
@@ -291,9 +291,9 @@ def test_plain_lora_on_a_bf16_base_learns_in_float32_and_answers_as_it_was_score
     folder = make(home, places, "mistral", precision="bf16", **{"training.epochs": 1})
     assert train(folder)
     assert {weight.dtype for weight in adapters(folder).values()} == {torch.float32}
-    found = catalog.engine("qlora").load(folder, "cpu").classify([item["text"] for item in lines(folder.items)])
+    classified = catalog.engine("qlora").load(folder, "cpu").classify([item["text"] for item in lines(folder.items)])
     tuned = lines(folder.predictions)[10:]
-    assert [answer.probabilities for answer in found] == [line["probabilities"] for line in tuned]
+    assert [answer.probabilities for answer in classified] == [line["probabilities"] for line in tuned]
 
 
 def test_training_stops_early_where_it_is_asked_to(home: Home, places: dict[str, str]) -> None:

@@ -60,8 +60,8 @@ IDS = torch.tensor([[5, 9, 12, 7, 2]])
 
 def scores(model: torch.nn.Module) -> list[float]:
     with torch.inference_mode():
-        found: list[float] = model.eval()(input_ids=IDS).logits[0].tolist()
-    return found
+        logits: list[float] = model.eval()(input_ids=IDS).logits[0].tolist()
+    return logits
 
 
 @pytest.mark.parametrize("kind", KINDS)

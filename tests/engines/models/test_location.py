@@ -26,8 +26,8 @@ def test_a_local_folder_is_taken_as_it_is(folder: Path, recorder: Recorder) -> N
 
 
 def test_a_tiny_model_ships_with_the_project(recorder: Recorder) -> None:
-    found = locate(Model("tiny:distilbert"), recorder.report)
-    assert (found / "config.json").is_file() and (found / "model.safetensors").is_file()
+    place = locate(Model("tiny:distilbert"), recorder.report)
+    assert (place / "config.json").is_file() and (place / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def alone(model: Any, prompts: Encoded) -> list[list[float]]:
 
 
 def log_odds(rows: list[list[float]]) -> torch.Tensor:
-    found = torch.tensor(rows, dtype=torch.float64)
-    return found - found[:, :1]
+    log_probabilities = torch.tensor(rows, dtype=torch.float64)
+    return log_probabilities - log_probabilities[:, :1]
 
 
 @pytest.mark.parametrize("words", [("bad", "good"), ("not good", "good"), ("bad in the end", "bad in a plot", "fine")])
@@ -118,8 +118,8 @@ def test_scores_equal_those_of_each_full_prompt_alone(name: str, words: tuple[st
     expected = log_odds(alone(model, prompts))
     assert expected.abs().max() > 0.1, "labels that all score alike would prove nothing"
     for batch_tokens in (4096, 60, 1):
-        found = log_odds(Scorer(model, "cpu", batch_tokens).score(prompts))
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+        odds = log_odds(Scorer(model, "cpu", batch_tokens).score(prompts))
+        torch.testing.assert_close(odds, expected, atol=1e-4, rtol=0)
 
 
 NUMBERS = tuple(str(n) for n in range(1, 11))
@@ -174,8 +174,8 @@ def test_the_side_on_which_a_tokenizer_pads_changes_nothing(name: str, side: str
         )
     finally:
         tokenizer.padding_side = before
-    found = log_odds(Scorer(model, "cpu").score(prompts))
-    torch.testing.assert_close(found, log_odds(alone(model, prompts)), atol=1e-4, rtol=0)
+    odds = log_odds(Scorer(model, "cpu").score(prompts))
+    torch.testing.assert_close(odds, log_odds(alone(model, prompts)), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -199,9 +199,9 @@ def test_sampled_answers_depend_on_the_key_and_not_on_the_batches(tokenizer: Any
     model = gemma()
     prompts = PromptTokenizer(tokenizer, chat=False).encode(Prompt(TEMPLATES["plain"], ("bad", "good")), TEXTS)
     keys = [f"0/0/{n}" for n in range(len(TEXTS))]
-    found = Scorer(model, "cpu").write(prompts, 4, 1.0, keys)
-    assert Scorer(model, "cpu", 1).write(prompts, 4, 1.0, keys) == found
-    assert Scorer(model, "cpu").write(prompts, 4, 1.0, [key + "x" for key in keys]) != found
+    texts = Scorer(model, "cpu").write(prompts, 4, 1.0, keys)
+    assert Scorer(model, "cpu", 1).write(prompts, 4, 1.0, keys) == texts
+    assert Scorer(model, "cpu").write(prompts, 4, 1.0, [key + "x" for key in keys]) != texts
 
 
 def test_the_prefix_is_read_once_and_the_head_sees_one_position_and_two_rows(
@@ -289,8 +289,8 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(tokenizer: Any, monkeyp
 
 def test_the_prior_of_one_prompt_is_subtracted_as_mutual_information() -> None:
     text, domain = [-1.0, -3.0], [-0.5, -4.0]
-    found = likelihood.probabilities(text, likelihood.log_prior([domain]))
-    assert math.log(found[1] / found[0]) == pytest.approx((text[1] - domain[1]) - (text[0] - domain[0]))
+    calibrated = likelihood.probabilities(text, likelihood.log_prior([domain]))
+    assert math.log(calibrated[1] / calibrated[0]) == pytest.approx((text[1] - domain[1]) - (text[0] - domain[0]))
     assert likelihood.probabilities(text, [0.0, 0.0])[0] == pytest.approx(1 / (1 + math.exp(-2)))
 
 

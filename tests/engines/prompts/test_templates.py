@@ -54,8 +54,8 @@ def test_the_chosen_wording_comes_first_and_every_other_follows_once() -> None:
 
 
 def test_label_words_stand_in_the_order_of_the_classes() -> None:
-    found = label_words(("positive", "negative"))
-    assert len(found) >= 8 and found[0] == ("positive", "negative") and ("good", "bad") in found
+    words = label_words(("positive", "negative"))
+    assert len(words) >= 8 and words[0] == ("positive", "negative") and ("good", "bad") in words
     others = label_words(("World", "sci/tech"))
     assert others[0] == ("World", "sci/tech") and len(set(others)) == len(others) > 1
     assert all(len({word.casefold() for word in way}) == 2 for way in others)

@@ -21,9 +21,11 @@ def test_scores_come_back_from_their_event_with_what_this_version_does_not_know(
 
 
 def test_scores_that_older_versions_wrote_are_read() -> None:
-    found = of_json({"accuracy": 1, "invalid": 2.5, "original": {"accuracy": 0.5, "confusion": [[1, 0, 0], [0, 1, 0]]}})
-    assert (found.accuracy, found.invalid, found.extra) == (1.0, 2.5, {})
-    assert found.before == Scores(accuracy=0.5, confusion=[[1, 0, 0], [0, 1, 0]])
+    scores = of_json(
+        {"accuracy": 1, "invalid": 2.5, "original": {"accuracy": 0.5, "confusion": [[1, 0, 0], [0, 1, 0]]}}
+    )
+    assert (scores.accuracy, scores.invalid, scores.extra) == (1.0, 2.5, {})
+    assert scores.before == Scores(accuracy=0.5, confusion=[[1, 0, 0], [0, 1, 0]])
     assert of_json({}) == Scores() and Scores().as_json() == {}
 
 

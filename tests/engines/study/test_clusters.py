@@ -28,11 +28,11 @@ def pair(seed: int, items: int) -> tuple[np.ndarray, np.ndarray]:
 def test_clusters_of_one_item_change_nothing(seed: int, items: int) -> None:
     a, b = pair(seed, items)
     cells = paired_table(a, b)
-    found = clustered_paired_difference(a, b, np.arange(items))
-    assert found.p == pytest.approx(mcnemar_exact(*cells[1:3]), abs=1e-9)
-    assert found.difference == pytest.approx((cells[1] - cells[2]) / items) and found.clusters == items
+    difference = clustered_paired_difference(a, b, np.arange(items))
+    assert difference.p == pytest.approx(mcnemar_exact(*cells[1:3]), abs=1e-9)
+    assert difference.difference == pytest.approx((cells[1] - cells[2]) / items) and difference.clusters == items
     if items >= 200:  # t is normal then
-        assert found.interval == pytest.approx(paired_difference_interval(*cells), abs=0.002)
+        assert difference.interval == pytest.approx(paired_difference_interval(*cells), abs=0.002)
         interval = clustered_accuracy_interval(a, np.arange(items))
         assert interval == pytest.approx(wilson_interval(int(a.sum()), items), abs=0.002)
 
@@ -55,8 +55,8 @@ def test_seven_against_two_texts_ten_times_each_are_no_finding() -> None:
     texts = np.array([[1, 0]] * 7 + [[0, 1]] * 2 + [[1, 1]] * 50 + [[0, 0]], dtype=bool)
     a, b = np.repeat(texts, 10, axis=0).T
     assert mcnemar_exact(*paired_table(a, b)[1:3]) < 2e-7
-    found = clustered_paired_difference(a, b, np.repeat(np.arange(60), 10))
-    assert found.p == pytest.approx(0.1796875) and found.interval[0] < 0 < found.interval[1]
+    difference = clustered_paired_difference(a, b, np.repeat(np.arange(60), 10))
+    assert difference.p == pytest.approx(0.1796875) and difference.interval[0] < 0 < difference.interval[1]
 
 
 @settings(max_examples=30)
@@ -107,8 +107,8 @@ def test_names_of_clusters_do_not_matter() -> None:
 def test_one_cluster_says_nothing() -> None:
     a, b = pair(6, 20)
     assert clustered_accuracy_interval(a, [1] * 20) == (0, 1) and clustered_accuracy_interval([], []) == (0, 1)
-    for found in (clustered_paired_difference(a, b, [1] * 20), clustered_paired_difference([], [], [])):
-        assert (found.interval, found.p) == ((-1, 1), 1)
+    for difference in (clustered_paired_difference(a, b, [1] * 20), clustered_paired_difference([], [], [])):
+        assert (difference.interval, difference.p) == ((-1, 1), 1)
 
 
 def test_where_all_are_right_copies_leave_the_doubt_of_the_texts() -> None:

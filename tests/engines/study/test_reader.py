@@ -68,8 +68,8 @@ def executions(home: Home) -> RunFolder:
 
 @pytest.mark.real_data
 def test_the_studys_executions_measure_as_the_reference_does(home: Home, executions: RunFolder) -> None:
-    found = ResultsReader(home).measure(executions.name)
-    measures, spread = found["measures"], found["spreads"][Variant.OWN]
+    measured = ResultsReader(home).measure(executions.name)
+    measures, spread = measured["measures"], measured["spreads"][Variant.OWN]
     assert [m["accuracy"]["value"] for m in measures] == pytest.approx([0.4936, 0.6216, 0.5996])
     intervals = [(m["accuracy"]["low"], m["accuracy"]["high"]) for m in measures]
     assert [round(end, 5) for interval in intervals for end in interval if end is not None] == [
@@ -84,7 +84,7 @@ def test_the_studys_executions_measure_as_the_reference_does(home: Home, executi
     assert [round(m["figures"]["macro_recall"]["value"], 4) for m in measures] == [0.4891, 0.6223, 0.5943]
     assert spread["mean"] == pytest.approx(0.5716) and round(spread["sd"] or 0, 5) == 0.06844
     assert round(spread["kappa"] or 0, 5) == -0.07409 and spread["all_agree"] == 0.342
-    assert spread["flips"] == 2500 - 855 and found["varied"] == "head"
+    assert spread["flips"] == 2500 - 855 and measured["varied"] == "head"
     assert [m["value"] for m in measures] == ["value 0", "value 1", "value 2"]
     assert not any("brier" in m["figures"] for m in measures) and not measures[0]["reliability"]
 
@@ -119,8 +119,8 @@ def test_measures_are_the_scores_of_the_engines_with_intervals(home: Home) -> No
     given = wrong_on(true, range(30))
     given[40] = None
     folder = answered(home, true, given, sure={n: 0.6 for n in range(30)})
-    found = ResultsReader(home).measure(folder.name)
-    (measures,) = found["measures"]
+    measured = ResultsReader(home).measure(folder.name)
+    (measures,) = measured["measures"]
     scores = scoring.scores(measures["confusion"], [N, P])
     assert measures["confusion"] == [[84, 15, 1], [15, 85, 0]]
     assert (measures["items"], measures["correct"], measures["invalid"]) == (200, 169, 1)
@@ -135,7 +135,7 @@ def test_measures_are_the_scores_of_the_engines_with_intervals(home: Home) -> No
     bins = {round(b["confidence"], 3): (b["items"], b["accuracy"]) for b in measures["reliability"]}
     assert bins == {0.6: (30, 0.0), 0.9: (169, 1.0)}
     assert measures["figures"]["calibration_error"]["value"] == pytest.approx((30 * 0.6 + 169 * 0.1) / 199, rel=1e-5)
-    assert (found["labels"], found["varied"], found["spreads"], found["warnings"]) == ([N, P], "", {}, [])
+    assert (measured["labels"], measured["varied"], measured["spreads"], measured["warnings"]) == ([N, P], "", {}, [])
 
 
 def test_answers_that_are_all_invalid_are_measured(home: Home) -> None:
@@ -152,9 +152,9 @@ def test_a_class_without_items_has_no_recall(home: Home) -> None:
 def test_a_tuned_run_has_its_own_answers_first_and_the_original_beside_them(home: Home) -> None:
     true = truth(200)
     folder = answered(home, true, wrong_on(true, range(10)), original=wrong_on(true, range(60)))
-    found = ResultsReader(home).measure(folder.name)
-    assert [(m["row"]["variant"], m["correct"]) for m in found["measures"]] == [("", 190), ("before", 140)]
-    assert not found["spreads"], "a model before and after its tuning are no repeats"
+    measured = ResultsReader(home).measure(folder.name)
+    assert [(m["row"]["variant"], m["correct"]) for m in measured["measures"]] == [("", 190), ("before", 140)]
+    assert not measured["spreads"], "a model before and after its tuning are no repeats"
     (pair,) = ResultsReader(home).compare([row(folder), row(folder, Variant.BEFORE)], ["after", "before"])["pairs"]
     assert (pair["a_only"], pair["b_only"], pair["verdict"]) == (50, 0, "a")
 
@@ -162,8 +162,8 @@ def test_a_tuned_run_has_its_own_answers_first_and_the_original_beside_them(home
 def test_repeats_have_a_spread(home: Home) -> None:
     true = truth(200)
     series = [wrong_on(true, range(20)), wrong_on(true, range(10, 30)), wrong_on(true, range(40))]
-    found = ResultsReader(home).measure(answered(home, true, *series).name)
-    spread = found["spreads"][Variant.OWN]
+    measured = ResultsReader(home).measure(answered(home, true, *series).name)
+    spread = measured["spreads"][Variant.OWN]
     assert spread["accuracies"] == [0.9, 0.9, 0.8]
     assert (spread["lowest"], spread["highest"]) == (0.8, 0.9) and spread["mean"] == pytest.approx(2.6 / 3)
     assert spread["sd"] == pytest.approx(0.057735, abs=1e-6)
@@ -191,15 +191,20 @@ def test_groups_of_runs_are_compared_as_methods(home: Home) -> None:
     good, bad = ([answered(home, true, wrong_on(true, range(k))) for k in counts] for counts in GROUPS)
     asked = ResultsReader(home)
     executions = [[row(run) for run in group] for group in (good, bad)]
-    found = asked.compare([group[0] for group in executions], ["A", "B"], executions)
-    (pair,) = found["pairs"]
-    assert (pair["about"], pair["verdict"], found["executions"], found["detectable"]) == ("methods", "a", [3, 3], None)
+    comparison = asked.compare([group[0] for group in executions], ["A", "B"], executions)
+    (pair,) = comparison["pairs"]
+    assert (pair["about"], pair["verdict"], comparison["executions"], comparison["detectable"]) == (
+        "methods",
+        "a",
+        [3, 3],
+        None,
+    )
     assert pair["difference"]["value"] == pytest.approx(120 / 400)
     assert pair["sentence"].startswith(
         "A is the better method, judged by these 400 items and by repeats: mean accuracy 0.950 of 3 executions, "
         "0.650 of 3, p = "
     )
-    own, other = found["measures"]
+    own, other = comparison["measures"]
     assert own["accuracy"]["value"] == pytest.approx(0.95) and own["figures"]["macro_f1"]["low"] is None
     assert other["accuracy"]["low"] == asked.spread(executions[1])["interval"][0]  # type: ignore[index]
     newest = asked.compare([row(good[0]), row(bad[0])], ["A", "B"])["pairs"][0]
@@ -288,9 +293,9 @@ def test_validation_after_a_resume_has_no_step_twice(home: Home) -> None:
     matrix = [[5, 0, 0], [0, 5, 0]]
     report.evaluated("validation", Scores(accuracy=0.75), [N, P], matrix, loss=float("nan"), step=30, epoch=3)
     report.close()
-    found = ResultsReader(home).measure(folder.name)["validation"]
-    assert [(v["step"], v["epoch"], v["loss"]) for v in found] == [(10, 1, 0.5), (20, 2, 0.4), (30, 3, None)]
-    assert found[-1]["accuracy"] == 0.75
+    validations = ResultsReader(home).measure(folder.name)["validation"]
+    assert [(v["step"], v["epoch"], v["loss"]) for v in validations] == [(10, 1, 0.5), (20, 2, 0.4), (30, 3, None)]
+    assert validations[-1]["accuracy"] == 0.75
 
 
 def test_validation_of_a_run_that_started_over_is_forgotten(home: Home) -> None:
@@ -307,8 +312,8 @@ def test_the_last_event_of_a_repeat_counts(home: Home) -> None:
     report = Reporter(folder)
     report.repeat(1, "seed", "seed 7", Scores(), [N, P], [[5, 0, 0], [0, 5, 0]])
     report.close()
-    found = ResultsReader(home).measure(folder.name)
-    assert [m["value"] for m in found["measures"]] == ["value 0", "seed 7"] and found["varied"] == "seed"
+    measured = ResultsReader(home).measure(folder.name)
+    assert [m["value"] for m in measured["measures"]] == ["value 0", "seed 7"] and measured["varied"] == "seed"
 
 
 def test_a_single_repeat_varies_nothing(home: Home) -> None:
@@ -336,15 +341,15 @@ def compared(home: Home, *folders: RunFolder) -> Comparison:
 def test_a_better_model_is_named_with_the_counts_behind_it(home: Home) -> None:
     true = truth(2500)
     a, b = wrong_on(true, range(118)), wrong_on(true, range(1000, 1179))
-    found = compared(home, answered(home, true, a, reviews=None), answered(home, true, b, reviews=None))
-    (pair,) = found["pairs"]
+    comparison = compared(home, answered(home, true, a, reviews=None), answered(home, true, b, reviews=None))
+    (pair,) = comparison["pairs"]
     assert pair["sentence"] == ("A is better on these 2,500 items: A alone right on 179, B alone on 118, p = 0.00048")
     assert (pair["both_right"], pair["a_only"], pair["b_only"], pair["both_wrong"]) == (2203, 179, 118, 0)
     assert pair["verdict"] == "a" and pair["p"] == pair["p_holm"]
     difference = pair["difference"]
     assert difference["value"] == 61 / 2500
     assert 0 < (difference["low"] or 0) < 61 / 2500 < (difference["high"] or 0)
-    assert found["same_items"] and not found["reason"] and found["items"] == 2500
+    assert comparison["same_items"] and not comparison["reason"] and comparison["items"] == 2500
 
 
 def test_several_pairs_are_corrected_and_the_better_one_comes_first(home: Home) -> None:
@@ -367,19 +372,19 @@ def test_several_pairs_are_corrected_and_the_better_one_comes_first(home: Home) 
 def test_models_that_are_not_told_apart_are_told_what_could_not_be_seen(home: Home) -> None:
     true = truth(2500)
     a, b = wrong_on(true, range(9)), wrong_on(true, range(100, 112))
-    found = compared(home, answered(home, true, a, reviews=None), answered(home, true, b, reviews=None))
-    (pair,) = found["pairs"]
-    assert pair["verdict"] == "" and found["detectable"] is not None
+    comparison = compared(home, answered(home, true, a, reviews=None), answered(home, true, b, reviews=None))
+    (pair,) = comparison["pairs"]
+    assert pair["verdict"] == "" and comparison["detectable"] is not None
     assert pair["sentence"] == (
         "A and B are not told apart on these 2,500 items (A alone right on 12, B alone on 9, p = 0.66); "
-        f"a difference under {found['detectable'] * 100:.1f} points could not be seen reliably"
+        f"a difference under {comparison['detectable'] * 100:.1f} points could not be seen reliably"
     )
 
 
 def test_models_that_are_right_on_the_same_items_are_said_to_be(home: Home) -> None:
-    found = compared(home, *(answered(home, truth(100), truth(100)) for _ in range(2)))
-    assert found["pairs"][0]["sentence"] == "A and B are right on the very same of these 100 items"
-    assert found["pairs"][0]["p"] == 1 and found["detectable"] is None
+    comparison = compared(home, *(answered(home, truth(100), truth(100)) for _ in range(2)))
+    assert comparison["pairs"][0]["sentence"] == "A and B are right on the very same of these 100 items"
+    assert comparison["pairs"][0]["p"] == 1 and comparison["detectable"] is None
 
 
 def test_items_are_put_side_by_side_by_their_hash(home: Home) -> None:
@@ -396,17 +401,22 @@ def test_items_are_put_side_by_side_by_their_hash(home: Home) -> None:
 
 
 def test_other_items_give_no_verdict_and_a_reason_with_counts(home: Home) -> None:
-    found = compared(home, answered(home, truth(100), truth(100)), answered(home, truth(120), truth(120)))
-    assert not found["same_items"] and found["pairs"] == [] and found["detectable"] is None and found["items"] == 100
-    assert found["reason"] == "the items differ: A 100, B 120; 100 are common to all"
-    assert [m["items"] for m in found["measures"]] == [100, 120], "the figures of each are shown all the same"
+    comparison = compared(home, answered(home, truth(100), truth(100)), answered(home, truth(120), truth(120)))
+    assert (
+        not comparison["same_items"]
+        and comparison["pairs"] == []
+        and comparison["detectable"] is None
+        and comparison["items"] == 100
+    )
+    assert comparison["reason"] == "the items differ: A 100, B 120; 100 are common to all"
+    assert [m["items"] for m in comparison["measures"]] == [100, 120], "the figures of each are shown all the same"
 
 
 def test_other_labels_give_no_verdict(home: Home) -> None:
     true = truth(100)
     other = wrong_on(true, [1, 2, 3])
-    found = compared(home, answered(home, true, true), answered(home, [str(t) for t in other], true))
-    assert found["reason"] == "3 of the 100 items carry different true labels" and not found["pairs"]
+    comparison = compared(home, answered(home, true, true), answered(home, [str(t) for t in other], true))
+    assert comparison["reason"] == "3 of the 100 items carry different true labels" and not comparison["pairs"]
 
 
 def test_imports_without_texts_compare_only_among_their_columns(home: Home) -> None:
@@ -415,8 +425,8 @@ def test_imports_without_texts_compare_only_among_their_columns(home: Home) -> N
     imported = answered(home, true, true, wrong_on(true, [1]), hashes=hashes, bare=True)
     own = answered(home, true, true)
     asked = ResultsReader(home)
-    found = asked.compare([row(imported), row(own)], ["gemma", "own"])
-    assert found["reason"] == (
+    comparison = asked.compare([row(imported), row(own)], ["gemma", "own"])
+    assert comparison["reason"] == (
         "gemma: imported without texts, so that columns of one file compare with each other, not with other runs"
     )
     assert asked.compare([row(imported), row(imported, repeat=1)], ["run1", "run2"])["same_items"]
@@ -434,16 +444,16 @@ def test_two_imports_of_one_file_compare_unless_they_took_other_labels(home: Hom
 def test_what_could_not_be_seen_goes_by_the_pair_and_the_number_of_pairs(home: Home) -> None:
     true = truth(400)
     runs = [answered(home, true, wrong_on(true, wrong)) for wrong in (range(40), range(3, 43), range(30, 72))]
-    found = ResultsReader(home).compare([row(run) for run in runs], ["A", "B", "C"])
+    comparison = ResultsReader(home).compare([row(run) for run in runs], ["A", "B", "C"])
     unseen = [f"{100 * smallest_detectable_difference(400, apart / 400, alpha=0.05 / 3):.1f}" for apart in (6, 62, 56)]
-    assert [pair["a_only"] + pair["b_only"] for pair in found["pairs"]] == [6, 62, 56] and len(set(unseen)) == 3
-    for pair, points in zip(found["pairs"], unseen, strict=True):
+    assert [pair["a_only"] + pair["b_only"] for pair in comparison["pairs"]] == [6, 62, 56] and len(set(unseen)) == 3
+    for pair, points in zip(comparison["pairs"], unseen, strict=True):
         assert pair["sentence"].endswith(f"; a difference under {points} points could not be seen reliably")
 
 
 def test_models_that_are_right_on_nothing_are_said_to_be(home: Home) -> None:
-    found = compared(home, *(answered(home, truth(100), [None] * 100) for _ in range(2)))
-    assert found["pairs"][0]["sentence"] == "A and B are right on none of these 100 items"
+    comparison = compared(home, *(answered(home, truth(100), [None] * 100) for _ in range(2)))
+    assert comparison["pairs"][0]["sentence"] == "A and B are right on none of these 100 items"
 
 
 def test_runs_with_other_classes_compare_on_the_same_items(home: Home) -> None:
@@ -467,19 +477,25 @@ def test_a_comparison_takes_two_rows_with_a_name_each(home: Home) -> None:
 def test_repeats_are_held_against_each_other_and_vote(home: Home) -> None:
     true = truth(100)
     series = [wrong_on(true, range(10)), wrong_on(true, range(5, 15)), [None] * 2 + true[2:]]
-    found = ResultsReader(home).repeats(answered(home, true, *series).name, Variant.OWN)
-    assert found["agreement"] == [[1, 0.9, 0.9], [0.9, 1, 0.88], [0.9, 0.88, 1]]
-    assert [found["cohen"][n][n] for n in range(3)] == [1, 1, 1] and found["cohen"][0][1] == found["cohen"][1][0]
-    assert [m["correct"] for m in found["measures"]] == [90, 90, 98]
-    majority = found["majority"]
+    agreement = ResultsReader(home).repeats(answered(home, true, *series).name, Variant.OWN)
+    assert agreement["agreement"] == [[1, 0.9, 0.9], [0.9, 1, 0.88], [0.9, 0.88, 1]]
+    assert [agreement["cohen"][n][n] for n in range(3)] == [1, 1, 1] and agreement["cohen"][0][1] == agreement["cohen"][
+        1
+    ][0]
+    assert [m["correct"] for m in agreement["measures"]] == [90, 90, 98]
+    majority = agreement["majority"]
     assert majority["row"]["repeat"] == -1 and "brier" not in majority["figures"]
     assert (majority["correct"], majority["invalid"]) == (93, 2), "items 5 to 9 are lost, and 0 and 1 are a tie"
-    assert found["spread"]["flips"] == 15 and found["labels"] == [N, P] and found["varied"] == "template"
+    assert agreement["spread"]["flips"] == 15 and agreement["labels"] == [N, P] and agreement["varied"] == "template"
 
 
 def test_a_run_done_once_has_a_table_of_one(home: Home) -> None:
-    found = ResultsReader(home).repeats(answered(home, truth(10), truth(10)).name, Variant.OWN)
-    assert found["agreement"] == [[1.0]] and found["spread"]["sd"] is None and found["majority"]["correct"] == 10
+    agreement = ResultsReader(home).repeats(answered(home, truth(10), truth(10)).name, Variant.OWN)
+    assert (
+        agreement["agreement"] == [[1.0]]
+        and agreement["spread"]["sd"] is None
+        and agreement["majority"]["correct"] == 10
+    )
 
 
 # -- items --------------------------------------------------------------------------------------------------

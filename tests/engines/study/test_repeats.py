@@ -25,32 +25,32 @@ def answers(seed: int, accuracies: list[float], items: int) -> np.ndarray:
 
 def test_one_repeat_has_wilsons_interval_and_no_crossed_one() -> None:
     right = answers(1, [0.8], 500)
-    found = mean_accuracy(right)
-    assert found.items_only == pytest.approx(wilson_interval(int(right.sum()), 500))
-    assert (found.crossed, found.reason, found.repeat_sd) == (None, "one repeat", None)
+    mean = mean_accuracy(right)
+    assert mean.items_only == pytest.approx(wilson_interval(int(right.sum()), 500))
+    assert (mean.crossed, mean.reason, mean.repeat_sd) == (None, "one repeat", None)
 
 
 def test_where_nothing_varied_it_is_the_interval_of_one_repeat_and_named_so() -> None:
     right = answers(2, [0.8], 500)
-    found = mean_accuracy(np.repeat(right, 5, axis=0))
-    assert found.items_only == pytest.approx(wilson_interval(int(right.sum()), 500))
-    assert (found.crossed, found.reason, found.repeat_sd) == (None, "nothing varied", 0)
+    mean = mean_accuracy(np.repeat(right, 5, axis=0))
+    assert mean.items_only == pytest.approx(wilson_interval(int(right.sum()), 500))
+    assert (mean.crossed, mean.reason, mean.repeat_sd) == (None, "nothing varied", 0)
 
 
 def test_two_repeats_have_no_crossed_interval() -> None:
-    found = mean_accuracy(answers(3, [0.7, 0.8], 500))
-    assert found.crossed is None and found.reason == "2 repeats are too few"
+    mean = mean_accuracy(answers(3, [0.7, 0.8], 500))
+    assert mean.crossed is None and mean.reason == "2 repeats are too few"
 
 
 def test_three_repeats_far_apart_have_an_interval_that_holds_them() -> None:
     right = answers(4, [0.494, 0.622, 0.600], 2500)
-    found = mean_accuracy(right)
-    assert found.crossed is not None and found.mean == pytest.approx(0.572, abs=1e-3)
-    assert found.crossed[0] < 0.494 and found.crossed[1] > 0.622
-    assert found.items_only[1] - found.items_only[0] < 0.045
+    mean = mean_accuracy(right)
+    assert mean.crossed is not None and mean.mean == pytest.approx(0.572, abs=1e-3)
+    assert mean.crossed[0] < 0.494 and mean.crossed[1] > 0.622
+    assert mean.items_only[1] - mean.items_only[0] < 0.045
     # with so many items it is the t interval of the three accuracies
     half = 4.3027 * np.std(right.mean(axis=1), ddof=1) / math.sqrt(3)
-    assert found.crossed == pytest.approx((found.mean - half, found.mean + half), abs=0.01)
+    assert mean.crossed == pytest.approx((mean.mean - half, mean.mean + half), abs=0.01)
 
 
 @settings(max_examples=40)
@@ -58,14 +58,14 @@ def test_three_repeats_far_apart_have_an_interval_that_holds_them() -> None:
 def test_mean_lies_in_both_intervals_and_the_crossed_one_is_the_wider(seed: int, repeats: int, items: int) -> None:
     draws = np.random.default_rng(seed)
     right = draws.random((repeats, items)) < draws.random((repeats, 1))
-    found = mean_accuracy(right)
-    assert found.items_only[0] <= found.mean <= found.items_only[1]
-    if found.crossed:
-        assert 0 <= found.crossed[0] <= found.items_only[0] + 1e-12
-        assert found.items_only[1] - 1e-12 <= found.crossed[1] <= 1
+    mean = mean_accuracy(right)
+    assert mean.items_only[0] <= mean.mean <= mean.items_only[1]
+    if mean.crossed:
+        assert 0 <= mean.crossed[0] <= mean.items_only[0] + 1e-12
+        assert mean.items_only[1] - 1e-12 <= mean.crossed[1] <= 1
     shuffled = right[draws.permutation(repeats)][:, draws.permutation(items)]
     again = mean_accuracy(shuffled)
-    assert again.items_only == pytest.approx(found.items_only) and again.mean == pytest.approx(found.mean)
+    assert again.items_only == pytest.approx(mean.items_only) and again.mean == pytest.approx(mean.mean)
 
 
 def test_variance_of_repeats_is_that_of_the_two_way_table() -> None:
@@ -106,16 +106,16 @@ def test_without_items_or_with_one_cluster_nothing_is_known() -> None:
 
 def test_groups_whose_seeds_differ_more_than_they_do_are_not_told_apart() -> None:
     right = answers(8, [0.80, 0.84, 0.76, 0.83, 0.87, 0.79], 10_000)
-    found = compare_groups(right[:3], right[3:])
-    assert found.about == "methods" and found.difference == pytest.approx(-0.03, abs=1e-3)
-    assert found.p > 0.2 and found.interval[0] < found.difference < 0 < found.interval[1]
+    comparison = compare_groups(right[:3], right[3:])
+    assert comparison.about == "methods" and comparison.difference == pytest.approx(-0.03, abs=1e-3)
+    assert comparison.p > 0.2 and comparison.interval[0] < comparison.difference < 0 < comparison.interval[1]
     assert mcnemar_exact(*paired_table(right[0], right[3])[1:3]) < 1e-6  # of two runs: told apart without a doubt
 
 
 def test_groups_whose_seeds_agree_are_told_apart() -> None:
     right = answers(9, [0.800, 0.802, 0.798, 0.830, 0.828, 0.832], 10_000)
-    found = compare_groups(right[:3], right[3:])
-    assert found.p < 1e-3 and found.interval[1] < 0
+    comparison = compare_groups(right[:3], right[3:])
+    assert comparison.p < 1e-3 and comparison.interval[1] < 0
 
 
 def test_with_one_seed_a_side_or_without_variation_the_test_is_of_those_runs() -> None:
@@ -135,20 +135,20 @@ def test_with_one_seed_a_side_or_without_variation_the_test_is_of_those_runs() -
 def test_p_is_one_less_the_confidence_at_which_the_interval_touches_0(seed: int, a: int, b: int, items: int) -> None:
     draws = np.random.default_rng(seed)
     right = draws.random((a + b, items)) < draws.random((a + b, 1))
-    found = compare_groups(right[:a], right[a:])
+    comparison = compare_groups(right[:a], right[a:])
     swapped = compare_groups(right[a:], right[:a])
-    assert swapped.p == pytest.approx(found.p, rel=1e-6) and swapped.about == found.about
-    assert swapped.interval == pytest.approx((-found.interval[1], -found.interval[0]))
-    if 1e-6 < found.p < 0.999:
-        low, high = compare_groups(right[:a], right[a:], confidence=1 - found.p).interval
+    assert swapped.p == pytest.approx(comparison.p, rel=1e-6) and swapped.about == comparison.about
+    assert swapped.interval == pytest.approx((-comparison.interval[1], -comparison.interval[0]))
+    if 1e-6 < comparison.p < 0.999:
+        low, high = compare_groups(right[:a], right[a:], confidence=1 - comparison.p).interval
         assert min(abs(low), abs(high)) < 1e-6
-    assert (found.interval[0] <= 0 <= found.interval[1]) == (found.p >= 0.05)
+    assert (comparison.interval[0] <= 0 <= comparison.interval[1]) == (comparison.p >= 0.05)
 
 
 def test_the_same_answers_are_no_difference_and_a_small_one_is_not_excluded() -> None:
     right = answers(11, [0.8, 0.8], 400)
-    found = compare_groups(right, right)
-    assert (found.difference, found.p) == (0, 1) and found.interval[0] < 0 < found.interval[1]
+    comparison = compare_groups(right, right)
+    assert (comparison.difference, comparison.p) == (0, 1) and comparison.interval[0] < 0 < comparison.interval[1]
 
 
 def test_copies_of_texts_make_the_difference_no_surer() -> None:

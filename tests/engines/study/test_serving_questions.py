@@ -88,8 +88,8 @@ def test_only_answers_reach_the_standard_output(home: Home, start: Start) -> Non
         "reader.measure_answers = loud"
     )
     assert ask(process, "measure", run=folder.name)["answer"]["run"] == folder.name
-    out, said = process.communicate(timeout=20)
-    assert out == b"" and all(word in said for word in (b"printed", b"from a child", b"warned"))
+    out, errors = process.communicate(timeout=20)
+    assert out == b"" and all(word in errors for word in (b"printed", b"from a child", b"warned"))
 
 
 def test_it_ends_with_its_input_even_while_it_works(home: Home, start: Start) -> None:

@@ -84,9 +84,9 @@ def test_the_studys_executions_disagree_as_published(study: tuple[np.ndarray, np
     assert fmean(accuracies) == pytest.approx(0.5716) and stdev(accuracies) == pytest.approx(0.06844, abs=5e-6)
     assert fleiss_kappa(answers, 2) == pytest.approx(-0.07409, abs=5e-6)
     assert share_all_agree(answers) == pytest.approx(0.342)
-    found = mean_accuracy(answers == true)
-    assert found.items_only == pytest.approx((0.55925, 0.58386), abs=5e-6), "holds none of the three"
-    assert found.crossed == pytest.approx((0.40270, 0.74049), abs=5e-6), "holds all three, and 0.5"
+    mean = mean_accuracy(answers == true)
+    assert mean.items_only == pytest.approx((0.55925, 0.58386), abs=5e-6), "holds none of the three"
+    assert mean.crossed == pytest.approx((0.40270, 0.74049), abs=5e-6), "holds all three, and 0.5"
 
 
 @pytest.mark.real_data
@@ -201,11 +201,11 @@ def test_brier_score_is_half_that_of_scikit_learn(seed: int, classes: int, items
         if classes == 2
         else brier_score_loss(true, given_, labels=range(classes), scale_by_half=True)
     )
-    found = brier_score(given_, true)
-    assert found == pytest.approx(oracle, abs=1e-12)
+    score = brier_score(given_, true)
+    assert score == pytest.approx(oracle, abs=1e-12)
     order, names = draws.permutation(items), draws.permutation(classes)
-    assert brier_score(given_[order], true[order]) == pytest.approx(found, abs=1e-12)
-    assert brier_score(given_[:, names], np.argsort(names)[true]) == pytest.approx(found, abs=1e-12)
+    assert brier_score(given_[order], true[order]) == pytest.approx(score, abs=1e-12)
+    assert brier_score(given_[:, names], np.argsort(names)[true]) == pytest.approx(score, abs=1e-12)
 
 
 def test_brier_score_runs_from_0_to_1_and_knows_no_preference() -> None:
@@ -227,15 +227,15 @@ def test_items_without_probabilities_are_no_part_of_the_scores() -> None:
 def test_calibration_error_counted_by_hand(seed: int, classes: int, items: int, bins: int) -> None:
     draws = np.random.default_rng(seed)
     given_, true = draws.dirichlet(np.ones(classes), items).astype(np.float32), draws.integers(0, classes, items)
-    error, found = calibration(given_, true, bins)
+    error, bars = calibration(given_, true, bins)
     expected = 0.0
-    for low, high, count, confidence, accuracy in found:
+    for low, high, count, confidence, accuracy in bars:
         inside = [i for i in range(items) if low < float(given_[i].max()) <= high]
         assert len(inside) == count > 0
         assert confidence == pytest.approx(fmean(float(given_[i].max()) for i in inside))
         assert accuracy == pytest.approx(fmean(given_[i].argmax() == true[i] for i in inside))
         expected += count / items * abs(accuracy - confidence)
-    assert sum(row[2] for row in found) == items and [row[0] for row in found] == sorted(row[0] for row in found)
+    assert sum(row[2] for row in bars) == items and [row[0] for row in bars] == sorted(row[0] for row in bars)
     assert error == pytest.approx(expected)
     order, names = draws.permutation(items), draws.permutation(classes)
     again, _ = calibration(given_[order][:, names], np.argsort(names)[true[order]], bins)
@@ -292,17 +292,17 @@ def test_kappas_are_those_of_statsmodels_and_scikit_learn(seed: int, repeats: in
     draws = np.random.default_rng(seed)
     ratings = draws.integers(-1, categories, (repeats, items)).astype(np.int16)
     ratings[0, 0], ratings[1, 1] = 0, 1  # at least two categories
-    found = fleiss_kappa(ratings, categories)
-    assert found == pytest.approx(oracle(aggregate_raters(ratings.T)[0]), abs=1e-9)
+    kappa = fleiss_kappa(ratings, categories)
+    assert kappa == pytest.approx(oracle(aggregate_raters(ratings.T)[0]), abs=1e-9)
     pair = cohen_kappa(ratings[0], ratings[1], categories)
     assert pair == pytest.approx(cohen_kappa_score(ratings[0], ratings[1]), abs=1e-9)
     assert cohen_kappa(ratings[1], ratings[0], categories) == pytest.approx(pair)
     order, names = draws.permutation(items), np.append(draws.permutation(categories), -1)
     shuffled = names[ratings[draws.permutation(repeats)][:, order]]
-    assert fleiss_kappa(shuffled, categories) == pytest.approx(found)
+    assert fleiss_kappa(shuffled, categories) == pytest.approx(kappa)
     assert share_all_agree(shuffled) == share_all_agree(ratings)
     assert cohen_kappa(names[ratings[0][order]], names[ratings[1][order]], categories) == pytest.approx(pair)
-    assert fleiss_kappa(ratings, categories + 3) == pytest.approx(found)  # a class that nobody gave
+    assert fleiss_kappa(ratings, categories + 3) == pytest.approx(kappa)  # a class that nobody gave
 
 
 def test_fleiss_kappa_of_a_textbook_table() -> None:
@@ -521,18 +521,18 @@ def test_mcnemar_finds_the_smallest_detectable_difference_about_4_times_in_5(ite
 def test_more_items_less_disagreement_or_less_power_show_smaller_differences(
     items: int, disagreement: float, power: float
 ) -> None:
-    found = smallest_detectable_difference(items, disagreement, power)
-    assert 0 < found <= 1
-    assert smallest_detectable_difference(items * 2, disagreement, power) <= found
-    assert smallest_detectable_difference(items, disagreement * 0.9, power) <= found + 1e-9
-    assert smallest_detectable_difference(items, disagreement, power * 0.9) <= found + 1e-9
+    smallest = smallest_detectable_difference(items, disagreement, power)
+    assert 0 < smallest <= 1
+    assert smallest_detectable_difference(items * 2, disagreement, power) <= smallest
+    assert smallest_detectable_difference(items, disagreement * 0.9, power) <= smallest + 1e-9
+    assert smallest_detectable_difference(items, disagreement, power * 0.9) <= smallest + 1e-9
 
 
 @given(st.integers(10, 10**5), st.floats(0.02, 0.5))
 def test_the_smallest_detectable_difference_needs_connors_number_of_items(items: int, disagreement: float) -> None:
-    found = smallest_detectable_difference(items, disagreement)
-    share = max(disagreement, found)
-    needed = ((1.959964 * math.sqrt(share) + 0.841621 * math.sqrt(share - found**2)) / found) ** 2
+    smallest = smallest_detectable_difference(items, disagreement)
+    share = max(disagreement, smallest)
+    needed = ((1.959964 * math.sqrt(share) + 0.841621 * math.sqrt(share - smallest**2)) / smallest) ** 2
     assert needed == pytest.approx(items, rel=1e-4)
 
 

@@ -104,11 +104,13 @@ def test_the_answers_before_tuning_are_warned_of_apart(home: Home) -> None:
         facts=[ev.Overlap("test", "train", 1)],
         validated=[(1, 0.4), (2, 0.5)],
     )
-    found = ResultsReader(home).measure(tuned.name)["warnings"]
-    assert {w["figure"]: w["variant"] for w in found} == {"invalid": "before", "loss": "", "accuracy": ""}
-    (invalid,) = [w["text"] for w in found if w["figure"] == "invalid"]
+    warnings = ResultsReader(home).measure(tuned.name)["warnings"]
+    assert {w["figure"]: w["variant"] for w in warnings} == {"invalid": "before", "loss": "", "accuracy": ""}
+    (invalid,) = [w["text"] for w in warnings if w["figure"] == "invalid"]
     assert invalid.startswith("2 of 100 answers before tuning (2.0 %) are no label")
-    assert [w["text"] for w in found if w["figure"] == "accuracy"][0].startswith("1 of the 100 test items stands in ")
+    assert [w["text"] for w in warnings if w["figure"] == "accuracy"][0].startswith(
+        "1 of the 100 test items stands in "
+    )
 
 
 def test_too_few_items_of_a_class_for_macro_intervals_are_told(home: Home) -> None:

@@ -21,10 +21,10 @@ LENGTHS[700] = 200
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 800, 1003])
 def test_an_epoch_holds_every_row_once_in_full_batches_but_one(count: int) -> None:
-    found = batches(LENGTHS[:count], 16, seed=3, epoch=0)
-    assert sorted(row for batch in found for row in batch) == list(range(count))
-    assert len(found) == -(-count // 16)
-    assert sum(len(batch) != 16 for batch in found) == (1 if count % 16 else 0)
+    batched = batches(LENGTHS[:count], 16, seed=3, epoch=0)
+    assert sorted(row for batch in batched for row in batch) == list(range(count))
+    assert len(batched) == -(-count // 16)
+    assert sum(len(batch) != 16 for batch in batched) == (1 if count % 16 else 0)
 
 
 def test_the_order_is_a_pure_function_of_seed_and_epoch() -> None:
@@ -36,11 +36,11 @@ def test_the_order_is_a_pure_function_of_seed_and_epoch() -> None:
 
 
 def test_batches_of_like_length_waste_little_and_the_longest_comes_first() -> None:
-    found = batches(LENGTHS, 16, seed=3, epoch=0)
-    padded = sum(len(batch) * max(LENGTHS[row] for row in batch) for batch in found)
+    batched = batches(LENGTHS, 16, seed=3, epoch=0)
+    padded = sum(len(batch) * max(LENGTHS[row] for row in batch) for batch in batched)
     assert padded < 1.06 * sum(LENGTHS)
-    assert 700 in found[0]
-    widths = [max(LENGTHS[row] for row in batch) for batch in found[1:]]
+    assert 700 in batched[0]
+    widths = [max(LENGTHS[row] for row in batch) for batch in batched[1:]]
     assert widths != sorted(widths) and widths != sorted(widths, reverse=True)
 
 
@@ -77,9 +77,9 @@ def test_a_gpu_gets_widths_of_multiples_of_eight_in_the_same_order(monkeypatch: 
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)  # there may be no GPU here
     table = _table([[1] * 3, [1] * 9, [1] * 12, [1] * 11])
     order = [[0, 1], [2], [0], [3, 2, 1]]
-    found = [b["input_ids"] for b in feed(table, numpy.zeros(4, numpy.int64), order, 0, 12, "meta")]
-    assert [ids.shape for ids in found] == [(2, 12), (1, 12), (1, 8), (3, 12)], "and never above the greatest length"
-    assert all(ids.device.type == "meta" for ids in found)
+    fed = [b["input_ids"] for b in feed(table, numpy.zeros(4, numpy.int64), order, 0, 12, "meta")]
+    assert [ids.shape for ids in fed] == [(2, 12), (1, 12), (1, 8), (3, 12)], "and never above the greatest length"
+    assert all(ids.device.type == "meta" for ids in fed)
 
 
 @pytest.fixture(scope="module")

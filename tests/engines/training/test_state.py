@@ -23,11 +23,11 @@ def test_a_nested_optimiser_state_with_shared_tensors_and_numbers_comes_back(tmp
         n: {"step": n + 3, "inner": {"state1": torch.full((2, 2), n), "map": shared}} for n in range(2)
     }
     save_file(flattened(states), tmp_path / "state.safetensors")
-    found = unflattened(load_file(tmp_path / "state.safetensors"))
-    assert [found[n]["step"] for n in range(2)] == [3, 4]
+    state = unflattened(load_file(tmp_path / "state.safetensors"))
+    assert [state[n]["step"] for n in range(2)] == [3, 4]
     for n in range(2):
-        assert torch.equal(found[n]["inner"]["map"], shared)
-        assert torch.equal(found[n]["inner"]["state1"], states[n]["inner"]["state1"])
+        assert torch.equal(state[n]["inner"]["map"], shared)
+        assert torch.equal(state[n]["inner"]["state1"], states[n]["inner"]["state1"])
 
 
 class PagedMomentum(torch.optim.Optimizer):

@@ -28,9 +28,9 @@ def test_a_look_at_data_launches_nothing(reviews: None, home: Home, capsys: Capt
 
 def test_a_look_at_data_as_json_holds_notes_and_the_smallest_difference(reviews: None, capsys: Captured) -> None:
     assert main(["data", "reviews.csv", "--set", "data.label=stars", "--json"]) == OK
-    found = json.loads(capsys.readouterr().out)
-    assert found["columns"] == ["review", "stars", "id"] and found["smallest_difference"] == 1.0
-    assert any("label 0 is read as negative" in note for note in found["notes"])
+    document = json.loads(capsys.readouterr().out)
+    assert document["columns"] == ["review", "stars", "id"] and document["smallest_difference"] == 1.0
+    assert any("label 0 is read as negative" in note for note in document["notes"])
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ def test_list_json_is_one_object_a_run_with_the_promised_keys(config: str, capsy
 @pytest.mark.parametrize("name", [n for n in catalog.experiments() if "/" not in n])
 def test_every_shipped_experiment_is_estimated_offline(name: str, capsys: Captured) -> None:
     assert main(["estimate", name, "--json"]) == OK
-    found = json.loads(capsys.readouterr().out)
-    assert found["config"] == name and sum(found["components"].values()) == found["total_bytes"] > 1 << 26
+    document = json.loads(capsys.readouterr().out)
+    assert document["config"] == name and sum(document["components"].values()) == document["total_bytes"] > 1 << 26
 
 
 def test_an_estimate_learns_from_finished_runs(home: Home, capsys: Captured) -> None:

@@ -109,9 +109,9 @@ def test_probabilities_that_are_not_finite_leave_valid_json(home: Home, finished
         raise AssertionError(f"{token} is not JSON")
 
     content = exports.ITEMS["json"](exports.item_table(folder))
-    found = json.loads(content, parse_constant=refuse)
-    assert [item["probability_negative"] for item in found] == [0.75, None]
-    assert found[1]["predicted"] is None and found[1]["probability_positive"] is None
+    document = json.loads(content, parse_constant=refuse)
+    assert [item["probability_negative"] for item in document] == [0.75, None]
+    assert document[1]["predicted"] is None and document[1]["probability_positive"] is None
 
 
 def test_a_damaged_line_of_the_items_is_told_with_its_file(foreign_run: Callable[..., RunFolder]) -> None:
@@ -147,9 +147,9 @@ def test_a_model_card_has_a_valid_model_index(home: Home, finished: Finished, tm
     path.write_text(exports.model_card(folder))
     card = ModelCard.load(path)
     assert card.data.pipeline_tag == "text-classification"
-    found = {result.metric_type: result for result in card.data.eval_results}
-    assert found["accuracy"].metric_value == 0.85 and set(found) == {"accuracy", "f1", "precision", "recall"}
-    assert found["f1"].metric_args == {"average": "macro"} and found["accuracy"].dataset_args["items"] == 100
+    results = {result.metric_type: result for result in card.data.eval_results}
+    assert results["accuracy"].metric_value == 0.85 and set(results) == {"accuracy", "f1", "precision", "recall"}
+    assert results["f1"].metric_args == {"average": "macro"} and results["accuracy"].dataset_args["items"] == 100
     assert "| accuracy | 0.8500 | 0.7672 to 0.9069 (Wilson) |" in card.text and "tiny\\|x" in card.text
     assert card.text.lstrip().startswith("# quickstart/a: 'b' \\# c\n")
 

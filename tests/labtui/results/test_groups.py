@@ -165,8 +165,8 @@ def test_what_the_answers_say_is_filled_in(home: Home, finished: Finished) -> No
     run = finished("a", GOOD, before=POOR)
     rows = collect_rows(home)
     told, tuning = [("invalid", "too many"), ("items", "few\x1b[31m")], [("loss", "it rose"), ("accuracy", "leak")]
-    found = run_measures(run.name, [GOOD], before=POOR, warnings=told, tuning=tuning)
-    tuned, before = gather(rows, {run.name: found})
+    measured = run_measures(run.name, [GOOD], before=POOR, warnings=told, tuning=tuning)
+    tuned, before = gather(rows, {run.name: measured})
     assert not rows[0].measured and tuned.measured and before.measured
     assert (tuned.figure("brier"), tuned.figure("calibration_error"), tuned.estimate_bytes) == (
         0.125,

@@ -27,10 +27,10 @@ def rows_and_columns(home: Home, published: bool = False) -> tuple[list[ResultRo
 
 def test_json_is_an_array_of_objects_in_full_precision(home: Home, finished: Finished) -> None:
     folder = finished("quickstart/loop", [[1, 2, 0], [0, 3, 0]])
-    (found,) = json.loads(tables.to_json(collect_rows(home)))
-    assert (found["run"], found["config"], found["engine"]) == (folder.name, "quickstart/loop", "bag_of_words")
-    assert (found["state"], found["model"], found["items"]) == ("finished", "tiny", 6)
-    assert found["accuracy"] == 4 / 6 and found["recall"]["negative"] == 1 / 3
+    (document,) = json.loads(tables.to_json(collect_rows(home)))
+    assert (document["run"], document["config"], document["engine"]) == (folder.name, "quickstart/loop", "bag_of_words")
+    assert (document["state"], document["model"], document["items"]) == ("finished", "tiny", 6)
+    assert document["accuracy"] == 4 / 6 and document["recall"]["negative"] == 1 / 3
     assert json.loads(tables.to_json([])) == []
 
 
@@ -132,8 +132,8 @@ def test_tables_hold_the_rows_and_columns_as_shown(home: Home, finished: Finishe
     (first, second) = csv.DictReader(io.StringIO(tables.table_csv(rows, shown)))
     assert list(first) == ["run", "accuracy", "interval_low", "interval_high"]
     assert (float(first["accuracy"]), float(second["accuracy"])) == (0.95, 0.75)
-    found = json.loads(tables.table_json(rows, shown))
-    assert found[0]["interval_low"] == float(first["interval_low"]) == (rows[0].interval or [None])[0]
+    document = json.loads(tables.table_json(rows, shown))
+    assert document[0]["interval_low"] == float(first["interval_low"]) == (rows[0].interval or [None])[0]
     markdown = tables.table_markdown(rows, shown).splitlines()
     assert markdown[0] == "| run | accuracy | 95 % |" and markdown[2].startswith("| b\\|c") and len(markdown) == 4
 

@@ -172,16 +172,16 @@ def test_repeats_of_one_run_are_not_said_to_be_two_models(home: Home) -> None:
     other = row(run(home, 1))
     mine: list[AnswerSet] = [{"run": name, "variant": Variant.OWN, "repeat": at} for at in (0, 1)]
     measured = [study.measure(each["run"]) for each in (mine[0], other)]
-    found = study.compare(mine, ["repeat 1", "repeat 2"])
-    (said,) = beyond_the_test(found, found["pairs"][0], measured)
-    assert "not two models. They agree hardly more than by chance (kappa -1.00)" in said
+    comparison = study.compare(mine, ["repeat 1", "repeat 2"])
+    (sentence,) = beyond_the_test(comparison, comparison["pairs"][0], measured)
+    assert "not two models. They agree hardly more than by chance (kappa -1.00)" in sentence
     rare = answered(home, ["negative"] * 97 + ["positive"] * 3, ["negative"] * 100, ["negative"] * 99 + ["positive"])
     rows: list[AnswerSet] = [{"run": rare.name, "variant": Variant.OWN, "repeat": at} for at in (0, 1)]
-    found = study.compare(rows, ["repeat 1", "repeat 2"])
-    (said,) = beyond_the_test(found, found["pairs"][0], [study.measure(rare.name)])
-    assert said.endswith("not two models"), "kappa is 0 because one class is rare"
-    found = study.compare([mine[0], other], ["x", "y"])
-    assert beyond_the_test(found, found["pairs"][0], measured) == [
+    comparison = study.compare(rows, ["repeat 1", "repeat 2"])
+    (sentence,) = beyond_the_test(comparison, comparison["pairs"][0], [study.measure(rare.name)])
+    assert sentence.endswith("not two models"), "kappa is 0 because one class is rare"
+    comparison = study.compare([mine[0], other], ["x", "y"])
+    assert beyond_the_test(comparison, comparison["pairs"][0], measured) == [
         "x: one of 2 repeats, which reach from 0.500 to 0.500"
     ]
 
@@ -196,9 +196,9 @@ def test_a_warning_of_several_models_is_told_once() -> None:
 def test_two_that_are_right_on_the_same_items_are_said_to_be(home: Home) -> None:
     host = AnalysedHost(home)
     runs = [row(run(home, 1)), row(run(home, 1))]
-    found = host.analyst.compare(runs, ["a", "b"])
-    pair: Pair = found["pairs"][0]
-    text = pair_text(found, pair, 80).plain
+    comparison = host.analyst.compare(runs, ["a", "b"])
+    pair: Pair = comparison["pairs"][0]
+    text = pair_text(comparison, pair, 80).plain
     assert "+0.0 points" in text and "p           = 1  both are right on the same items" in text
     assert all(len(line) <= 80 for line in text.split("\n"))
 

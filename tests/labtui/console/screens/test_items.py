@@ -317,8 +317,8 @@ async def test_what_the_answers_are_of_is_said_once(host: ItemsHost) -> None:
         screen = ItemsScreen(rows(2), ["seed 0/0", "seed 0/1"], "all", of="gemma 1a2b")
         await host.push_screen(screen)
         await until(pilot, lambda: "all: 400" in title(screen))
-        said = str(screen.query_one(".names").render())
-        assert said.startswith("gemma 1a2b:  1 seed 0/0   2 seed 0/1")
+        text = str(screen.query_one(".names").render())
+        assert text.startswith("gemma 1a2b:  1 seed 0/0   2 seed 0/1")
 
 
 async def test_one_set_of_answers_cannot_differ(host: ItemsHost) -> None:

@@ -92,10 +92,10 @@ async def test_the_heat_map_is_that_of_the_selected_run(home: Home) -> None:
 async def test_curves_lie_over_each_other_and_runs_without_one_are_named_with_the_reason(home: Home) -> None:
     class Once(ResultsReader):
         def measure(self, name: str) -> Any:
-            found = super().measure(name)
+            measured = super().measure(name)
             if name == once.name:
-                found["validation"] = [{"step": None, "epoch": None, "loss": None, "accuracy": 0.75}]
-            return found
+                measured["validation"] = [{"step": None, "epoch": None, "loss": None, "accuracy": 0.75}]
+            return measured
 
     first = run(home, 20, validated=[(1.0, 0.5), (2.0, 0.25)])
     second, never, once = run(home, 30, validated=[(1.0, 0.6), (2.0, 0.4), (3.0, 0.3)]), run(home, 1), run(home, 2)

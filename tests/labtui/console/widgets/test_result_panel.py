@@ -42,9 +42,9 @@ def test_the_matrix_of_several_executions_says_that_it_is_their_sum(home: Home, 
 def test_published_figures_say_that_no_matrix_is_known() -> None:
     gemma = next(top for top in groups.gather(published_rows()) if top.n == 3)
     assert confusion_text(gemma).plain == "no confusion matrix is published for it"
-    said = facts_text(gemma, axis_of([gemma])).plain
-    assert said.startswith("! UNTRAINED HEAD") and "sd 0.068   3 executions, varied: head" in said
-    assert "not been read" not in said
+    text = facts_text(gemma, axis_of([gemma])).plain
+    assert text.startswith("! UNTRAINED HEAD") and "sd 0.068   3 executions, varied: head" in text
+    assert "not been read" not in text
 
 
 def test_all_dot_strips_share_one_axis_of_whole_twentieths() -> None:
@@ -60,8 +60,8 @@ def test_without_room_every_line_fits_a_terminal_of_80(
     home: Home, finished: Finished, repeats: list[list[list[int]]] | None
 ) -> None:
     run = finished("a", GOOD, repeats=repeats)
-    found = run_measures(run.name, repeats or [GOOD], varied="exemplars" if repeats else "")
-    (row,) = groups.gather(collect_rows(home), {run.name: found})
+    measured = run_measures(run.name, repeats or [GOOD], varied="exemplars" if repeats else "")
+    (row,) = groups.gather(collect_rows(home), {run.name: measured})
     for ascii_only in (False, True):
         text = facts_text(row, (0.45, 0.95), ascii_only, wide=False).plain
         assert max(map(len, text.splitlines())) <= 77 and "Brier score 0.125   calibration error 0.062" in text

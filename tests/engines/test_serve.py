@@ -2,7 +2,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,13 +34,6 @@ def finished(home: Home) -> RunFolder:
     report.finished()
     report.close()
     return folder
-
-
-def until(true: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def worker_of(client: Client) -> psutil.Process:
@@ -153,7 +145,7 @@ def test_a_killed_worker_is_an_error_and_the_next_question_starts_another(home: 
     request = client.ask(TEXTS)
     assert client.poll(request) is None
     processes.signal_tree(RunFolder(client.folder.path), signal.SIGKILL)
-    until(lambda: not client.is_alive())
+    wait_until(lambda: not client.is_alive())
     assert client.status().state == ENDED
     with pytest.raises(ServingError, match="died"):
         client.poll(request)
@@ -183,7 +175,7 @@ def test_a_request_that_vanishes_without_an_answer_is_an_error(home: Home, finis
 def test_an_idle_worker_ends_by_itself_and_the_next_question_starts_another(home: Home, finished: RunFolder) -> None:
     client = Client(home, finished)
     client.classify(TEXTS, idle_s=0.2)
-    until(lambda: not client.is_alive())
+    wait_until(lambda: not client.is_alive())
     assert client.folder.read_status().state == ENDED
     assert len(client.classify(TEXTS).answers) == 2
 
@@ -191,13 +183,13 @@ def test_an_idle_worker_ends_by_itself_and_the_next_question_starts_another(home
 def test_sigterm_ends_it_and_an_open_request_is_taken_up_by_the_next(home: Home, finished: RunFolder) -> None:
     client = Client(home, finished)
     client.start()
-    until(lambda: client.status().state == READY)
+    wait_until(lambda: client.status().state == READY)
     worker = worker_of(client)
     os.kill(worker.pid, signal.SIGSTOP)
     request = client.ask(TEXTS)
     os.kill(worker.pid, signal.SIGTERM)
     os.kill(worker.pid, signal.SIGCONT)
-    until(lambda: not client.is_alive())
+    wait_until(lambda: not client.is_alive())
     reply = None
     deadline = time.monotonic() + 30
     while reply is None and time.monotonic() < deadline:

@@ -4,7 +4,19 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from engines.runs import events as ev
+
 T = TypeVar("T")
+
+
+class Silent:
+    """Notes that nobody reads."""
+
+    def note(self, text: str, level: str = "info") -> None:
+        pass
+
+    def fact(self, fact: ev.Fact) -> None:
+        pass
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 20.0, what: str = "") -> None:

@@ -15,19 +15,11 @@ from pyarrow import ipc, parquet
 
 from engines.data import files
 from engines.errors import DataError
-from engines.runs import events as ev
+from tests.support import Silent
 
 ROWS = [(f"review {number}, as it was", number % 2) for number in range(30)]
 CSV = "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in ROWS)
 TRIES = 60
-
-
-class Silent:
-    def note(self, text: str, level: str = "info") -> None:
-        pass
-
-    def fact(self, event: ev.Fact) -> None:
-        pass
 
 
 def workbook() -> bytes:

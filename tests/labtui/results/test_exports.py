@@ -14,20 +14,12 @@ from engines.answers.variant import Variant
 from engines.data.items import Example, write_items
 from engines.errors import UserError
 from engines.importing import importer
-from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.results import exports
+from tests.support import Silent
 
 Finished = Callable[..., RunFolder]
-
-
-class Silent:
-    def note(self, text: str, level: str = "info") -> None:
-        pass
-
-    def fact(self, fact: ev.Fact) -> None:
-        pass
 
 
 @pytest.fixture

@@ -12,23 +12,15 @@ from engines.data.items import Example, write_items
 from engines.errors import UserError
 from engines.importing import importer
 from engines.reporter import Reporter
-from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.results import report
 from labtui.results.report_plots import MISSING
+from tests.support import Silent
 
 EVIL = "x\x1b[31m<script>alert(1)</script>&amp;\"'$m_1$"
 VOID = {"meta", "br", "img", "link", "input", "hr", "path", "use", "rect"}
 Answered = Callable[..., RunFolder]
-
-
-class Silent:
-    def note(self, text: str, level: str = "info") -> None:
-        pass
-
-    def fact(self, fact: ev.Fact) -> None:
-        pass
 
 
 class Page(HTMLParser):

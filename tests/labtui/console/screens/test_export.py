@@ -5,23 +5,15 @@ import pytest
 from textual.widgets import Input, Static
 
 from engines.importing import importer
-from engines.runs import events as ev
 from engines.runs.folder import RunFolder
 from engines.runs.home import Home
 from labtui.console.screens.export import ExportScreen
 from labtui.results.columns import known_columns
 from labtui.results.rows import collect_rows
 from tests.labtui.console.screens.conftest import Host, until
+from tests.support import Silent
 
 Finished = Callable[..., RunFolder]
-
-
-class Silent:
-    def note(self, text: str, level: str = "info") -> None:
-        pass
-
-    def fact(self, fact: ev.Fact) -> None:
-        pass
 
 
 @pytest.fixture

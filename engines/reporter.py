@@ -173,7 +173,7 @@ class Reporter:
         step: int | None = None,
         epoch: float | None = None,
     ) -> None:
-        """Scores of a split; `confusion` has a row a true label, a column a predicted label, then *invalid*."""
+        """Scores of a split; `confusion` has one row per true label, one column per predicted label, then *invalid*."""
         items = sum(map(sum, confusion))
         self._last = ev.Evaluated(split, items, scores, labels, confusion, loss, step, epoch)
         self._emit(self._last)

@@ -162,7 +162,7 @@ def _stamp(folder: RunFolder) -> list[int]:
 
 @dataclass
 class _Series:
-    """One set of answers as its lines come, an entry an answer."""
+    """One set of answers as its lines come, one entry per answer."""
 
     items: "array[int]" = field(default_factory=lambda: array("i"))  # places among all items
     predicted: "array[int]" = field(default_factory=lambda: array("h"))

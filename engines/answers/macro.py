@@ -28,7 +28,7 @@ class MacroScore:
 def macro_scores(confusion: "ArrayLike", confidence: float = 0.95) -> dict[str, MacroScore]:
     """`macro_precision`, `macro_recall` and `macro_f1` with their intervals over the test items.
 
-    `confusion` is (classes, classes + 1): counts, a row a true class, a column a predicted one, then invalid. The mean
+    `confusion` is (classes, classes + 1): one row per true class, one column per predicted one, then invalid. The mean
     goes over the classes with test items (recall), or with test items or answers (precision, F1); a class of these
     that is never predicted has precision 0, as in scikit-learn. Where such a class has fewer than
     `FEWEST_ITEMS_OF_A_CLASS` test items there is no interval.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Answered:
     """One set of answers to all test items, as metrics read it.
 
-    `confusion` is (classes, classes + 1): counts, a row a true class, a column a predicted one, then invalid. `true`
+    `confusion` is (classes, classes + 1): one row per true class, one column per predicted one, then invalid. `true`
     (items,) are class numbers and `probabilities` (items, classes), NaN where an item has none; both are None while a
     run scores itself.
     """

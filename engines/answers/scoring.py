@@ -25,7 +25,7 @@ def predicted_classes(probabilities: Sequence[Sequence[float]]) -> list[int | No
 
 
 def confusion_matrix(true: Sequence[int], predicted: Sequence[int | None], classes: int) -> list[list[int]]:
-    """Counts with a row a true class and a column a predicted class, then a last column for invalid (None)."""
+    """Counts with one row per true class and one column per predicted class, then a last column for invalid (None)."""
     matrix = [[0] * (classes + 1) for _ in range(classes)]
     for t, p in zip(true, predicted, strict=True):
         matrix[t][classes if p is None else p] += 1
@@ -96,7 +96,7 @@ def conclude(
 ) -> Scores:
     """Score the test split: write `predictions.jsonl`, report the scores and return them.
 
-    `probabilities` has a row an example, in the order of `labels`; a row that is empty or holds a value that is
+    `probabilities` has one row per example, in the order of `labels`; a row that is empty or holds a value that is
     not finite is an invalid answer. `tokens_read` is how many tokens of each text the model saw. The file
     appears whole or not at all.
     """

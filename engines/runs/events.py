@@ -88,7 +88,7 @@ class Evaluated(Event, frozen=True):
     items: Count
     scores: Scores
     labels: list[str]
-    confusion: list[list[Count]]  # a row a true label, a column a predicted label, then invalid
+    confusion: list[list[Count]]  # one row per true label, one column per predicted label, then invalid
     loss: float | None = None
     step: Count | None = None
     epoch: float | None = None

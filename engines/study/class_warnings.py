@@ -20,7 +20,7 @@ class ClassWarning:
 
 
 def class_warnings(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Iterator[ClassWarning]:
-    """`confusion` is (classes, classes + 1): a row a true class, a column a predicted one, then invalid."""
+    """`confusion` is (classes, classes + 1): one row per true class, one column per predicted one, then invalid."""
     items = sum(map(sum, confusion))
     if items < 2 or len(labels) < 2:
         return

@@ -110,7 +110,7 @@ def compare_groups(
     groups. `p` is one less the confidence at which the interval touches 0.
 
     Where a group has one repeat, or nothing varied in either, the seeds are left out and the result is `about` the
-    "runs"; of one run a side `paired_difference_interval` and the exact `mcnemar_exact` say it better. Sources: as
+    "runs"; of one run per side `paired_difference_interval` and the exact `mcnemar_exact` say it better. Sources: as
     `mean_accuracy`; F. E. Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics
     Bulletin 2 (1946), 110-114; D. G. Bonett and R. M. Price, "Adjusted Wald confidence interval for a difference of
     binomial proportions based on paired data", Journal of Educational and Behavioral Statistics 37 (2012), 479-488,

@@ -50,7 +50,7 @@ class Measures(TypedDict):
     precision: dict[str, float]  # by class with items or answers
     figures: dict[str, Share]  # of the other metrics (`engines.answers.metrics`) that apply, by name
     reliability: list[Bin]
-    confusion: list[list[int]]  # a row a true label; a column a predicted one, then invalid
+    confusion: list[list[int]]  # one row per true label; one column per predicted one, then invalid
 
 
 class Spread(TypedDict):

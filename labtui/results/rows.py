@@ -54,7 +54,7 @@ class ResultRow:
     memory_peak_bytes: int | None = None
     memory_on_host: bool = False  # no device figure: the peak is the worker's resident memory
     labels: tuple[str, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()  # a row a true label; a column a predicted one, then invalid
+    confusion: tuple[tuple[int, ...], ...] = ()  # one row per true label; one column per predicted one, then invalid
     published: bool = False
     note: str = ""
     source: str = ""  # of a published figure

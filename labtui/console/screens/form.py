@@ -1,4 +1,4 @@
-"""A form made from the settings of an engine: one field a setting, checked as it is typed."""
+"""A form made from the settings of an engine: one field per setting, checked as it is typed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

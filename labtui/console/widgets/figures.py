@@ -258,7 +258,7 @@ def confusion(
     wrong: str = "",
     ascii_only: bool = False,
 ) -> Text:
-    """A confusion matrix: a row a true class, a column a predicted one, then invalid answers where there are any.
+    """A confusion matrix: one row per true class, one per predicted one, then invalid answers where there are any.
 
     A cell has the number, its share of the true class, and a shade for that share: from 5, 35 and 65 %. Cells of
     right answers take the colour `right`, the others `wrong`. Where `width` x `height` cells are too few, the numbers

@@ -85,7 +85,7 @@ class RunTitle(TextLine):
 
 
 def confusion_lines(labels: list[str], confusion: list[list[int]]) -> Iterable[Text]:
-    """The confusion matrix: a row a true label, a column an answer, then the invalid ones when there are any."""
+    """The confusion matrix: one row per true label, one column per answer, then the invalid ones when there are any."""
     names = [clean(str(label))[:14] for label in labels]
     columns = [*names, "invalid"][: max((len(row) for row in confusion), default=0)]
     if len(columns) > len(names) and not any(row[-1] for row in confusion):

@@ -255,7 +255,7 @@ def test_checkpoints_come_by_the_clock_as_well(home: Home, monkeypatch: pytest.M
     task = ready(home, **{"training.checkpoint_minutes": 1.0})
     task.course.begin()
     clock = count(time.monotonic())
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))  # a second a look
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))  # one second per look
     task.course.stepped(torch.tensor(1.0), torch.tensor(1.0))
     assert not records(task.report.folder, ev.Checkpoint)
     clock = count(next(clock) + 60)
